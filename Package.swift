@@ -1,0 +1,107 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .treatAllWarnings(as: .error),
+]
+
+// External libraries, by the job they do here.
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let collections = Target.Dependency.product(name: "OrderedCollections", package: "swift-collections")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let httpServer = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let nio = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let sqlite = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
+let yaml = Target.Dependency.product(name: "Yams", package: "Yams")
+
+let topics = [
+  "requests", "samples", "ledger", "deadletters", "checkpoints", "releases", "models", "artifacts", "adoptions",
+  "feedback",
+]
+
+/// A module of the house: `Sources/<name>`.
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+/// The tests of a module: `Tests/<name>Tests`.
+func tests(_ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
+  .testTarget(
+    name: "\(name)Tests", dependencies: [.init(stringLiteral: name)] + dependencies, exclude: exclude,
+    swiftSettings: strict)
+}
+
+let package = Package(
+  name: "retort",
+  platforms: [.macOS(.v15)],
+  products: [
+    .executable(name: "retort", targets: ["retort"]),
+    .library(name: "RetortClient", targets: ["RetortClient"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+    .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+    .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+  ],
+  targets: [
+    .target(
+      name: "Topics", dependencies: [crypto, collections], path: "topics",
+      exclude: ["asyncapi.yaml"] + topics.map { "\($0)/examples" },
+      resources: topics.map { .embedInCode("\($0)/\($0).schema.json") }, swiftSettings: strict),
+    module("MessageLog", []),
+    module("SQLiteLog", ["MessageLog", sqlite]),
+    .target(name: "CKernels"),
+    module("ModelFiles", ["CKernels", "Topics", crypto]),
+    module("Tokenization", ["Topics", "ModelFiles"]),
+    module("StudentModel", ["CKernels", "ModelFiles"]),
+    module("Inference", ["CKernels", "Topics", "ModelFiles", "Tokenization"]),
+    module("Evaluation", ["Topics"]),
+    module("Teacher", ["Topics", httpClient, sqlite, logging, nio]),
+    module("Training", ["CKernels", "Topics", "ModelFiles", "Tokenization", "StudentModel", "Inference", "Evaluation"]),
+    module(
+      "Compression",
+      ["Topics", "ModelFiles", "Tokenization", "StudentModel", "Inference", "Evaluation", "Training"]),
+    module("Releases", ["Topics", "Evaluation", crypto]),
+    module(
+      "RetortClient",
+      ["Topics", "MessageLog", "ModelFiles", "Tokenization", "Inference", "Releases", httpClient, logging, nio, nioHTTP1]),
+    module(
+      "Serving", ["Topics", "MessageLog", "Tokenization", "Inference", "RetortClient", httpServer, httpTypes, logging, metrics, lifecycle, nio]),
+    module(
+      "Pipeline",
+      [
+        "Topics", "MessageLog", "ModelFiles", "Tokenization", "StudentModel", "Inference", "Evaluation", "Teacher",
+        "Training", "Compression", "Releases", "RetortClient", logging, metrics, lifecycle,
+        signals,
+      ]),
+    module("DemoWorld", ["Topics", "Teacher", httpServer, logging]),
+    .executableTarget(
+      name: "retort",
+      dependencies: [
+        "Topics", "MessageLog", "SQLiteLog", "ModelFiles", "Tokenization", "StudentModel", "Inference", "Evaluation",
+        "Teacher", "Training", "Compression", "Releases", "RetortClient", "Serving", "Pipeline", "DemoWorld",
+        arguments, logging, metrics, lifecycle, yaml,
+      ],
+      swiftSettings: strict),
+  ],
+  swiftLanguageModes: [.v6]
+)

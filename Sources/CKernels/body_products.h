@@ -1,0 +1,403 @@
+// Matrix products: packing, the register tile, and its driver.
+
+/// How a product starts: from zero, from C, from the bias.
+enum { START_ZERO, START_C, START_BIAS };
+
+/// C[rows, 16·panels] = start + A·B. Element (r, k) of A lies at a[r·lda + k] (by_row) or a[k·lda + r]; row k of panel p
+/// of B lies at b + p·panel_stride + k·row_stride. n: how many of the columns exist. `rows`, `panels` and `by_row` are constants after inlining.
+RETORT_INLINE void tile_body(const int rows, const int panels, const int by_row, ptrdiff_t k, const float *a, ptrdiff_t lda,
+                             const float *b, ptrdiff_t row_stride, ptrdiff_t panel_stride, float *c, ptrdiff_t ldc, int start,
+                             const float *bias, ptrdiff_t n) {
+  v16 sum[rows * panels];
+  UNROLL for (int r = 0; r < rows; r++) {
+    UNROLL for (int p = 0; p < panels; p++) {
+      const float *from = start == START_C ? c + r * ldc : bias;
+      sum[r * panels + p] = start == START_ZERO ? splat(0) : load_part(from + p * 16, n - p * 16, 0);
+    }
+  }
+  for (ptrdiff_t i = 0; i < k; i++) {
+    v16 bv[panels];
+    UNROLL for (int p = 0; p < panels; p++) bv[p] = load(b + p * panel_stride);
+    UNROLL for (int r = 0; r < rows; r++) {
+      v16 av = splat(by_row ? a[r * lda] : a[r]);
+      UNROLL for (int p = 0; p < panels; p++) sum[r * panels + p] = fma16(av, bv[p], sum[r * panels + p]);
+    }
+    a += by_row ? 1 : lda;
+    b += row_stride;
+  }
+  UNROLL for (int r = 0; r < rows; r++) {
+    UNROLL for (int p = 0; p < panels; p++) store_part(c + r * ldc + p * 16, sum[r * panels + p], n - p * 16);
+  }
+}
+
+typedef void (*tile_function)(ptrdiff_t k, const float *a, ptrdiff_t lda, const float *b, ptrdiff_t row_stride,
+                              ptrdiff_t panel_stride, float *c, ptrdiff_t ldc, int start, const float *bias, ptrdiff_t n);
+
+#define TILE(rows, panels, by_row)                                                                                                \
+  static void tile_##rows##_##panels##_##by_row(ptrdiff_t k, const float *a, ptrdiff_t lda, const float *b, ptrdiff_t row_stride,  \
+                                                ptrdiff_t panel_stride, float *c, ptrdiff_t ldc, int start, const float *bias,    \
+                                                ptrdiff_t n) {                                                                    \
+    tile_body(rows, panels, by_row, k, a, lda, b, row_stride, panel_stride, c, ldc, start, bias, n);                              \
+  }
+#define TILES(rows) TILE(rows, 1, 0) TILE(rows, 1, 1)
+TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
+TILE(1, 4, 1) TILE(2, 2, 1) TILE(3, 2, 1)
+#if MR > 6
+TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12)
+#define WIDE_TILES(rows) TILE(rows, 2, 0) TILE(rows, 2, 1)
+TILE(1, 2, 0) TILE(1, 2, 1) TILE(2, 2, 0) TILE(3, 2, 0)
+WIDE_TILES(4) WIDE_TILES(5) WIDE_TILES(6) WIDE_TILES(7) WIDE_TILES(8) WIDE_TILES(9) WIDE_TILES(10) WIDE_TILES(11) WIDE_TILES(12)
+#endif
+
+#define BOTH(rows, panels) {tile_##rows##_##panels##_0, tile_##rows##_##panels##_1}
+/// One panel wide, by [rows − 1][by_row].
+static const tile_function narrow_tiles[MR][2] = {
+  BOTH(1, 1), BOTH(2, 1), BOTH(3, 1), BOTH(4, 1), BOTH(5, 1), BOTH(6, 1),
+#if MR > 6
+  BOTH(7, 1), BOTH(8, 1), BOTH(9, 1), BOTH(10, 1), BOTH(11, 1), BOTH(12, 1),
+#endif
+};
+#if NP == 2
+/// Two panels wide.
+static const tile_function full_tiles[MR][2] = {
+  BOTH(1, 2), BOTH(2, 2), BOTH(3, 2), BOTH(4, 2), BOTH(5, 2), BOTH(6, 2),
+  BOTH(7, 2), BOTH(8, 2), BOTH(9, 2), BOTH(10, 2), BOTH(11, 2), BOTH(12, 2),
+};
+#else
+#define full_tiles narrow_tiles
+#endif
+
+/// C[rows ≤ MR, n ≤ any] over all panels of B.
+RETORT_INLINE void row_of_tiles(int rows, int by_row, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const float *b,
+                                ptrdiff_t row_stride, ptrdiff_t panel_stride, float *c, ptrdiff_t ldc, int start, const float *bias) {
+  for (ptrdiff_t j = 0; j < n;) {
+    int wide = n - j > 16 * (NP - 1);
+    tile_function f = wide ? full_tiles[rows - 1][by_row] : narrow_tiles[rows - 1][by_row];
+    f(k, a, lda, b + j / 16 * panel_stride, row_stride, panel_stride, c + j, ldc, start, start == START_BIAS ? bias + j : NULL, n - j);
+    j += wide ? 16 * NP : 16;
+  }
+}
+
+/// Few rows: more panels at once, so that the chains' latency is hidden.
+RETORT_INLINE void few_rows(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const float *b, ptrdiff_t row_stride,
+                            ptrdiff_t panel_stride, float *c, ptrdiff_t ldc, int start, const float *bias) {
+  ptrdiff_t step = m == 1 ? 64 : 32, j = 0;
+  tile_function f = m == 1 ? tile_1_4_1 : m == 2 ? tile_2_2_1 : tile_3_2_1;
+  for (; n - j > step - 16; j += step)
+    f(k, a, lda, b + j / 16 * panel_stride, row_stride, panel_stride, c + j, ldc, start, start == START_BIAS ? bias + j : NULL, n - j);
+  for (; j < n; j += 16)
+    narrow_tiles[m - 1][1](k, a, lda, b + j / 16 * panel_stride, row_stride, panel_stride, c + j, ldc, start,
+                           start == START_BIAS ? bias + j : NULL, n - j);
+}
+
+/// Writes the transpose of 8×8 floats: out[i·ldo + j] = in[j·ldi + i].
+RETORT_INLINE void transpose8(const float *in, ptrdiff_t ldi, float *out, ptrdiff_t ldo) {
+  v8 r[8], t[8];
+  UNROLL for (int i = 0; i < 8; i++) r[i] = *(const v8_unaligned *)(in + i * ldi);
+  UNROLL for (int i = 0; i < 8; i += 2) {
+    t[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+    t[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+  }
+  UNROLL for (int i = 0; i < 8; i += 4) {
+    r[i] = __builtin_shufflevector(t[i], t[i + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+    r[i + 1] = __builtin_shufflevector(t[i], t[i + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+    r[i + 2] = __builtin_shufflevector(t[i + 1], t[i + 3], 0, 1, 8, 9, 4, 5, 12, 13);
+    r[i + 3] = __builtin_shufflevector(t[i + 1], t[i + 3], 2, 3, 10, 11, 6, 7, 14, 15);
+  }
+  UNROLL for (int i = 0; i < 4; i++) {
+    *(v8_unaligned *)(out + i * ldo) = __builtin_shufflevector(r[i], r[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+    *(v8_unaligned *)(out + (i + 4) * ldo) = __builtin_shufflevector(r[i], r[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+  }
+}
+
+/// Packs one panel [k][16] from up to 16 rows of B [n, k]; missing columns become zero.
+RETORT_INLINE void pack_rows(ptrdiff_t n, ptrdiff_t k, const float *b, ptrdiff_t ldb, float *out) {
+  ptrdiff_t i = 0;
+  if (n >= 16) {
+    for (; i + 8 <= k; i += 8) {
+      transpose8(b + i, ldb, out + i * 16, 16);
+      transpose8(b + 8 * ldb + i, ldb, out + i * 16 + 8, 16);
+    }
+  }
+  for (; i < k; i++)
+    for (ptrdiff_t j = 0; j < 16; j++) out[i * 16 + j] = j < n ? b[j * ldb + i] : 0;
+}
+
+/// Packs one panel [k][16] from up to 16 columns of B [k, n].
+RETORT_INLINE void pack_columns(ptrdiff_t n, ptrdiff_t k, const float *b, ptrdiff_t ldb, float *out) {
+  for (ptrdiff_t i = 0; i < k; i++) store(out + i * 16, load_part(b + i * ldb, n, 0));
+}
+
+typedef struct gemm_job {
+  retort_layout layout;
+  ptrdiff_t m, n, k;
+  const float *a;
+  ptrdiff_t lda;
+  const float *b;
+  ptrdiff_t ldb;
+  float *c;
+  ptrdiff_t ldc;
+  int start;
+  const float *bias;
+  float *packed_a;
+  float *packed_b;
+  ptrdiff_t b_groups, tile_rows, tile_columns, column_tiles, block;
+} gemm_job;
+
+/// Panels of B that one packing task handles.
+#define PACK_GROUP 4
+/// Rows of A [k, m] that one packing task handles: read in order, written to all panels at once.
+#define PACK_ROWS 32
+
+static void pack_b_group(const gemm_job *job, ptrdiff_t group) {
+  for (ptrdiff_t panel = group * PACK_GROUP; panel < (group + 1) * PACK_GROUP && panel * 16 < job->n; panel++) {
+    float *out = job->packed_b + panel * 16 * job->k;
+    ptrdiff_t columns = smaller(16, job->n - panel * 16);
+    if (job->layout == RETORT_NT) {
+      pack_rows(columns, job->k, job->b + panel * 16 * job->ldb, job->ldb, out);
+    } else {
+      pack_columns(columns, job->k, job->b + panel * 16, job->ldb, out);
+    }
+  }
+}
+
+/// Packs A [k, m] as [panel][k][MR]; the last panel's missing rows stay unwritten and unread.
+static void pack_a_rows(const gemm_job *job, ptrdiff_t group) {
+  for (ptrdiff_t i = group * PACK_ROWS; i < smaller((group + 1) * PACK_ROWS, job->k); i++) {
+    const float *in = job->a + i * job->lda;
+    float *out = job->packed_a + i * MR;
+    ptrdiff_t row = 0;
+    for (; row + MR <= job->m; row += MR, out += MR * job->k) memcpy(out, in + row, MR * sizeof(float));
+    for (ptrdiff_t r = 0; row + r < job->m; r++) out[r] = in[row + r];
+  }
+}
+
+static void pack_task(void *context, ptrdiff_t index, int worker) {
+  (void)worker;
+  const gemm_job *job = context;
+  if (index < job->b_groups) pack_b_group(job, index); else pack_a_rows(job, index - job->b_groups);
+}
+
+static void tile_task(void *context, ptrdiff_t index, int worker) {
+  (void)worker;
+  const gemm_job *job = context;
+  ptrdiff_t i0 = index / job->column_tiles * job->tile_rows, i1 = smaller(i0 + job->tile_rows, job->m);
+  ptrdiff_t j0 = index % job->column_tiles * job->tile_columns, j1 = smaller(j0 + job->tile_columns, job->n);
+  int by_row = job->layout != RETORT_TN;
+  ptrdiff_t lda = by_row ? job->lda : MR, k = job->k;
+  for (ptrdiff_t k0 = 0; k0 == 0 || k0 < k; k0 += job->block) {
+    ptrdiff_t depth = smaller(job->block, k - k0);
+    int start = k0 == 0 ? job->start : START_C;
+    if (by_row && job->m <= 3) {
+      few_rows(job->m, j1 - j0, depth, job->a + k0, lda, job->packed_b + j0 * k + k0 * 16, 16, 16 * k, job->c + j0, job->ldc, start,
+               job->bias ? job->bias + j0 : NULL);
+      continue;
+    }
+    for (ptrdiff_t j = j0; j < j1; j += 16 * NP) {
+      const float *b = job->packed_b + j * k + k0 * 16;
+      for (ptrdiff_t i = i0; i < i1; i += MR) {
+        const float *a = by_row ? job->a + i * lda + k0 : job->packed_a + i * k + k0 * MR;
+        row_of_tiles((int)smaller(MR, i1 - i), by_row, smaller(16 * NP, j1 - j), depth, a, lda, b, 16, 16 * k,
+                     job->c + i * job->ldc + j, job->ldc, start, job->bias ? job->bias + j : NULL);
+      }
+    }
+  }
+}
+
+/// Cuts C into tiles that suit the caches and the threads, and runs them.
+static void run_gemm(gemm_job *job) {
+  ptrdiff_t work = job->m * job->n * (job->k + 1), threads = retort_pool_threads();
+  ptrdiff_t blocks = job->k <= 384 ? 1 : (job->k + 383) / 384;
+  job->block = job->k == 0 ? 1 : (job->k + blocks - 1) / blocks;
+  job->tile_columns = 64;
+  job->tile_rows = 120;
+  if (job->m <= 3) {
+    job->tile_rows = MR;
+    job->block = job->k == 0 ? 1 : job->k;
+  }
+  job->column_tiles = (job->n + job->tile_columns - 1) / job->tile_columns;
+  // Enough tiles that dynamic scheduling evens out the threads.
+  while (job->tile_rows > 24 && job->column_tiles * ((job->m + job->tile_rows - 1) / job->tile_rows) < 4 * threads)
+    job->tile_rows = round_up(job->tile_rows / 2, MR);
+  run_tasks(job->column_tiles * ((job->m + job->tile_rows - 1) / job->tile_rows), work, tile_task, job);
+}
+
+static void kernel_gemm(retort_layout layout, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const float *b,
+                        ptrdiff_t ldb, float *c, ptrdiff_t ldc, const float *bias, int accumulate, float *scratch) {
+  if (m <= 0 || n <= 0) return;
+  gemm_job job = {.layout = layout, .m = m, .n = n, .k = k, .a = a, .lda = lda, .b = b, .ldb = ldb, .c = c, .ldc = ldc, .bias = bias};
+  job.start = accumulate ? START_C : bias ? START_BIAS : START_ZERO;
+  job.packed_b = scratch;
+  job.packed_a = scratch + round_up(n, 16) * k;
+  job.b_groups = (n + 16 * PACK_GROUP - 1) / (16 * PACK_GROUP);
+  ptrdiff_t a_groups = layout == RETORT_TN ? (k + PACK_ROWS - 1) / PACK_ROWS : 0;
+  run_tasks(job.b_groups + a_groups, (n + (a_groups ? m : 0)) * k, pack_task, &job);
+  run_gemm(&job);
+}
+
+static void kernel_gemm_pack(retort_layout layout, ptrdiff_t n, ptrdiff_t k, const float *b, ptrdiff_t ldb, float *packed) {
+  gemm_job job = {.layout = layout, .n = n, .k = k, .b = b, .ldb = ldb, .packed_b = packed};
+  job.b_groups = (n + 16 * PACK_GROUP - 1) / (16 * PACK_GROUP);
+  run_tasks(job.b_groups, n * k, pack_task, &job);
+}
+
+static void kernel_gemm_packed(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const float *packed, float *c,
+                               ptrdiff_t ldc, const float *bias, int accumulate) {
+  if (m <= 0 || n <= 0) return;
+  gemm_job job = {.layout = RETORT_NT, .m = m, .n = n, .k = k, .a = a, .lda = lda, .c = c, .ldc = ldc, .bias = bias};
+  job.packed_b = (float *)packed;
+  job.start = accumulate ? START_C : bias ? START_BIAS : START_ZERO;
+  run_gemm(&job);
+}
+
+/// Weights that stay where they are: a stretch of each panel is turned in a small buffer and used at once.
+typedef struct matvec_job {
+  ptrdiff_t m, rows, columns;
+  const float *w;
+  ptrdiff_t ldw;
+  const uint8_t *blocks;
+  const float *x;
+  ptrdiff_t ldx;
+  const float *bias;
+  float *y;
+  ptrdiff_t ldy;
+} matvec_job;
+
+/// Turns `depth` columns from k0 of four panels of weights.
+static void turn_panels(const matvec_job *job, ptrdiff_t row, ptrdiff_t k0, ptrdiff_t depth, float *out) {
+  for (ptrdiff_t p = 0; p < 4 && row + p * 16 < job->rows; p++) {
+    ptrdiff_t rows = smaller(16, job->rows - row - p * 16);
+    if (job->blocks == NULL) {
+      pack_rows(rows, depth, job->w + (row + p * 16) * job->ldw + k0, job->ldw, out + p * 64 * 16);
+      continue;
+    }
+    float plain[16 * 64];
+    for (ptrdiff_t r = 0; r < rows; r++) {
+      const uint8_t *in = job->blocks + ((row + p * 16 + r) * (job->columns / 32) + k0 / 32) * 34;
+      for (ptrdiff_t i = 0; i < depth; i += 32, in += 34) {
+        float scale = half_to_float((uint16_t)(in[0] | in[1] << 8));
+        for (int j = 0; j < 32; j++) plain[r * 64 + i + j] = scale * (float)(int8_t)in[2 + j];
+      }
+    }
+    pack_rows(rows, depth, plain, 64, out + p * 64 * 16);
+  }
+}
+
+static void matvec_task(void *context, ptrdiff_t index, int worker) {
+  (void)worker;
+  const matvec_job *job = context;
+  float panels[4 * 64 * 16];
+  ptrdiff_t row = index * 64, n = smaller(64, job->rows - row);
+  for (ptrdiff_t k0 = 0; k0 == 0 || k0 < job->columns; k0 += 64) {
+    ptrdiff_t depth = smaller(64, job->columns - k0);
+    turn_panels(job, row, k0, depth, panels);
+    int start = k0 > 0 ? START_C : job->bias ? START_BIAS : START_ZERO;
+    for (ptrdiff_t i = 0; i < job->m; i += 3)
+      few_rows(smaller(3, job->m - i), n, depth, job->x + i * job->ldx + k0, job->ldx, panels, 16, 64 * 16, job->y + i * job->ldy + row,
+               job->ldy, start, job->bias ? job->bias + row : NULL);
+  }
+}
+
+static void kernel_matvec(ptrdiff_t rows, ptrdiff_t columns, const float *w, ptrdiff_t ldw, const float *x, const float *bias, float *y) {
+  matvec_job job = {.m = 1, .rows = rows, .columns = columns, .w = w, .ldw = ldw, .x = x, .bias = bias, .y = y};
+  run_tasks((rows + 63) / 64, rows * columns, matvec_task, &job);
+}
+
+static void kernel_q8_0_matmul(ptrdiff_t m, ptrdiff_t rows, ptrdiff_t columns, const uint8_t *blocks, const float *x, ptrdiff_t ldx,
+                               const float *bias, float *y, ptrdiff_t ldy) {
+  matvec_job job = {.m = m, .rows = rows, .columns = columns, .blocks = blocks, .x = x, .ldx = ldx, .bias = bias, .y = y, .ldy = ldy};
+  run_tasks((rows + 63) / 64, rows * columns * (m + 1), matvec_task, &job);
+}
+
+/// Sixteen Q8_0 weights of one k: 16 rows' int8 times 16 rows' scales, exact.
+RETORT_INLINE v16 q8_weights(const uint8_t *q, v16 scales) {
+  return __builtin_convertvector(*(const b16_unaligned *)q, v16) * scales;
+}
+
+/// C[rows, 16·panels] for packed Q8_0 weights, as tile_body; rows and panels are constants after inlining.
+RETORT_INLINE void q8_tile_body(const int rows, const int panels, ptrdiff_t k, const float *a, ptrdiff_t lda, const uint8_t *b, float *c,
+                                ptrdiff_t ldc, int start, const float *bias, ptrdiff_t n) {
+  v16 sum[rows * panels];
+  ptrdiff_t panel_stride = k / 32 * RETORT_Q8_PANEL_BYTES;
+  UNROLL for (int r = 0; r < rows; r++) {
+    UNROLL for (int p = 0; p < panels; p++) {
+      const float *from = start == START_C ? c + r * ldc : bias;
+      sum[r * panels + p] = start == START_ZERO ? splat(0) : load_part(from + p * 16, n - p * 16, 0);
+    }
+  }
+  for (ptrdiff_t block = 0; block < k / 32; block++, b += RETORT_Q8_PANEL_BYTES) {
+    for (int i = 0; i < 32; i++, a++) {
+      UNROLL for (int p = 0; p < panels; p++) {
+        const uint8_t *panel = b + p * panel_stride;
+        v16 w = q8_weights(panel + 64 + i * 16, load((const float *)panel));
+        UNROLL for (int r = 0; r < rows; r++) sum[r * panels + p] = fma16(splat(a[r * lda]), w, sum[r * panels + p]);
+      }
+    }
+  }
+  UNROLL for (int r = 0; r < rows; r++) {
+    UNROLL for (int p = 0; p < panels; p++) store_part(c + r * ldc + p * 16, sum[r * panels + p], n - p * 16);
+  }
+}
+
+typedef void (*q8_tile_function)(ptrdiff_t k, const float *a, ptrdiff_t lda, const uint8_t *b, float *c, ptrdiff_t ldc, int start,
+                                 const float *bias, ptrdiff_t n);
+#define Q8_TILE(rows, panels)                                                                                                       \
+  static void q8_tile_##rows##_##panels(ptrdiff_t k, const float *a, ptrdiff_t lda, const uint8_t *b, float *c, ptrdiff_t ldc,      \
+                                        int start, const float *bias, ptrdiff_t n) {                                                \
+    q8_tile_body(rows, panels, k, a, lda, b, c, ldc, start, bias, n);                                                               \
+  }
+Q8_TILE(1, 1) Q8_TILE(2, 1) Q8_TILE(3, 1) Q8_TILE(4, 1) Q8_TILE(1, 2) Q8_TILE(2, 2)
+static const q8_tile_function q8_tiles[4] = {q8_tile_1_1, q8_tile_2_1, q8_tile_3_1, q8_tile_4_1};
+
+typedef struct q8_job {
+  ptrdiff_t m, n, k;
+  const float *a;
+  ptrdiff_t lda;
+  const uint8_t *packed;
+  float *c;
+  ptrdiff_t ldc;
+  int start;
+  const float *bias;
+  float *expanded;
+} q8_job;
+
+static void q8_task(void *context, ptrdiff_t index, int worker) {
+  (void)worker;
+  const q8_job *job = context;
+  ptrdiff_t bytes = job->k / 32 * RETORT_Q8_PANEL_BYTES;
+  for (ptrdiff_t j = index * 32; j < smaller((index + 1) * 32, job->n);) {
+    int wide = job->m <= 2 && j + 16 < smaller((index + 1) * 32, job->n);
+    const uint8_t *b = job->packed + j / 16 * bytes;
+    const float *bias = job->bias ? job->bias + j : NULL;
+    for (ptrdiff_t i = 0; i < job->m; i += 4) {
+      ptrdiff_t rows = smaller(4, job->m - i);
+      q8_tile_function f = wide ? (rows == 1 ? q8_tile_1_2 : q8_tile_2_2) : q8_tiles[rows - 1];
+      f(job->k, job->a + i * job->lda, job->lda, b, job->c + i * job->ldc + j, job->ldc, job->start, bias, job->n - j);
+    }
+    j += wide ? 32 : 16;
+  }
+}
+
+static void q8_expand_task(void *context, ptrdiff_t index, int worker) {
+  (void)worker;
+  const q8_job *job = context;
+  const uint8_t *b = job->packed + index * (job->k / 32) * RETORT_Q8_PANEL_BYTES;
+  float *out = job->expanded + index * 16 * job->k;
+  for (ptrdiff_t block = 0; block < job->k / 32; block++, b += RETORT_Q8_PANEL_BYTES) {
+    v16 scales = load((const float *)b);
+    for (int i = 0; i < 32; i++, out += 16) store(out, q8_weights(b + 64 + i * 16, scales));
+  }
+}
+
+static void kernel_q8_0_gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const uint8_t *packed, float *c,
+                             ptrdiff_t ldc, const float *bias, int accumulate, float *scratch) {
+  if (m <= 0 || n <= 0) return;
+  q8_job job = {.m = m, .n = n, .k = k, .a = a, .lda = lda, .packed = packed, .c = c, .ldc = ldc, .bias = bias, .expanded = scratch};
+  job.start = accumulate ? START_C : bias ? START_BIAS : START_ZERO;
+  if (m < RETORT_Q8_EXPAND_ROWS) {
+    run_tasks((n + 31) / 32, m * n * k, q8_task, &job);
+  } else {
+    run_tasks((n + 15) / 16, n * k, q8_expand_task, &job);
+    kernel_gemm_packed(m, n, k, a, lda, scratch, c, ldc, bias, accumulate);
+  }
+}

@@ -1,0 +1,94 @@
+// Chooses the level once, and forwards every public kernel to it with denormals flushed.
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "internal.h"
+
+static _Atomic int selected = -1;
+
+retort_level retort_kernels_best(void) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512dq"))
+    return RETORT_LEVEL_AVX512;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return RETORT_LEVEL_AVX2;
+#endif
+  return RETORT_LEVEL_PORTABLE;
+}
+
+static int wanted_level(void) {
+  const char *text = getenv("RETORT_KERNELS");
+  retort_level best = retort_kernels_best();
+  if (text == NULL) return best;
+  if (strcmp(text, "portable") == 0) return RETORT_LEVEL_PORTABLE;
+  if (strcmp(text, "avx2") == 0 && best >= RETORT_LEVEL_AVX2) return RETORT_LEVEL_AVX2;
+  return best;
+}
+
+retort_level retort_kernels_level(void) {
+  int level = atomic_load_explicit(&selected, memory_order_relaxed);
+  if (level < 0) {
+    level = wanted_level();
+    atomic_store_explicit(&selected, level, memory_order_relaxed);
+  }
+  return (retort_level)level;
+}
+
+retort_level retort_kernels_select(retort_level level) {
+  if (level > retort_kernels_best()) return retort_kernels_level();
+  atomic_store(&selected, (int)level);
+  return level;
+}
+
+static const retort_kernel_table *kernels(void) {
+#if defined(__x86_64__)
+  switch (retort_kernels_level()) {
+    case RETORT_LEVEL_AVX512: return &retort_kernels_avx512;
+    case RETORT_LEVEL_AVX2: return &retort_kernels_avx2;
+    default: return &retort_kernels_portable;
+  }
+#else
+  return &retort_kernels_portable;
+#endif
+}
+
+#define RETORT_PUBLIC(name, parameters, arguments) \
+  void retort_##name parameters;                   \
+  void retort_##name parameters {                  \
+    uint64_t saved = retort_enter_numerics();      \
+    kernels()->name arguments;                     \
+    retort_leave_numerics(saved);                  \
+  }
+RETORT_LEVELLED_KERNELS(RETORT_PUBLIC)
+
+size_t retort_squared_norm_scratch(ptrdiff_t count) {
+  return (size_t)((count + RETORT_NORM_BLOCK - 1) / RETORT_NORM_BLOCK);
+}
+
+double retort_squared_norm(ptrdiff_t count, const float *x, double *scratch) {
+  retort_squared_norm_blocks(count, x, scratch);
+  double sum = 0;
+  for (size_t i = 0; i < retort_squared_norm_scratch(count); i++) sum += scratch[i];
+  return sum;
+}
+
+size_t retort_gemm_packed_size(ptrdiff_t n, ptrdiff_t k) { return (size_t)(round_up(n, 16) * k); }
+
+size_t retort_gemm_scratch(retort_layout layout, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k) {
+  size_t b = retort_gemm_packed_size(n, k);
+  return layout == RETORT_TN ? b + (size_t)(round_up(m, 12) * k) : b;
+}
+
+size_t retort_q8_0_packed_size(ptrdiff_t n, ptrdiff_t k) { return (size_t)(round_up(n, 16) / 16 * (k / 32) * RETORT_Q8_PANEL_BYTES); }
+
+size_t retort_q8_0_gemm_scratch(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k) {
+  return m < RETORT_Q8_EXPAND_ROWS ? 0 : retort_gemm_packed_size(n, k);
+}
+
+size_t retort_attention_scratch(ptrdiff_t keys, ptrdiff_t head_size, int threads) {
+  ptrdiff_t padded = round_up(keys, 16), width = round_up(head_size, 16);
+  ptrdiff_t one = 2 * padded * head_size + 2 * padded * width + 2 * RETORT_ATTENTION_BLOCK * (width + padded);
+  return (size_t)(one * threads);
+}

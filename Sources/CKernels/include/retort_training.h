@@ -1,0 +1,71 @@
+// Losses, random initial values, norms, and the optimizer.
+
+#ifndef RETORT_TRAINING_H
+#define RETORT_TRAINING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// What a row's loss was.
+typedef struct retort_row_loss {
+  /// −log p(target).
+  float cross_entropy;
+  /// Σ q·(log q − log p), q being the teacher's distribution; 0 without a teacher.
+  float divergence;
+  /// 1 if no logit exceeds the target's.
+  int32_t correct;
+} retort_row_loss;
+
+/// For each row of logits [rows, vocabulary]: the losses, and, if `gradient`, the logits become (in place)
+/// weights[r] · gradient_scale · (softmax(z) − (1 − kl_weight)·onehot(target) − kl_weight·softmax(teacher[r])):
+/// the gradient of (1 − kl_weight)·CE + kl_weight·KL(teacher ‖ student). teacher may be NULL (kl_weight then counts as 0).
+/// Reference: Hinton et al. 2015, arXiv 1503.02531, at temperature 1.
+void retort_cross_entropy(ptrdiff_t rows, ptrdiff_t vocabulary, float *logits, ptrdiff_t ldl, const int32_t *targets,
+                          const float *weights, float gradient_scale, const float *teacher, ptrdiff_t ldt, float kl_weight,
+                          int gradient, retort_row_loss *losses);
+
+/// out[r][j] = softmax(x[r])[j], and if `logarithm` its logarithm; out may be x. [rows, columns].
+void retort_softmax_rows(ptrdiff_t rows, ptrdiff_t columns, const float *x, ptrdiff_t ldx, float *out, ptrdiff_t ldo, int logarithm);
+
+/// Doubles of scratch for retort_squared_norm: one for each block of 16,384.
+size_t retort_squared_norm_scratch(ptrdiff_t count);
+
+/// Σ x²: fixed blocks of 16,384 in 16 fp32 lanes each, the blocks' sums added in double in ascending order.
+double retort_squared_norm(ptrdiff_t count, const float *x, double *scratch);
+
+/// A stretch of the flat parameter buffer with or without weight decay.
+typedef struct retort_range {
+  ptrdiff_t start, count;
+  int32_t decays;
+} retort_range;
+
+/// Settings of one AdamW step. `step` counts from 1. Gradients are multiplied by gradient_scale (clipping) as they are read.
+typedef struct retort_adamw_settings {
+  double learning_rate, beta1, beta2, epsilon, weight_decay, gradient_scale;
+  int64_t step;
+} retort_adamw_settings;
+
+/// One step on the given ranges (ascending, disjoint) of flat buffers: p ← p·(1 − lr·decay); m, v moving averages;
+/// p ← p − lr/(1 − β1ᵗ) · m / (sqrt(v)/sqrt(1 − β2ᵗ) + ε). Reference: Loshchilov & Hutter 2019, arXiv 1711.05101, algorithm 2.
+void retort_adamw(const retort_range *ranges, ptrdiff_t range_count, float *parameters, const float *gradients, float *m, float *v,
+                  retort_adamw_settings settings);
+
+/// out[i] = deviation · N(0, 1) for element i of stream `stream`: Box–Muller over a counter-based hash of (seed, stream, i), in double.
+void retort_fill_normal(ptrdiff_t count, uint64_t seed, uint64_t stream, double deviation, float *out);
+
+/// A 64-bit hash of (seed, stream, counter): the project's counter-based random numbers (SplitMix64 finalizers).
+uint64_t retort_random_bits(uint64_t seed, uint64_t stream, uint64_t counter);
+
+/// Natural logarithm (x > 0), exponential, cosine and sine in double by our own polynomials: same bits everywhere, about 1e-15 relative.
+double retort_log(double x);
+double retort_exp(double x);
+void retort_sincos(double x, double *sine, double *cosine);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,12 @@
+// The kernels for AVX-512: tiles of 12 × 32, twenty-four accumulators of 16 lanes.
+
+#include "internal.h"
+
+#if defined(__x86_64__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512bw,avx512vl,avx512dq"))), apply_to = function)
+#define MR 12
+#define NP 2
+#define KERNEL_TABLE retort_kernels_avx512
+#include "body.h"
+#pragma clang attribute pop
+#endif

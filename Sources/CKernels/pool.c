@@ -1,0 +1,193 @@
+// The thread pool: workers spin briefly for the next call, then sleep. A call is one 64-bit ticket (generation, indices left); whoever
+// decrements it owns an index, so a late worker can never touch a finished call.
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+/// Spins before a worker sleeps: some 50 µs.
+#define SPINS 4000
+
+typedef void (*task_function)(void *, ptrdiff_t, int);
+
+static pthread_mutex_t callers = PTHREAD_MUTEX_INITIALIZER;  // one call at a time; guards the pool's size too
+static pthread_mutex_t sleep_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
+static _Atomic int sleepers;
+static _Atomic int stopping;
+static _Atomic uint64_t ticket;     // generation << 40 | threads allowed << 32 | indices left
+static _Atomic ptrdiff_t unfinished;
+static task_function task;
+static void *task_context;
+static ptrdiff_t task_count;
+static pthread_t workers[RETORT_MAXIMUM_THREADS];
+static int worker_count;            // besides the caller
+static _Atomic int thread_count;    // 0: not yet started
+static _Thread_local int current_worker = -1;  // ≥ 0 inside a task
+
+uint64_t retort_enter_numerics(void) {
+#if defined(__x86_64__)
+  unsigned saved = _mm_getcsr();
+  // Round to nearest, all exceptions masked, FTZ (bit 15) and DAZ (bit 6).
+  _mm_setcsr(0x1f80u | 0x8040u);
+  return saved;
+#elif defined(__aarch64__)
+  uint64_t saved;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(saved));
+  uint64_t wanted = 1ull << 24;
+  __asm__ volatile("msr fpcr, %0" ::"r"(wanted));
+  return saved;
+#else
+  return 0;
+#endif
+}
+
+void retort_leave_numerics(uint64_t saved) {
+#if defined(__x86_64__)
+  _mm_setcsr((unsigned)saved);
+#elif defined(__aarch64__)
+  __asm__ volatile("msr fpcr, %0" ::"r"(saved));
+#else
+  (void)saved;
+#endif
+}
+
+static inline void relax(void) {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+/// Whether a ticket has an index for this worker.
+static int offers(uint64_t seen, int worker) { return (uint32_t)seen != 0 && worker < (int)(seen >> 32 & 255); }
+
+/// Takes one index of the current call and runs it; 0 if none is left for this worker.
+static int run_one(int worker) {
+  uint64_t seen = atomic_load_explicit(&ticket, memory_order_acquire);
+  do {
+    if (!offers(seen, worker)) return 0;
+  } while (!atomic_compare_exchange_weak_explicit(&ticket, &seen, seen - 1, memory_order_acq_rel, memory_order_acquire));
+  task(task_context, task_count - (ptrdiff_t)(uint32_t)seen, worker);
+  atomic_fetch_sub_explicit(&unfinished, 1, memory_order_release);
+  return 1;
+}
+
+static void *work(void *argument) {
+  int worker = (int)(intptr_t)argument;
+  retort_enter_numerics();
+  current_worker = worker;
+  int spins = 0;
+  while (!atomic_load_explicit(&stopping, memory_order_relaxed)) {
+    if (run_one(worker)) {
+      spins = 0;
+    } else if (++spins < SPINS) {
+      relax();
+    } else {
+      pthread_mutex_lock(&sleep_lock);
+      atomic_fetch_add(&sleepers, 1);
+      while (!offers(atomic_load(&ticket), worker) && !atomic_load(&stopping)) pthread_cond_wait(&wake, &sleep_lock);
+      atomic_fetch_sub(&sleepers, 1);
+      pthread_mutex_unlock(&sleep_lock);
+      spins = 0;
+    }
+  }
+  return NULL;
+}
+
+static void stop_workers(void) {
+  atomic_store(&stopping, 1);
+  pthread_mutex_lock(&sleep_lock);
+  pthread_cond_broadcast(&wake);
+  pthread_mutex_unlock(&sleep_lock);
+  for (int i = 0; i < worker_count; i++) pthread_join(workers[i], NULL);
+  worker_count = 0;
+  atomic_store(&stopping, 0);
+}
+
+/// Call with `callers` held.
+static void start_workers(int threads) {
+  while (worker_count < threads - 1) {
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 1 << 20);
+    int failed = pthread_create(&workers[worker_count], &attributes, work, (void *)(intptr_t)(worker_count + 1));
+    pthread_attr_destroy(&attributes);
+    if (failed) break;
+    worker_count++;
+  }
+  atomic_store(&thread_count, worker_count + 1);
+}
+
+static int default_threads(void) {
+  const char *text = getenv("RETORT_THREADS");
+  long wanted = text ? strtol(text, NULL, 10) : sysconf(_SC_NPROCESSORS_ONLN);
+  if (wanted < 1) wanted = 1;
+  return wanted > RETORT_MAXIMUM_THREADS ? RETORT_MAXIMUM_THREADS : (int)wanted;
+}
+
+int retort_pool_set_threads(int threads) {
+  if (threads < 1) threads = 1;
+  if (threads > RETORT_MAXIMUM_THREADS) threads = RETORT_MAXIMUM_THREADS;
+  if (current_worker >= 0) return retort_pool_threads();
+  pthread_mutex_lock(&callers);
+  if (threads - 1 < worker_count) stop_workers();
+  start_workers(threads);
+  int count = worker_count + 1;
+  pthread_mutex_unlock(&callers);
+  return count;
+}
+
+int retort_pool_threads(void) {
+  int threads = atomic_load_explicit(&thread_count, memory_order_acquire);
+  if (threads > 0) return threads;
+  pthread_mutex_lock(&callers);
+  if (atomic_load(&thread_count) == 0) start_workers(default_threads());
+  pthread_mutex_unlock(&callers);
+  return atomic_load(&thread_count);
+}
+
+void retort_parallel_for(ptrdiff_t count, void (*fn)(void *, ptrdiff_t, int), void *context) {
+  retort_parallel_for_limited(count, RETORT_MAXIMUM_THREADS, fn, context);
+}
+
+void retort_parallel_for_limited(ptrdiff_t count, int limit, void (*fn)(void *, ptrdiff_t, int), void *context) {
+  if (count <= 0) return;
+  int threads = retort_pool_threads();
+  if (current_worker >= 0 || count == 1 || threads == 1 || limit <= 1 || count > INT32_MAX) {
+    uint64_t saved = retort_enter_numerics();
+    for (ptrdiff_t i = 0; i < count; i++) fn(context, i, 0);
+    retort_leave_numerics(saved);
+    return;
+  }
+  pthread_mutex_lock(&callers);
+  uint64_t saved = retort_enter_numerics();
+  current_worker = 0;
+  task = fn;
+  task_context = context;
+  task_count = count;
+  atomic_store_explicit(&unfinished, count, memory_order_relaxed);
+  uint64_t generation = (atomic_load_explicit(&ticket, memory_order_relaxed) >> 40) + 1;
+  atomic_store(&ticket, generation << 40 | (uint64_t)limit << 32 | (uint64_t)count);
+  if (atomic_load(&sleepers) > 0) {
+    pthread_mutex_lock(&sleep_lock);
+    pthread_cond_broadcast(&wake);
+    pthread_mutex_unlock(&sleep_lock);
+  }
+  while (run_one(0)) {
+  }
+  for (int spins = 0; atomic_load_explicit(&unfinished, memory_order_acquire) > 0; spins++) {
+    if (spins < SPINS) relax(); else usleep(0);
+  }
+  current_worker = -1;
+  retort_leave_numerics(saved);
+  pthread_mutex_unlock(&callers);
+}

@@ -1,0 +1,82 @@
+public import ModelFiles
+public import StudentModel
+public import Tokenization
+public import Topics
+
+/// Writes students as files that other programs read.
+public enum StudentFile {
+  /// One GGUF file with weights, tokenizer, template and the `retort.*` keys: the same arguments, the same bytes.
+  ///
+  /// - Parameter functions: The functions; `nil` for a model without a task.
+  /// - Returns: the file and what storing each tensor cost.
+  /// - Throws: `ModelFileError`, `TokenizationError` where the tokenizer has no template.
+  public static func write(
+    _ student: Student, tokenizer: Tokenizer, functions: FunctionSet?, as type: CompressionPolicy.WeightType,
+    description: StudentDescription = StudentDescription(), to path: String
+  ) throws -> (file: WrittenFile, errors: [TensorError]) {
+    var writer = GGUFWriter()
+    let fileType: GGUFWriter.FileType =
+      switch type {
+      case .q8: .q8
+      case .f16: .f16
+      case .f32: .f32
+      }
+    try writer.set(student.configuration, name: description.name, fileType: fileType)
+    let codec = try functions.map { try CallCodec(tokenizer: tokenizer, functions: $0) }
+    let end = description.endOfText ?? Int(codec?.endOfAnswer ?? tokenizer.controls.endOfText)
+    let template = description.chatTemplate ?? codec?.template.jinja
+    try writer.set(
+      vocabulary(tokenizer, size: student.configuration.vocabularySize, end: end, template: template))
+    if let functions, let codec {
+      try writer.set("retort.functions", .string(String(decoding: functions.json.canonical, as: UTF8.self)))
+      try writer.set("retort.functions_digest", .string(functions.digest.hex))
+      try writer.set("retort.template", .string(codec.template.name))
+    }
+    try writer.set("retort.tokenizer_digest", .string(tokenizer.digest.hex))
+    if tokenizer.normalizesToNFC { try writer.set("retort.tokenizer.nfc", .bool(true)) }
+    try writer.set("retort.numerics", .string(Numerics.version))
+    for (key, value) in description.metadata { try writer.set(key, value) }
+    var errors: [TensorError] = []
+    for entry in student.layout.entries {
+      let stored = try Quantizer.store(entry, of: student, as: type)
+      try writer.add(GGUFNames.gguf(stored.name) ?? stored.name, type: stored.type, shape: stored.shape, stored.bytes)
+      errors.append(stored.error)
+    }
+    return (try writer.write(to: path), errors)
+  }
+
+  /// An uncompressed student as a Hugging Face folder that `transformers` loads.
+  ///
+  /// - Parameter replacing: Whether a folder at `path` is replaced.
+  /// - Throws: `ModelFileError`.
+  @discardableResult
+  public static func writeFolder(
+    _ student: Student, tokenizer: Tokenizer, functions: FunctionSet, to path: String, replacing: Bool = false
+  ) throws -> WrittenFile {
+    let codec = try CallCodec(tokenizer: tokenizer, functions: functions)
+    let end = codec.endOfAnswer
+    let files = HuggingFaceFolder.TokenizerFiles(
+      json: tokenizer.huggingFaceJSON, chatTemplate: codec.template.jinja ?? CallCodec.chatTemplate,
+      endOfText: (id: Int(end), text: tokenizer.ggufTokens[Int(end)]))
+    return try HuggingFaceFolder.write(
+      path, configuration: student.configuration,
+      parameters: student.layout.entries.map {
+        (name: $0.name, shape: $0.shape, values: UnsafeBufferPointer(student.parameters($0)))
+      },
+      tokenizer: files, replacing: replacing)
+  }
+
+  /// The vocabulary with one token for each row of the embedding.
+  private static func vocabulary(
+    _ tokenizer: Tokenizer, size: Int, end: Int, template: String?
+  ) -> GGUFVocabulary {
+    var tokens = tokenizer.ggufTokens
+    var types = tokenizer.ggufTypes
+    for id in tokens.count..<max(tokens.count, size) {
+      tokens.append("[PAD\(id)]")
+      types.append(GGUFVocabulary.TokenType.unused.rawValue)
+    }
+    return GGUFVocabulary(
+      tokens: tokens, types: types, merges: tokenizer.ggufMerges, endOfText: end, chatTemplate: template)
+  }
+}

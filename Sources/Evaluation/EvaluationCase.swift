@@ -1,0 +1,29 @@
+public import Topics
+
+/// One question, the expected call, and what a model answered.
+public struct EvaluationCase: Sendable, Hashable {
+  /// The identifier of the question.
+  public let id: String
+  /// The expected call.
+  public let expected: Call
+  /// The predicted call; `nil` where the answer was no valid call.
+  public let predicted: Call?
+  /// The time that the answer took, in milliseconds; `nil` where it was not measured.
+  public let latencyMilliseconds: Double?
+  /// What belongs together when intervals are drawn (a conversation); the question itself by default.
+  public let cluster: String
+  /// The comparison of the two calls.
+  public let score: CallScore
+
+  /// A case; `cluster` defaults to `id`.
+  public init(
+    id: String, expected: Call, predicted: Call?, latencyMilliseconds: Double? = nil, cluster: String? = nil
+  ) {
+    self.id = id
+    self.expected = expected
+    self.predicted = predicted
+    self.latencyMilliseconds = latencyMilliseconds
+    self.cluster = cluster ?? id
+    score = CallScore(predicted: predicted, expected: expected)
+  }
+}

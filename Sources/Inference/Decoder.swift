@@ -1,0 +1,220 @@
+import Foundation
+import ModelFiles
+import Tokenization
+public import Topics
+
+/// Answers requests, several at a time, each as if it were alone.
+///
+/// Prompts are read in one packed pass; after that each pass takes one step of every request in flight, forced tokens included, so
+/// that the weights are read once for all of them; a request that is done makes room for the next. Decoding is greedy, and
+/// an answer has the same bits whatever else is in flight. Owns its caches and scratch: one task at a time may use it.
+public final class Decoder {
+  /// What is served.
+  public let model: ServingModel
+  /// The most requests in flight.
+  public let maximumBatch: Int
+
+  private let pass: ForwardPass
+  private let constraint: AnswerConstraint
+  private var caches: [KeyValueCache] = []
+
+  /// A decoder over `model`.
+  ///
+  /// - Parameter maximumBatch: requests in flight at once, 1…1024. Memory: up to `maximumPositions` keys and values each.
+  /// - Throws: ``InferenceError`` `bad_argument`.
+  public init(model: ServingModel, maximumBatch: Int = 8) throws(InferenceError) {
+    guard (1...1024).contains(maximumBatch) else {
+      throw InferenceError(
+        .badArgument, context: "maximumBatch", expected: "1…1024", found: "\(maximumBatch)",
+        advice: "use as many as requests arrive together")
+    }
+    self.model = model
+    self.maximumBatch = maximumBatch
+    pass = ForwardPass(model.model)
+    constraint = AnswerConstraint(grammar: model.grammar, vocabulary: model.vocabulary)
+  }
+
+  /// Answers each conversation with one call.
+  ///
+  /// What cannot be answered (a request that is too long, one from which no function can be filled, text that is no call) is an
+  /// ``Answer`` with an ``Answer/invalidReason``, never an error.
+  ///
+  /// - Parameters:
+  ///   - prompts: The conversations, any number; more than ``maximumBatch`` wait their turn.
+  ///   - options: How to decode.
+  /// - Returns: The answers, in order.
+  /// - Throws: ``InferenceError`` only where the model itself is inconsistent.
+  public func answer(
+    _ prompts: [[ChatMessage]], options: DecodeOptions = DecodeOptions()
+  ) throws(InferenceError) -> [Answer] {
+    constraint.tidy()
+    var answers = [Answer?](repeating: nil, count: prompts.count)
+    var live: [LiveSequence] = []
+    var next = 0
+    while true {
+      while next < prompts.count, live.count < maximumBatch {
+        switch begin(prompts[next], index: next, options: options) {
+        case .failure(let answer): answers[next] = answer.value
+        case .success(let sequence): live.append(sequence)
+        }
+        next += 1
+      }
+      if live.isEmpty { break }
+      try step(&live, options: options)
+      for sequence in live where sequence.isFinished || sequence.failure != nil {
+        answers[sequence.index] = answer(from: sequence)
+        caches.append(sequence.cache)
+      }
+      live.removeAll { $0.isFinished || $0.failure != nil }
+    }
+    return answers.compactMap { $0 }
+  }
+
+  // MARK: One request
+
+  /// An answer without a model pass.
+  private struct Refusal: Error {
+    let value: Answer
+  }
+
+  private func begin(
+    _ messages: [ChatMessage], index: Int, options: DecodeOptions
+  ) -> Result<LiveSequence, Refusal> {
+    let prompt = model.codec.prompt(messages)
+    let limit = model.configuration.maximumPositions
+    func refuse(_ reason: String) -> Result<LiveSequence, Refusal> {
+      .failure(
+        Refusal(
+          value: Answer(
+            text: "", call: nil, confidence: 0, tokens: 0, promptTokens: prompt.count, invalidReason: reason)))
+    }
+    guard !prompt.isEmpty else { return refuse("request is empty") }
+    guard prompt.count < limit else { return refuse("request is longer than \(limit - 1) tokens") }
+    guard prompt.allSatisfy({ Int($0) < model.configuration.vocabularySize }) else {
+      return refuse("request has tokens that the model does not know")
+    }
+    var context: RequestContext?
+    var state: AnswerConstraint.State?
+    if options.constrained {
+      let request = RequestContext(
+        grammar: model.grammar, texts: messages.map(\.content), isGrounded: options.grounded)
+      guard !request.isHopeless else { return refuse("no function can be filled from this request") }
+      context = request
+      state = constraint.start(request)
+    }
+    let cache = caches.popLast() ?? KeyValueCache(model.configuration)
+    cache.reset(capacity: min(limit, prompt.count + options.maximumTokens))
+    var sequence = LiveSequence(
+      index: index, cache: cache, promptTokens: prompt.count, context: context, state: state, pending: prompt)
+    takeForced(&sequence, options: options)
+    return .success(sequence)
+  }
+
+  /// Feeds all pending tokens and takes each sequence's next ones.
+  private func step(_ live: inout [LiveSequence], options: DecodeOptions) throws(InferenceError) {
+    let running = live.indices.filter { !live[$0].isFinished && live[$0].failure == nil }
+    guard !running.isEmpty else { return }
+    let segments = running.map { ForwardPass.Segment(cache: live[$0].cache, tokens: live[$0].pending, output: .last) }
+    let size = model.configuration.vocabularySize
+    try pass.run(segments) { logits in
+      for (row, position) in running.enumerated() {
+        live[position].pending.removeAll(keepingCapacity: true)
+        choose(&live[position], UnsafePointer(logits + row * size), options: options)
+      }
+    }
+  }
+
+  /// Takes the best token that may come next, and those that it forces.
+  private func choose(_ sequence: inout LiveSequence, _ logits: UnsafePointer<Float>, options: DecodeOptions) {
+    let size = model.configuration.vocabularySize
+    guard let context = sequence.context, let state = sequence.state else {
+      let choice = TokenChoice(logits, count: size, allowed: nil)
+      chooseFreely(&sequence, choice, options: options)
+      return
+    }
+    let allowed = constraint.allowed(state, context)
+    let choice = TokenChoice(logits, count: size, allowed: allowed.ids)
+    guard choice.token >= 0 else {
+      sequence.failure = allowed.ids.isEmpty ? "no token continues the answer" : "the model's output is not a number"
+      return
+    }
+    sequence.logProbability += choice.logProbability
+    take(choice.token, &sequence)
+    takeForced(&sequence, options: options)
+  }
+
+  private func chooseFreely(_ sequence: inout LiveSequence, _ choice: TokenChoice, options: DecodeOptions) {
+    guard choice.token >= 0 else {
+      sequence.failure = "the model's output is not a number"
+      return
+    }
+    sequence.logProbability += choice.logProbability
+    if choice.token == model.codec.endOfAnswer || choice.token == model.tokenizer.controls.endOfText {
+      sequence.isFinished = true
+      return
+    }
+    take(choice.token, &sequence)
+    if isFull(sequence, options: options) {
+      sequence.failure = "answer is longer than \(sequence.generated.count) tokens"
+    }
+  }
+
+  private func take(_ token: Int32, _ sequence: inout LiveSequence) {
+    sequence.generated.append(token)
+    sequence.pending.append(token)
+    sequence.text += model.tokenizer.bytes(of: token)
+    if let context = sequence.context, let state = sequence.state {
+      sequence.state = constraint.advance(state, token: token, context)
+    }
+  }
+
+  /// Whether no further token may be generated.
+  private func isFull(_ sequence: LiveSequence, options: DecodeOptions) -> Bool {
+    sequence.generated.count >= options.maximumTokens
+      || sequence.promptTokens + sequence.generated.count >= model.configuration.maximumPositions
+  }
+
+  /// Under the constraint: takes tokens as long as there is no choice, and notes the end.
+  private func takeForced(_ sequence: inout LiveSequence, options: DecodeOptions) {
+    guard let context = sequence.context else { return }
+    while let state = sequence.state, !state.isComplete {
+      guard !isFull(sequence, options: options) else {
+        close(&sequence, state, context)
+        return
+      }
+      let forced = constraint.allowed(state, context).forced
+      guard forced >= 0, Int(forced) < model.configuration.vocabularySize else { return }
+      take(forced, &sequence)
+    }
+    sequence.isFinished = true
+  }
+
+  /// Ends an answer that has become too long, by the grammar alone.
+  private func close(_ sequence: inout LiveSequence, _ state: AnswerConstraint.State, _ context: RequestContext) {
+    guard let rest = constraint.completion(state, context) else {
+      sequence.failure = "answer is longer than \(sequence.generated.count) tokens"
+      return
+    }
+    sequence.text += rest
+    sequence.isCutOff = true
+    sequence.isFinished = true
+  }
+
+  private func answer(from sequence: LiveSequence) -> Answer {
+    let text = String(decoding: sequence.text, as: UTF8.self)
+    func make(_ call: Call?, _ reason: String?) -> Answer {
+      let isSure = call != nil && !sequence.isCutOff
+      return Answer(
+        text: text, call: call, confidence: isSure ? exp(sequence.logProbability) : 0, tokens: sequence.generated.count,
+        promptTokens: sequence.promptTokens, invalidReason: reason)
+    }
+    if let failure = sequence.failure { return make(nil, failure) }
+    do {
+      let call = try model.codec.call(fromAnswer: sequence.text)
+      let violations = model.functions.violations(of: call)
+      return violations.isEmpty ? make(call, nil) : make(nil, violations.prefix(3).joined(separator: "; "))
+    } catch {
+      return make(nil, error.description)
+    }
+  }
+}

@@ -1,0 +1,95 @@
+public import ModelFiles
+public import Tokenization
+
+/// A decoder's weights, immutable and shared by all who use it: what it takes to compute logits.
+///
+/// A ``ServingModel`` adds the functions that make its tokens calls.
+public final class DecoderModel: Sendable {
+  /// The sizes and constants.
+  public let configuration: DecoderConfiguration
+  /// The tokenizer, where the source has one.
+  public let tokenizer: Tokenizer?
+  /// The size in bytes: of the file, or of the fp32 parameters.
+  public let byteCount: Int
+  let weights: ModelWeights
+
+  /// Opens a GGUF file: architecture qwen2; tensors in F32, F16, BF16 or Q8_0, of exactly the shapes that the metadata say, all
+  /// values finite; a byte-level BPE tokenizer that fits the vocabulary.
+  ///
+  /// - Throws: ``InferenceError`` `unreadable`, `bad_file`, `bad_metadata`, `bad_tensor`, `bad_tokenizer`, `unsupported`.
+  public convenience init(gguf path: String) throws(InferenceError) {
+    try self.init(file: Self.open(path))
+  }
+
+  /// Uses fp32 parameters in canonical order (`configuration.parameters`); they are copied, and must stay in place
+  /// only during the call.
+  ///
+  /// - Throws: ``InferenceError`` `bad_metadata` for an impossible configuration, `bad_argument` where the count differs,
+  ///   `bad_tensor` for values that are not finite, `bad_tokenizer` where the tokenizer has more tokens than the model.
+  public init(
+    configuration: DecoderConfiguration, parameters: UnsafeBufferPointer<Float>, tokenizer: Tokenizer? = nil
+  ) throws(InferenceError) {
+    do throws(ModelFileError) { try configuration.validate() } catch { throw InferenceError(error) }
+    try Self.check(tokenizer, configuration, "parameters")
+    weights = try ModelWeights(configuration, from: FlatWeights(configuration, parameters))
+    self.configuration = configuration
+    self.tokenizer = tokenizer
+    byteCount = parameters.count * MemoryLayout<Float>.stride
+  }
+
+  init(file: GGUFFile) throws(InferenceError) {
+    do throws(ModelFileError) {
+      configuration = try file.decoderConfiguration()
+    } catch {
+      throw InferenceError(error)
+    }
+    let tokenizer = try Self.tokenizer(of: file)
+    try Self.check(tokenizer, configuration, file.name)
+    self.tokenizer = tokenizer
+    weights = try ModelWeights(configuration, from: FileWeights(file: file))
+    byteCount = file.byteCount
+  }
+
+  static func open(_ path: String) throws(InferenceError) -> GGUFFile {
+    do throws(ModelFileError) { return try GGUFFile(path: path) } catch { throw InferenceError(error) }
+  }
+
+  private static func tokenizer(of file: GGUFFile) throws(InferenceError) -> Tokenizer {
+    let vocabulary: GGUFVocabulary
+    do throws(ModelFileError) { vocabulary = try file.vocabulary() } catch { throw InferenceError(error) }
+    do throws(TokenizationError) {
+      return try Tokenizer(
+        ggufTokens: vocabulary.tokens, types: vocabulary.types, merges: vocabulary.merges,
+        normalizesToNFC: file.metadata["retort.tokenizer.nfc"]?.boolean ?? false)
+    } catch {
+      throw InferenceError(
+        .badTokenizer, context: "\(file.name), \(error.context)", expected: error.expected, found: error.found,
+        advice: error.advice)
+    }
+  }
+
+  private static func check(
+    _ tokenizer: Tokenizer?, _ configuration: DecoderConfiguration, _ context: String
+  ) throws(InferenceError) {
+    guard let tokenizer, tokenizer.vocabularySize > configuration.vocabularySize else { return }
+    throw InferenceError(
+      .badTokenizer, context: context,
+      expected: "at most \(configuration.vocabularySize) tokens, the model's vocabulary",
+      found: "\(tokenizer.vocabularySize)", advice: "use the tokenizer that the model was trained with")
+  }
+
+  /// The logits after each of `tokens`: one array of `vocabularySize` values a token.
+  ///
+  /// For tests and for measuring; an answer needs only the last row. Memory: tokens × vocabulary floats.
+  ///
+  /// - Throws: ``InferenceError`` `bad_argument` for a token outside the vocabulary, `too_long` above `maximumPositions`.
+  public func logits(tokens: [Int32]) throws(InferenceError) -> [[Float]] {
+    guard !tokens.isEmpty else { return [] }
+    let pass = ForwardPass(self)
+    let cache = KeyValueCache(configuration)
+    let size = configuration.vocabularySize
+    return try pass.run([ForwardPass.Segment(cache: cache, tokens: tokens, output: .all)]) { values in
+      tokens.indices.map { Array(UnsafeBufferPointer(start: values + $0 * size, count: size)) }
+    }
+  }
+}

@@ -1,0 +1,267 @@
+import CKernels
+import ModelFiles
+
+/// Runs tokens of several sequences through the decoder as one packed pass, each against its own cache.
+///
+/// A sequence's logits have the same bits whatever else is in the pass and however its tokens are split over passes: every product is
+/// a chain over its own row, and attention looks at its own sequence alone. In fp32 they are also the bits of the training
+/// forward pass. Not thread-safe; one owner.
+///
+/// Reference: Qwen Team 2024, "Qwen2 Technical Report", arXiv 2407.10671, section 2.2.
+final class ForwardPass {
+  /// Which logits of a segment are wanted.
+  enum Output {
+    /// Those after the last token.
+    case last
+    /// Those after every token.
+    case all
+    /// None: only the cache is filled.
+    case none
+  }
+
+  /// Tokens to append to one sequence.
+  struct Segment {
+    let cache: KeyValueCache
+    let tokens: [Int32]
+    let output: Output
+  }
+
+  /// The most rows of one pass; longer work is split.
+  private static let maximumRows = 1_024
+
+  let model: DecoderModel
+  private let sizes: Sizes
+  private let buffers = Buffers()
+  private var tablePositions = 0
+
+  struct Sizes {
+    let C, H, KV, D, F, V: Int
+    /// Width of all query heads, of all key heads, and of queries, keys and values side by side.
+    var HD: Int { H * D }
+    var KVD: Int { KV * D }
+    var QKV: Int { HD + 2 * KVD }
+    let epsilon: Float
+    var attentionScale: Float { 1 / Float(D).squareRoot() }
+  }
+
+  private struct Buffers {
+    let x = FloatScratch(), norm = FloatScratch(), qkv = FloatScratch(), attention = FloatScratch()
+    let branch = FloatScratch(), gateUp = FloatScratch(), hidden = FloatScratch(), tail = FloatScratch()
+    let cosine = FloatScratch(), sine = FloatScratch(), attentionScratch = FloatScratch(), products = FloatScratch()
+    let logits = FloatScratch()
+  }
+
+  /// A pass over `model`.
+  init(_ model: DecoderModel) {
+    self.model = model
+    let c = model.configuration
+    sizes = Sizes(
+      C: c.hiddenSize, H: c.headCount, KV: c.keyValueHeadCount, D: c.headSize, F: c.feedForwardSize,
+      V: c.vocabularySize,
+      epsilon: Float(c.normEpsilon))
+  }
+
+  /// Appends the segments' tokens to their caches and computes the wanted logits: [rows, V], segments in order.
+  ///
+  /// An empty cache without room is given some; others must have been given enough.
+  ///
+  /// - Parameter read: Is handed the logits, which are valid only while it runs.
+  /// - Throws: ``InferenceError`` `bad_argument` for a token outside the vocabulary, `too_long` above `maximumPositions` or
+  ///   where a cache has no room.
+  func run<Result>(
+    _ segments: [Segment], _ read: (UnsafeMutablePointer<Float>) -> Result
+  ) throws(InferenceError) -> Result {
+    var wanted = 0
+    for segment in segments {
+      try check(segment)
+      switch segment.output {
+      case .last: wanted += 1
+      case .all: wanted += segment.tokens.count
+      case .none: break
+      }
+    }
+    let logits = buffers.logits.reserve(wanted * sizes.V)
+    var written = 0
+    var part: [Segment] = []
+    var rows = 0
+    for segment in segments {
+      var rest = segment.tokens[...]
+      while !rest.isEmpty {
+        let taken = rest.prefix(Self.maximumRows - rows)
+        rest = rest.dropFirst(taken.count)
+        let output: Output = segment.output == .last && !rest.isEmpty ? .none : segment.output
+        part.append(Segment(cache: segment.cache, tokens: Array(taken), output: output))
+        rows += taken.count
+        guard rows == Self.maximumRows else { continue }
+        written += runPart(part, rows: rows, into: logits + written * sizes.V)
+        part.removeAll(keepingCapacity: true)
+        rows = 0
+      }
+    }
+    if rows > 0 { written += runPart(part, rows: rows, into: logits + written * sizes.V) }
+    return withExtendedLifetime(self) { read(logits) }
+  }
+
+  private func check(_ segment: Segment) throws(InferenceError) {
+    let (cache, count) = (segment.cache, segment.tokens.count)
+    guard segment.tokens.allSatisfy({ $0 >= 0 && Int($0) < sizes.V }), count > 0 else {
+      throw InferenceError(
+        .badArgument, context: "tokens", expected: "at least one, each in 0..<\(sizes.V)",
+        found: "\(count) tokens, not all of them",
+        advice: "encode with the model's own tokenizer")
+    }
+    if cache.length == 0, !cache.hasRoom(for: count) {
+      cache.reset(capacity: min(count, model.configuration.maximumPositions))
+    }
+    guard cache.length + count <= model.configuration.maximumPositions, cache.hasRoom(for: count) else {
+      throw InferenceError(
+        .tooLong, context: "tokens", expected: "at most \(model.configuration.maximumPositions) in a sequence",
+        found: "\(cache.length + count)", advice: "shorten the text")
+    }
+  }
+
+  // MARK: One part
+
+  /// What one packed pass works on.
+  private struct Part {
+    let segments: [Segment]
+    let rows: Int
+    let positions: [Int32]
+    /// Rows whose logits are wanted.
+    let wanted: [Int32]
+    /// The first row of each segment.
+    let starts: [Int]
+    let products: UnsafeMutablePointer<Float>
+    /// Threads that the scratch of the attention is made for.
+    let threads: Int32
+  }
+
+  /// Runs one part; returns how many rows of logits were written.
+  private func runPart(_ segments: [Segment], rows: Int, into logits: UnsafeMutablePointer<Float>) -> Int {
+    let part = prepare(segments, rows: rows)
+    let (C, weights) = (sizes.C, model.weights)
+    var x = buffers.x.reserve(rows * C)
+    weights.embed(segments.flatMap(\.tokens), width: C, into: x)
+    var count = rows
+    for (number, layer) in weights.layers.enumerated() {
+      attend(part, number, layer, x: x)
+      var heads = buffers.attention.reserve(rows * sizes.HD)
+      if number == weights.layers.count - 1, part.wanted.count < rows {
+        (x, heads) = tail(part, x: x, heads: heads)
+        count = part.wanted.count
+      }
+      let branch = buffers.branch.reserve(rows * C)
+      layer.output.weight.multiply(heads, count: count, into: branch, outputStride: C, scratch: part.products)
+      retort_add(count * C, x, branch, x)
+      feedForward(layer, x: x, count: count, products: part.products)
+    }
+    for segment in segments { segment.cache.grow(by: segment.tokens.count) }
+    guard count > 0 else { return 0 }
+    let norm = buffers.norm.reserve(rows * C)
+    retort_rmsnorm_forward(count, C, x, weights.finalNorm.pointer, sizes.epsilon, norm, nil)
+    weights.head.multiply(norm, count: count, into: logits, outputStride: sizes.V, scratch: part.products)
+    return count
+  }
+
+  private func prepare(_ segments: [Segment], rows: Int) -> Part {
+    var positions: [Int32] = []
+    var wanted: [Int32] = []
+    var starts: [Int] = []
+    var longest = 0
+    positions.reserveCapacity(rows)
+    for segment in segments {
+      let (start, count, length) = (positions.count, segment.tokens.count, segment.cache.length)
+      starts.append(start)
+      positions.append(contentsOf: Int32(length)..<Int32(length + count))
+      switch segment.output {
+      case .last: wanted.append(Int32(start + count - 1))
+      case .all: wanted.append(contentsOf: Int32(start)..<Int32(start + count))
+      case .none: break
+      }
+      longest = max(longest, length + count)
+    }
+    fillTables(longest)
+    let threads = retort_pool_threads()
+    _ = buffers.attentionScratch.reserve(retort_attention_scratch(longest, sizes.D, threads))
+    let products = model.weights.matrices.map { $0.scratch(count: rows) }.max() ?? 0
+    return Part(
+      segments: segments, rows: rows, positions: positions, wanted: wanted, starts: starts,
+      products: buffers.products.reserve(products), threads: threads)
+  }
+
+  /// Rotary tables for at least `positions` positions.
+  private func fillTables(_ positions: Int) {
+    guard positions > tablePositions else { return }
+    tablePositions = min(
+      max(2 * tablePositions, (positions + 63) / 64 * 64), max(positions, model.configuration.maximumPositions))
+    let half = sizes.D / 2
+    retort_rope_table(
+      0, tablePositions, sizes.D, model.configuration.ropeTheta, buffers.cosine.reserve(tablePositions * half),
+      buffers.sine.reserve(tablePositions * half))
+  }
+
+  /// Norm, projections, rotation, cache and attention of one layer, into `buffers.attention`.
+  private func attend(_ part: Part, _ number: Int, _ layer: ModelWeights.Layer, x: UnsafeMutablePointer<Float>) {
+    let (s, rows) = (sizes, part.rows)
+    let norm = buffers.norm.reserve(rows * s.C)
+    let qkv = buffers.qkv.reserve(rows * s.QKV)
+    retort_rmsnorm_forward(rows, s.C, x, layer.inputNorm.pointer, s.epsilon, norm, nil)
+    var column = 0
+    for projection in layer.projections {
+      projection.weight.multiply(
+        norm, count: rows, into: qkv + column, outputStride: s.QKV, bias: projection.bias?.pointer,
+        scratch: part.products)
+      column += projection.weight.rows
+    }
+    retort_rope(
+      rows, s.H + s.KV, s.D, qkv, s.QKV, part.positions, buffers.cosine.reserve(0), buffers.sine.reserve(0), 0)
+    let output = buffers.attention.reserve(rows * s.HD)
+    var sequences: [retort_sequence] = []
+    sequences.reserveCapacity(part.segments.count)
+    for (segment, start) in zip(part.segments, part.starts) {
+      let (cache, count) = (segment.cache, segment.tokens.count)
+      guard let keys = cache.keys(number), let values = cache.values(number) else { continue }
+      for row in 0..<count {
+        let source = qkv + (start + row) * s.QKV + s.HD
+        (keys + (cache.length + row) * s.KVD).update(from: source, count: s.KVD)
+        (values + (cache.length + row) * s.KVD).update(from: source + s.KVD, count: s.KVD)
+      }
+      sequences.append(
+        retort_sequence(
+          q: qkv + start * s.QKV, k: keys, v: values, out: output + start * s.HD, ldq: s.QKV, ldk: s.KVD, ldv: s.KVD,
+          ldo: s.HD, queries: Int32(count), keys: Int32(cache.length + count)))
+    }
+    retort_attention_forward(
+      sequences, sequences.count, s.H, s.KV, s.D, s.attentionScale, buffers.attentionScratch.reserve(0),
+      part.threads)
+  }
+
+  /// Keeps only the wanted rows: after the last attention no row needs another.
+  private func tail(
+    _ part: Part, x: UnsafeMutablePointer<Float>, heads: UnsafeMutablePointer<Float>
+  ) -> (x: UnsafeMutablePointer<Float>, heads: UnsafeMutablePointer<Float>) {
+    let count = part.wanted.count
+    let space = buffers.tail.reserve(part.rows * (sizes.C + sizes.HD))
+    let keptHeads = space + part.rows * sizes.C
+    retort_gather_rows(count, sizes.C, x, part.wanted, space)
+    retort_gather_rows(count, sizes.HD, heads, part.wanted, keptHeads)
+    return (space, keptHeads)
+  }
+
+  /// x += down(silu(gate(norm x)) · up(norm x)) for `count` rows.
+  private func feedForward(
+    _ layer: ModelWeights.Layer, x: UnsafeMutablePointer<Float>, count: Int, products: UnsafeMutablePointer<Float>
+  ) {
+    let s = sizes
+    let norm = buffers.norm.reserve(count * s.C)
+    let gateUp = buffers.gateUp.reserve(count * 2 * s.F)
+    let hidden = buffers.hidden.reserve(count * s.F)
+    let branch = buffers.branch.reserve(count * s.C)
+    retort_rmsnorm_forward(count, s.C, x, layer.middleNorm.pointer, s.epsilon, norm, nil)
+    layer.gate.weight.multiply(norm, count: count, into: gateUp, outputStride: 2 * s.F, scratch: products)
+    layer.up.weight.multiply(norm, count: count, into: gateUp + s.F, outputStride: 2 * s.F, scratch: products)
+    retort_swiglu_forward(count, s.F, gateUp, hidden)
+    layer.down.weight.multiply(hidden, count: count, into: branch, outputStride: s.C, scratch: products)
+    retort_add(count * s.C, x, branch, x)
+  }
+}

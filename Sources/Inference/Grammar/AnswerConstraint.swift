@@ -1,0 +1,176 @@
+/// Finds, token by token, what a legal answer may go on with.
+///
+/// The vocabulary's trie is walked together with the grammar: from a free string only tokens that spell on one of the request's
+/// pieces are visited. Results that do not depend on the request are kept from one request to the next. Inside a free string,
+/// structure tokens are not offered as text. Not thread-safe; one owner.
+package final class AnswerConstraint {
+  /// Where one answer stands. Empty: no legal answer begins like this.
+  package struct State: Hashable {
+    var threads: [GrammarThread]
+
+    /// Whether the answer is complete.
+    package var isComplete: Bool { threads.contains { $0.place == .done } }
+    /// Whether nothing legal begins like this.
+    package var isDead: Bool { threads.isEmpty }
+  }
+
+  private static let maximumFrames = 200_000
+  private static let maximumCached = 4_096
+
+  private let machine: GrammarMachine
+  private let vocabulary: ConstraintVocabulary
+  private var cache: [CacheKey: AllowedTokens] = [:]
+  private var scratch: [GrammarThread] = []
+  private var found: [Int32] = []
+  private var dependsOnRequest = false
+
+  private struct CacheKey: Hashable {
+    let isGrounded: Bool
+    let state: State
+  }
+
+  /// A constraint over one grammar and vocabulary.
+  package init(grammar: AnswerGrammar, vocabulary: ConstraintVocabulary) {
+    machine = GrammarMachine(grammar)
+    self.vocabulary = vocabulary
+  }
+
+  /// Frees what earlier requests left behind, when there is much of it. States made before are void afterwards.
+  package func tidy() {
+    guard machine.frameCount > Self.maximumFrames else { return }
+    machine.reset()
+    cache.removeAll(keepingCapacity: true)
+  }
+
+  /// The state before the first token of an answer to a request.
+  package func start(_ context: RequestContext) -> State { State(threads: context.isHopeless ? [] : machine.start()) }
+
+  /// The state after `token`; dead when the token is not legal here.
+  package func advance(_ state: State, token: Int32, _ context: RequestContext) -> State {
+    guard vocabulary.bytes.indices.contains(Int(token)), !vocabulary.bytes[Int(token)].isEmpty else {
+      return State(threads: [])
+    }
+    var next = state
+    for byte in vocabulary.bytes[Int(token)] { next.threads = machine.advance(next.threads, byte, context) }
+    return next
+  }
+
+  /// The tokens that legal answers go on with from `state`.
+  package func allowed(_ state: State, _ context: RequestContext) -> AllowedTokens {
+    let key = CacheKey(isGrounded: context.isGrounded, state: state)
+    if context.isOrdinary, let known = cache[key] { return known }
+    found.removeAll(keepingCapacity: true)
+    scratch.removeAll(keepingCapacity: true)
+    scratch.append(contentsOf: state.threads)
+    dependsOnRequest = false
+    collect(0, 0, scratch.count, context)
+    let result = AllowedTokens(ids: found, forced: forced(among: found))
+    if context.isOrdinary, !dependsOnRequest {
+      if cache.count >= Self.maximumCached { cache.removeAll(keepingCapacity: true) }
+      cache[key] = result
+    }
+    return result
+  }
+
+  /// Bytes that complete the answer from `state`, chosen by the grammar alone and as short as it easily can; nil when there are
+  /// none within `maximumBytes`.
+  package func completion(_ state: State, _ context: RequestContext, maximumBytes: Int = 65_536) -> [UInt8]? {
+    var state = state.threads
+    var bytes: [UInt8] = []
+    while !state.isEmpty, bytes.count < maximumBytes {
+      if state.contains(where: { $0.place == .done }) { return bytes }
+      let before = bytes.count
+      for byte in Self.closingOrder {
+        let next = machine.advance(state, byte, context)
+        if next.isEmpty { continue }
+        state = next
+        bytes.append(byte)
+        break
+      }
+      guard bytes.count > before else { return nil }
+    }
+    return nil
+  }
+
+  /// Closers first, then what starts short values, then everything else.
+  private static let closingOrder: [UInt8] = {
+    let first = Array(#"}]",0123456789ntf[{.-"#.utf8)
+    return first + (0...255).filter { !first.contains($0) }
+  }()
+
+  // MARK: The walk
+
+  /// Collects the tokens below `node` that the threads `scratch[low..<high]` allow.
+  private func collect(_ node: Int32, _ low: Int, _ high: Int, _ context: RequestContext) {
+    if high - low == 1, case .piece(let rule, let cursor) = scratch[low].place {
+      if !vocabulary.trie.isLeaf(node) { collectPiece(node, cursor, rule, scratch[low].stack, context) }
+      return
+    }
+    let trie = vocabulary.trie
+    for edge in trie.edges(node) {
+      let base = scratch.count
+      let byte = trie.edgeBytes[edge]
+      for index in low..<high {
+        noteDependence(scratch[index].place)
+        machine.step(scratch[index], byte, context, into: &scratch)
+      }
+      guard scratch.count > base else { continue }
+      GrammarMachine.removeDuplicates(&scratch, from: base)
+      let child = trie.edgeNodes[edge]
+      for position in trie.valueRange(child) { found.append(trie.values[position]) }
+      if !trie.isLeaf(child) { collect(child, base, scratch.count, context) }
+      scratch.removeLast(scratch.count - base)
+    }
+  }
+
+  private func noteDependence(_ place: GrammarThread.Place) {
+    switch place {
+    case .piece, .candidate: dependsOnRequest = true
+    default: break
+    }
+  }
+
+  /// The same within one string that copies a piece of the request: the common case, without touching the grammar.
+  private func collectPiece(
+    _ node: Int32, _ cursor: PieceCursor, _ rule: RuleID, _ stack: Int32, _ context: RequestContext
+  ) {
+    dependsOnRequest = true
+    guard case .piece(let minimum, let maximum) = machine.grammar.rules[Int(rule)] else { return }
+    let trie = vocabulary.trie
+    for edge in trie.edges(node) {
+      let byte = trie.edgeBytes[edge]
+      let child = trie.edgeNodes[edge]
+      if byte == UInt8(ascii: "\""), cursor.escape == 0 {
+        guard cursor.canClose(minimum: minimum) else { continue }
+        for position in trie.valueRange(child) { found.append(trie.values[position]) }
+        guard !trie.isLeaf(child) else { continue }
+        let base = scratch.count
+        scratch.append(GrammarThread(place: .after, stack: stack))
+        collect(child, base, base + 1, context)
+        scratch.removeLast(scratch.count - base)
+        continue
+      }
+      var moved = cursor
+      guard moved.advance(byte, in: context.text, minimum: minimum, maximum: maximum) else { continue }
+      for position in trie.valueRange(child) {
+        let token = trie.values[position]
+        if !vocabulary.hasAllBytes || !vocabulary.isStructure[Int(token)] { found.append(token) }
+      }
+      if !trie.isLeaf(child) { collectPiece(child, moved, rule, stack, context) }
+    }
+  }
+
+  /// The only sensible token among `ids`, or −1.
+  private func forced(among ids: [Int32]) -> Int32 {
+    if ids.count == 1 { return ids[0] }
+    guard ids.count > 1, ids.count <= 32 else { return -1 }
+    var longest = ids[0]
+    for id in ids {
+      let (one, best) = (vocabulary.bytes[Int(id)].count, vocabulary.bytes[Int(longest)].count)
+      if one > best || (one == best && vocabulary.isStructure[Int(id)]) { longest = id }
+    }
+    guard vocabulary.isStructure[Int(longest)] else { return -1 }
+    let text = vocabulary.bytes[Int(longest)]
+    return ids.allSatisfy { text.starts(with: vocabulary.bytes[Int($0)]) } ? longest : -1
+  }
+}

@@ -1,0 +1,108 @@
+import CKernels
+import ModelFiles
+
+/// The speed of a model on this machine: what `retort bench prefill` and `retort bench decode` print.
+public enum InferenceBenchmark {
+  /// The result of one measurement.
+  public struct Report: Sendable, Hashable {
+    /// Tokens a second over all sequences, the best of the repetitions.
+    public let tokensPerSecond: Double
+    /// Sequences at a time.
+    public let batch: Int
+    /// Tokens of each sequence that were measured.
+    public let tokens: Int
+    /// Threads of the kernels.
+    public let threads: Int
+  }
+
+  /// Reads `batch` prompts of `tokens` tokens each in one packed pass, and computes the logits after each last token.
+  ///
+  /// - Parameters:
+  ///   - model: The model.
+  ///   - batch: Sequences at a time, 1…1024.
+  ///   - tokens: Tokens of each prompt, at most `maximumPositions`.
+  ///   - repetitions: How often it is measured, after one run that is not; the best counts.
+  /// - Throws: ``InferenceError`` `bad_argument`, `too_long`.
+  public static func prefill(
+    _ model: DecoderModel, batch: Int = 1, tokens: Int = 128, repetitions: Int = 3
+  ) throws(InferenceError) -> Report {
+    try check(model, batch: batch, tokens: tokens)
+    let pass = ForwardPass(model)
+    let caches = (0..<batch).map { _ in KeyValueCache(model.configuration) }
+    let prompts = (0..<batch).map { prompt(model, tokens: tokens, seed: $0) }
+    var best = Double.infinity
+    for repetition in 0...max(1, repetitions) {
+      for cache in caches { cache.reset(capacity: tokens) }
+      let segments = zip(caches, prompts).map { ForwardPass.Segment(cache: $0, tokens: $1, output: .last) }
+      let start = ContinuousClock.now
+      try pass.run(segments) { _ in }
+      if repetition > 0 { best = min(best, seconds(since: start)) }
+    }
+    return report(batch: batch, tokens: tokens, seconds: best)
+  }
+
+  /// Generates `tokens` tokens for each of `batch` sequences after prompts of `prompt` tokens, greedily, without a constraint.
+  ///
+  /// - Parameters:
+  ///   - model: The model.
+  ///   - batch: Sequences at a time, 1…1024.
+  ///   - tokens: Tokens to generate for each; with `prompt` at most `maximumPositions`.
+  ///   - prompt: Tokens of each prompt, which are not measured.
+  ///   - repetitions: How often it is measured, after one run that is not; the best counts.
+  /// - Throws: ``InferenceError`` `bad_argument`, `too_long`.
+  public static func decode(
+    _ model: DecoderModel, batch: Int = 1, tokens: Int = 128, prompt: Int = 16, repetitions: Int = 3
+  ) throws(InferenceError) -> Report {
+    try check(model, batch: batch, tokens: tokens + prompt)
+    let pass = ForwardPass(model)
+    let caches = (0..<batch).map { _ in KeyValueCache(model.configuration) }
+    let size = model.configuration.vocabularySize
+    var best = Double.infinity
+    for repetition in 0...max(1, repetitions) {
+      var next = (0..<batch).map { Self.prompt(model, tokens: prompt, seed: $0) }
+      for cache in caches { cache.reset(capacity: tokens + prompt) }
+      var start = ContinuousClock.now
+      for step in 0...tokens {
+        if step == 1 { start = ContinuousClock.now }
+        let segments = zip(caches, next).map { ForwardPass.Segment(cache: $0, tokens: $1, output: .last) }
+        try pass.run(segments) { logits in
+          for row in 0..<batch { next[row] = [argmax(logits + row * size, size)] }
+        }
+      }
+      if repetition > 0 { best = min(best, seconds(since: start)) }
+    }
+    return report(batch: batch, tokens: tokens, seconds: best)
+  }
+
+  private static func argmax(_ logits: UnsafePointer<Float>, _ count: Int) -> Int32 {
+    var best = 0
+    for index in 1..<max(1, count) where logits[index] > logits[best] { best = index }
+    return Int32(best)
+  }
+
+  /// Tokens spread over the vocabulary, the same every time.
+  private static func prompt(_ model: DecoderModel, tokens: Int, seed: Int) -> [Int32] {
+    let size = model.configuration.vocabularySize
+    return (0..<tokens).map { Int32(($0 &* 7_919 &+ seed &* 104_729 &+ 17) % size) }
+  }
+
+  private static func check(_ model: DecoderModel, batch: Int, tokens: Int) throws(InferenceError) {
+    let limit = model.configuration.maximumPositions
+    guard (1...1024).contains(batch), tokens >= 1, tokens <= limit else {
+      throw InferenceError(
+        .badArgument, context: "benchmark", expected: "a batch of 1…1024 and 1…\(limit) tokens a sequence",
+        found: "\(batch) and \(tokens)", advice: "choose smaller sizes")
+    }
+  }
+
+  private static func seconds(since start: ContinuousClock.Instant) -> Double {
+    let parts = (ContinuousClock.now - start).components
+    return Double(parts.seconds) + Double(parts.attoseconds) * 1e-18
+  }
+
+  private static func report(batch: Int, tokens: Int, seconds: Double) -> Report {
+    Report(
+      tokensPerSecond: Double(batch * tokens) / max(seconds, 1e-9), batch: batch, tokens: tokens,
+      threads: Int(retort_pool_threads()))
+  }
+}

@@ -1,0 +1,26 @@
+import Topics
+
+/// One request while it is being answered.
+struct LiveSequence {
+  /// Its place among the requests.
+  let index: Int
+  let cache: KeyValueCache
+  let promptTokens: Int
+  /// What its answer may be; nil without a constraint.
+  let context: RequestContext?
+  /// Where its answer stands under the constraint.
+  var state: AnswerConstraint.State?
+  /// Tokens that the model has not seen yet.
+  var pending: [Int32]
+  /// The answer so far.
+  var generated: [Int32] = []
+  var text: [UInt8] = []
+  /// log of the product of the chosen tokens' probabilities.
+  var logProbability = 0.0
+  /// Whether the answer is at its end.
+  var isFinished = false
+  /// Whether the answer was closed because it had become too long.
+  var isCutOff = false
+  /// Why there can be no answer.
+  var failure: String?
+}

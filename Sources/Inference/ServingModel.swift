@@ -1,0 +1,109 @@
+public import ModelFiles
+public import Tokenization
+public import Topics
+
+/// A student ready to answer: weights, tokenizer, functions and their grammar. Immutable; shared by any number of decoders.
+public final class ServingModel: Sendable {
+  /// The metadata key that holds a student's functions: a JSON array of tool definitions, as text.
+  public static let functionsKey = "retort.functions"
+
+  /// The weights.
+  public let model: DecoderModel
+  /// The tokenizer.
+  public let tokenizer: Tokenizer
+  /// Requests to prompts, answers to calls.
+  public let codec: CallCodec
+  /// The functions that answers may call.
+  public let functions: FunctionSet
+  /// All legal answers.
+  public let grammar: AnswerGrammar
+  /// Texts and numbers under `retort.*` in the file: lineage, numerics, confidence threshold.
+  public let metadata: [String: GGUFValue]
+  let vocabulary: ConstraintVocabulary
+
+  /// The sizes and constants of the decoder.
+  public var configuration: DecoderConfiguration { model.configuration }
+
+  /// The size in bytes: of the file, or of the fp32 parameters.
+  public var byteCount: Int { model.byteCount }
+
+  /// Opens a student's GGUF file: weights, tokenizer and functions.
+  ///
+  /// - Parameters:
+  ///   - path: The file; it is mapped and must not change while the model lives.
+  ///   - functions: The functions, where the file has none or others are wanted; default: those in the file.
+  /// - Throws: ``InferenceError`` as ``DecoderModel/init(gguf:)``; `bad_metadata` where there are no functions, `bad_schema`
+  ///   where they cannot be compiled.
+  public convenience init(gguf path: String, functions: FunctionSet? = nil) throws(InferenceError) {
+    let file = try DecoderModel.open(path)
+    let model = try DecoderModel(file: file)
+    let own = file.metadata.filter { $0.key.hasPrefix("retort.") }
+    var chosen = functions
+    if chosen == nil { chosen = try Self.functions(in: own[Self.functionsKey], of: file.name) }
+    guard let chosen else { throw Self.badFunctions("nothing", file.name) }
+    try self.init(model: model, functions: chosen, metadata: own)
+  }
+
+  /// Serves fp32 parameters in canonical order, which are copied: a student in training.
+  ///
+  /// - Throws: ``InferenceError`` as ``DecoderModel/init(configuration:parameters:tokenizer:)``, and `bad_schema`.
+  public convenience init(
+    configuration: DecoderConfiguration, parameters: UnsafeBufferPointer<Float>, tokenizer: Tokenizer,
+    functions: FunctionSet
+  ) throws(InferenceError) {
+    try self.init(
+      model: DecoderModel(configuration: configuration, parameters: parameters, tokenizer: tokenizer),
+      functions: functions)
+  }
+
+  /// Serves a decoder that is there already.
+  ///
+  /// - Throws: ``InferenceError`` `bad_tokenizer` where the model has no tokenizer or one without the template's controls,
+  ///   `bad_schema` where the functions cannot be compiled.
+  public init(
+    model: DecoderModel, functions: FunctionSet, metadata: [String: GGUFValue] = [:]
+  ) throws(InferenceError) {
+    guard let tokenizer = model.tokenizer else {
+      throw InferenceError(
+        .badTokenizer, context: "model", expected: "a tokenizer", found: "none",
+        advice: "load the model with its tokenizer")
+    }
+    do throws(TokenizationError) {
+      codec = try CallCodec(tokenizer: tokenizer, functions: functions)
+    } catch {
+      throw InferenceError(
+        .badTokenizer, context: error.context, expected: error.expected, found: error.found, advice: error.advice)
+    }
+    self.model = model
+    self.tokenizer = tokenizer
+    self.functions = functions
+    self.metadata = metadata
+    grammar = try AnswerGrammar(functions)
+    vocabulary = Self.vocabulary(of: tokenizer, functions)
+  }
+
+  private static func functions(in value: GGUFValue?, of file: String) throws(InferenceError) -> FunctionSet {
+    guard let text = value?.string else { throw badFunctions(value == nil ? "nothing" : "another kind of value", file) }
+    let json: JSON
+    do throws(JSONError) { json = try JSON.parse(text) } catch { throw badFunctions(error.description, file) }
+    do throws(TopicError) { return try FunctionSet(json: json) } catch { throw badFunctions("\(error)", file) }
+  }
+
+  private static func badFunctions(_ found: String, _ file: String) -> InferenceError {
+    InferenceError(
+      .badMetadata, context: "\(file), \(functionsKey)", expected: "the JSON text of tool definitions", found: found,
+      advice: "pass the functions, or use a file that retort released")
+  }
+
+  private static func vocabulary(of tokenizer: Tokenizer, _ functions: FunctionSet) -> ConstraintVocabulary {
+    let bytes = (0..<Int32(tokenizer.vocabularySize)).map { tokenizer.bytes(of: $0) }
+    var structure = Set(CallCodec.structureTokens(for: functions).compactMap { tokenizer.structure($0) })
+    structure.formUnion(bytes.indices.map(Int32.init).filter { tokenizer.kind(of: $0) == .structure })
+    return ConstraintVocabulary(bytes: bytes, structure: structure)
+  }
+
+  /// The logits after each of `tokens`: one array of `vocabularySize` values a token.
+  ///
+  /// - Throws: ``InferenceError`` as ``DecoderModel/logits(tokens:)``.
+  public func logits(tokens: [Int32]) throws(InferenceError) -> [[Float]] { try model.logits(tokens: tokens) }
+}

@@ -1,0 +1,139 @@
+import Topics
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// Writes one file so that its path never shows anything but the old or the complete new contents.
+///
+/// Bytes go to a hidden file in the same folder; ``finish()`` makes them durable (fsync), renames, and makes the renaming
+/// durable (fsync of the folder). A process killed before that leaves at most the hidden `.NAME.….partial` file. Not for use
+/// by several tasks at once.
+public final class AtomicFile {
+  private let path: String
+  private let partial: String
+  private var descriptor: Int32
+  private var buffer: [UInt8] = []
+  private var stream = Digest.Stream()
+  private var count = 0
+  private static let bufferSize = 1 << 18
+
+  /// Opens the hidden file beside `path`.
+  ///
+  /// - Throws: ``ModelFileError`` `io` or `not_found` where the folder cannot be written.
+  public init(path: String) throws(ModelFileError) {
+    self.path = path
+    let (folder, name) = splitPath(path)
+    let suffix = String(UInt64.random(in: 0...UInt64.max), radix: 36)
+    partial = "\(folder)/.\(name).\(getpid())-\(suffix).partial"
+    descriptor = open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else { throw systemError("creating", path) }
+    buffer.reserveCapacity(Self.bufferSize)
+  }
+
+  deinit {
+    if descriptor >= 0 {
+      close(descriptor)
+      unlink(partial)
+    }
+  }
+
+  /// The bytes written so far.
+  public var position: Int { count }
+
+  /// Appends the bytes of `source`.
+  ///
+  /// - Throws: ``ModelFileError`` `io`, a full disk for one.
+  public func write(_ source: UnsafeRawBufferPointer) throws(ModelFileError) {
+    count += source.count
+    if buffer.count + source.count <= Self.bufferSize {
+      buffer.append(contentsOf: source)
+      return
+    }
+    try flush()
+    if source.count <= Self.bufferSize {
+      buffer.append(contentsOf: source)
+    } else {
+      try put(source)
+    }
+  }
+
+  /// Appends `bytes`.
+  ///
+  /// - Throws: ``ModelFileError`` `io`, a full disk for one.
+  public func write(_ bytes: [UInt8]) throws(ModelFileError) {
+    var failure: ModelFileError?
+    bytes.withUnsafeBytes { source in
+      do throws(ModelFileError) { try write(source) } catch { failure = error }
+    }
+    if let failure { throw failure }
+  }
+
+  /// Makes the file durable and gives it its name.
+  ///
+  /// - Throws: ``ModelFileError`` `io`; the path then still has its old contents.
+  public func finish() throws(ModelFileError) -> WrittenFile {
+    try flush()
+    guard fsync(descriptor) == 0 else { throw systemError("syncing", path) }
+    guard rename(partial, path) == 0 else { throw systemError("renaming", path) }
+    close(descriptor)
+    descriptor = -1
+    try syncFolder(splitPath(path).folder)
+    return WrittenFile(path: path, bytes: count, digest: stream.digest)
+  }
+
+  private func flush() throws(ModelFileError) {
+    guard !buffer.isEmpty else { return }
+    var failure: ModelFileError?
+    buffer.withUnsafeBytes { source in
+      do throws(ModelFileError) { try put(source) } catch { failure = error }
+    }
+    if let failure { throw failure }
+    buffer.removeAll(keepingCapacity: true)
+  }
+
+  private func put(_ source: UnsafeRawBufferPointer) throws(ModelFileError) {
+    stream.update(source)
+    var offset = 0
+    while offset < source.count {
+      let rest = UnsafeRawBufferPointer(rebasing: source[offset...])
+      let done = systemWrite(descriptor, rest)
+      if done < 0 {
+        if errno == EINTR { continue }
+        throw systemError("writing", path)
+      }
+      offset += done
+    }
+  }
+
+  /// Writes a whole file at once.
+  ///
+  /// - Throws: ``ModelFileError`` `io` or `not_found`.
+  public static func write(_ bytes: [UInt8], to path: String) throws(ModelFileError) -> WrittenFile {
+    let file = try AtomicFile(path: path)
+    try file.write(bytes)
+    return try file.finish()
+  }
+}
+
+/// The system call, whose name the methods above would hide.
+private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+  write(descriptor, bytes.baseAddress, bytes.count)
+}
+
+/// The folder and the name of a path; the folder of a bare name is ".".
+func splitPath(_ path: String) -> (folder: String, name: String) {
+  guard let slash = path.lastIndex(of: "/") else { return (".", path) }
+  let folder = String(path[..<slash])
+  return (folder.isEmpty ? "/" : folder, String(path[path.index(after: slash)...]))
+}
+
+/// Makes renamings and creations in a folder durable.
+func syncFolder(_ path: String) throws(ModelFileError) {
+  let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+  guard descriptor >= 0 else { throw systemError("opening", path) }
+  defer { close(descriptor) }
+  guard fsync(descriptor) == 0 else { throw systemError("syncing", path) }
+}

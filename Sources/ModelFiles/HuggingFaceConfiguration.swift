@@ -1,0 +1,104 @@
+public import Topics
+
+extension DecoderConfiguration {
+  /// Reads a Hugging Face `config.json` of a Qwen2 model.
+  ///
+  /// - Throws: ``ModelFileError`` `unsupported` for other architectures and for features that are not implemented (other
+  ///   activations, rotary scaling, sliding windows); `malformed` for keys that are absent or of another type;
+  ///   `invalid_configuration`.
+  public init(huggingFace json: JSON, context: String = "config.json") throws(ModelFileError) {
+    let reader = ConfigurationReader(json: json, context: context)
+    try reader.requireSupported()
+    let hidden = try reader.integer("hidden_size")
+    let heads = try reader.integer("num_attention_heads")
+    self.init(
+      vocabularySize: try reader.integer("vocab_size"), hiddenSize: hidden,
+      layerCount: try reader.integer("num_hidden_layers"), headCount: heads,
+      keyValueHeadCount: try reader.integer("num_key_value_heads", default: heads),
+      headSize: try reader.optionalInteger("head_dim"),
+      feedForwardSize: try reader.integer("intermediate_size"),
+      maximumPositions: try reader.integer("max_position_embeddings", default: 32768),
+      ropeTheta: try reader.ropeTheta(), normEpsilon: try reader.number("rms_norm_eps") ?? 1e-6,
+      tiesEmbeddings: json["tie_word_embeddings"]?.boolValue ?? false, attentionBias: true)
+    try validate()
+  }
+
+  /// The `config.json` of this model, for `transformers`.
+  ///
+  /// - Parameters:
+  ///   - endOfText: the id that ends an answer.
+  ///   - padding: the id that pads.
+  public func huggingFace(endOfText: Int, padding: Int) -> JSON {
+    [
+      "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "vocab_size": .integer(Int64(vocabularySize)),
+      "hidden_size": .integer(Int64(hiddenSize)), "intermediate_size": .integer(Int64(feedForwardSize)),
+      "num_hidden_layers": .integer(Int64(layerCount)), "num_attention_heads": .integer(Int64(headCount)),
+      "num_key_value_heads": .integer(Int64(keyValueHeadCount)),
+      "max_position_embeddings": .integer(Int64(maximumPositions)), "hidden_act": "silu",
+      "rms_norm_eps": .number(normEpsilon), "rope_theta": .number(ropeTheta), "rope_scaling": nil,
+      "use_sliding_window": false, "attention_dropout": 0.0, "initializer_range": 0.02,
+      "tie_word_embeddings": .bool(tiesEmbeddings), "torch_dtype": "float32", "use_cache": true,
+      "bos_token_id": .integer(Int64(endOfText)), "eos_token_id": .integer(Int64(endOfText)),
+      "pad_token_id": .integer(Int64(padding)),
+    ]
+  }
+}
+
+/// Reads typed values out of a `config.json`.
+private struct ConfigurationReader {
+  let json: JSON
+  let context: String
+
+  func requireSupported() throws(ModelFileError) {
+    guard json.objectValue != nil else { throw malformed("the file", "a JSON object", json.typeName) }
+    let type = json["model_type"]?.stringValue ?? "none"
+    try require(type == "qwen2", "model_type", "\"qwen2\"", type)
+    let activation = json["hidden_act"]?.stringValue ?? "silu"
+    try require(activation == "silu", "hidden_act", "\"silu\"", activation)
+    try require(json["use_sliding_window"]?.boolValue != true, "use_sliding_window", "false", "true")
+    for key in ["rope_scaling", "rope_parameters"] {
+      guard let scaling = json[key], !scaling.isNull else { continue }
+      let kind = scaling["rope_type"]?.stringValue ?? scaling["type"]?.stringValue ?? "default"
+      try require(kind == "default", key, "no rotary scaling", kind)
+    }
+  }
+
+  private func require(_ holds: Bool, _ key: String, _ expected: String, _ found: String) throws(ModelFileError) {
+    guard holds else {
+      throw ModelFileError(
+        .unsupported, context: "\(context), \(key)", expected: expected, found: String(found.prefix(80)),
+        advice: "use a Qwen2 or Qwen2.5 model without this feature")
+    }
+  }
+
+  func malformed(_ key: String, _ expected: String, _ found: String) -> ModelFileError {
+    ModelFileError(
+      .malformed, context: "\(context), \(key)", expected: expected, found: String(found.prefix(80)),
+      advice: "fetch or write the file again")
+  }
+
+  func integer(_ key: String, default fallback: Int? = nil) throws(ModelFileError) -> Int {
+    if let value = try optionalInteger(key) ?? fallback { return value }
+    throw malformed(key, "an integer", "none")
+  }
+
+  func optionalInteger(_ key: String) throws(ModelFileError) -> Int? {
+    guard let value = json[key], !value.isNull else { return nil }
+    guard let number = value.integerValue.flatMap({ Int(exactly: $0) }) else {
+      throw malformed(key, "an integer", value.text)
+    }
+    return number
+  }
+
+  func number(_ key: String) throws(ModelFileError) -> Double? {
+    guard let value = json[key], !value.isNull else { return nil }
+    guard let number = value.doubleValue else { throw malformed(key, "a number", value.text) }
+    return number
+  }
+
+  /// `rope_theta`, where transformers 4 writes it, or within `rope_parameters`, where transformers 5 does.
+  func ropeTheta() throws(ModelFileError) -> Double {
+    if let theta = try number("rope_theta") { return theta }
+    return json["rope_parameters"]?["rope_theta"]?.doubleValue ?? 10_000
+  }
+}

@@ -1,0 +1,136 @@
+import Topics
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+extension HuggingFaceFolder {
+  /// What a folder says about its tokenizer.
+  public struct TokenizerFiles: Sendable {
+    /// The bytes of `tokenizer.json`.
+    public var json: [UInt8]
+    /// The chat template, in Jinja.
+    public var chatTemplate: String
+    /// The id and the text of the token that ends an answer.
+    public var endOfText: (id: Int, text: String)
+    /// The id and the text of the token that pads.
+    public var padding: (id: Int, text: String)
+
+    /// Makes the description; padding defaults to the end's token.
+    public init(
+      json: [UInt8], chatTemplate: String, endOfText: (id: Int, text: String), padding: (id: Int, text: String)? = nil
+    ) {
+      self.json = json
+      self.chatTemplate = chatTemplate
+      self.endOfText = endOfText
+      self.padding = padding ?? endOfText
+    }
+  }
+
+  /// Writes a whole model as a new folder that `transformers` loads; weights are F32.
+  ///
+  /// The folder is written beside `path` under a hidden name, made durable, and renamed, so that `path` is either complete
+  /// or what it was before. The same arguments give the same bytes.
+  ///
+  /// - Parameters:
+  ///   - path: must not exist, unless `replacing`.
+  ///   - parameters: in canonical order, as `configuration.parameters` lists them.
+  ///   - replacing: whether an existing folder is moved away and removed after the new one is complete; a process killed
+  ///     between these two renamings leaves the old one under a hidden name.
+  /// - Returns: the weights' file; the other files are small and follow from the arguments.
+  /// - Throws: ``ModelFileError`` `invalid_argument`, `invalid_configuration`, `shape_mismatch`, `io`.
+  @discardableResult
+  public static func write(
+    _ path: String, configuration: DecoderConfiguration,
+    parameters: [(name: String, shape: [Int], values: UnsafeBufferPointer<Float>)], tokenizer: TokenizerFiles,
+    replacing: Bool = false
+  ) throws(ModelFileError) -> WrittenFile {
+    try configuration.validate()
+    try check(parameters, configuration)
+    let exists = access(path, F_OK) == 0
+    guard replacing || !exists else {
+      throw ModelFileError(
+        .invalidArgument, context: path, expected: "a path that does not exist", found: "something there",
+        advice: "choose another path, or allow replacing")
+    }
+    let (parent, name) = splitPath(path)
+    let hidden = "\(parent)/.\(name).\(getpid())-\(String(UInt64.random(in: 0...UInt64.max), radix: 36))"
+    guard mkdir(hidden + ".partial", 0o755) == 0 else { throw systemError("creating", path) }
+    do throws(ModelFileError) {
+      let weights = try fill(hidden + ".partial", configuration, parameters, tokenizer)
+      if exists, rename(path, hidden + ".old") != 0 { throw systemError("moving away", path) }
+      if rename(hidden + ".partial", path) != 0 {
+        let failure = systemError("renaming", path)
+        if exists { rename(hidden + ".old", path) }
+        throw failure
+      }
+      try syncFolder(parent)
+      if exists { removeFolder(hidden + ".old") }
+      return WrittenFile(path: "\(path)/model.safetensors", bytes: weights.bytes, digest: weights.digest)
+    } catch {
+      removeFolder(hidden + ".partial")
+      throw error
+    }
+  }
+
+  private static func check(
+    _ parameters: [(name: String, shape: [Int], values: UnsafeBufferPointer<Float>)],
+    _ configuration: DecoderConfiguration
+  ) throws(ModelFileError) {
+    let expected = configuration.parameters
+    guard parameters.count == expected.count else {
+      throw ModelFileError(
+        .shapeMismatch, context: "parameters", expected: "\(expected.count) tensors", found: "\(parameters.count)",
+        advice: "pass all parameters in canonical order")
+    }
+    for (given, wanted) in zip(parameters, expected) where given.name != wanted.name || given.shape != wanted.shape {
+      throw ModelFileError(
+        .shapeMismatch, context: "parameters", expected: "\(wanted.name) \(wanted.shape)",
+        found: "\(given.name) \(given.shape)", advice: "pass all parameters in canonical order")
+    }
+  }
+
+  private static func fill(
+    _ folder: String, _ configuration: DecoderConfiguration,
+    _ parameters: [(name: String, shape: [Int], values: UnsafeBufferPointer<Float>)], _ tokenizer: TokenizerFiles
+  ) throws(ModelFileError) -> WrittenFile {
+    var writer = SafetensorsWriter()
+    writer.metadata["format"] = "pt"
+    for parameter in parameters { try writer.add(parameter.name, shape: parameter.shape, parameter.values) }
+    let weights = try writer.write(to: "\(folder)/model.safetensors")
+    let (end, padding) = (tokenizer.endOfText, tokenizer.padding)
+    let configurationJSON = configuration.huggingFace(endOfText: end.id, padding: padding.id)
+    let tokenizerConfiguration: JSON = [
+      "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": .integer(Int64(configuration.maximumPositions)),
+      "add_bos_token": false, "add_prefix_space": false, "clean_up_tokenization_spaces": false,
+      "bos_token": nil, "eos_token": .string(end.text), "pad_token": .string(padding.text), "unk_token": nil,
+      "chat_template": .string(tokenizer.chatTemplate),
+    ]
+    let generation: JSON = [
+      "do_sample": false, "eos_token_id": .integer(Int64(end.id)), "pad_token_id": .integer(Int64(padding.id)),
+    ]
+    let files: [(String, [UInt8])] = [
+      ("tokenizer.json", tokenizer.json), ("tokenizer_config.json", tokenizerConfiguration.bytes),
+      ("generation_config.json", generation.bytes), ("config.json", configurationJSON.bytes),
+    ]
+    for (name, bytes) in files { _ = try AtomicFile.write(bytes, to: "\(folder)/\(name)") }
+    return weights
+  }
+}
+
+/// Removes a folder of plain files; what cannot be removed stays.
+private func removeFolder(_ path: String) {
+  guard let folder = opendir(path) else { return }
+  var names: [String] = []
+  while let entry = readdir(folder) {
+    let name = withUnsafePointer(to: &entry.pointee.d_name) {
+      $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+    }
+    if name != ".", name != ".." { names.append(name) }
+  }
+  closedir(folder)
+  for name in names { unlink("\(path)/\(name)") }
+  rmdir(path)
+}

@@ -1,0 +1,156 @@
+import Topics
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// A model in a Hugging Face folder: `config.json`, `model.safetensors` (or shards with an index), `tokenizer.json`,
+/// `tokenizer_config.json`, `generation_config.json`.
+///
+/// What it deliberately does not do: read pickled weights (`pytorch_model.bin`), or architectures other than Qwen2.
+public struct HuggingFaceFolder: Sendable {
+  /// The path of the folder.
+  public let path: String
+  /// The decoder, checked against the shapes of all tensors.
+  public let configuration: DecoderConfiguration
+  /// The ids that end an answer, from `generation_config.json` or `config.json`; may be empty.
+  public let endOfTextIDs: [Int]
+  /// The bytes of `tokenizer.json`, or nil where there is none.
+  public let tokenizerJSON: [UInt8]?
+  /// The chat template, from `chat_template.jinja` or `tokenizer_config.json`.
+  public let chatTemplate: String?
+  private let tensors: [String: TensorView]
+
+  /// The largest JSON file that is read, in bytes.
+  public static let maximumJSONBytes = 64 << 20
+
+  /// Opens and checks the model in the folder `path`; weights are mapped, not read.
+  ///
+  /// - Throws: ``ModelFileError`` of every kind, naming the file, the key or the tensor.
+  public static func read(_ path: String) throws(ModelFileError) -> HuggingFaceFolder {
+    let json = try Self.json("\(path)/config.json")
+    let configuration = try DecoderConfiguration(huggingFace: json, context: "\(path)/config.json")
+    let tensors = try Self.tensors(path)
+    for (name, shape) in configuration.parameters {
+      guard let tensor = tensors[name] else {
+        throw ModelFileError(
+          .missing, context: path, expected: "a tensor \(name)", found: "\(tensors.count) others",
+          advice: "check that weights and config.json belong together")
+      }
+      guard tensor.shape == shape else {
+        throw ModelFileError(
+          .shapeMismatch, context: "\(path), \(name)", expected: "\(shape)", found: "\(tensor.shape)",
+          advice: "check that weights and config.json belong together")
+      }
+    }
+    let tokenizer = try optional { () throws(ModelFileError) in try Self.contents("\(path)/tokenizer.json") }
+    return HuggingFaceFolder(
+      path: path, configuration: configuration, endOfTextIDs: try Self.endOfText(path, json),
+      tokenizerJSON: tokenizer, chatTemplate: try Self.template(path), tensors: tensors)
+  }
+
+  /// The tensor of a parameter, by its canonical name.
+  ///
+  /// - Throws: ``ModelFileError`` `missing`.
+  public func tensor(_ name: String) throws(ModelFileError) -> TensorView {
+    guard let tensor = tensors[name] else {
+      throw ModelFileError(
+        .missing, context: path, expected: "a tensor \(name)", found: "\(tensors.count) others",
+        advice: "ask for a canonical parameter name")
+    }
+    return tensor
+  }
+
+  /// All parameters, one after the other in canonical order, as single-precision numbers.
+  ///
+  /// - Parameter target: exactly `configuration.parameterCount` elements.
+  /// - Throws: ``ModelFileError`` `invalid_argument` for another size; `unsupported` for element types that are no numbers.
+  public func copyParameters(into target: UnsafeMutableBufferPointer<Float>) throws(ModelFileError) {
+    guard target.count == configuration.parameterCount else {
+      throw ModelFileError(
+        .invalidArgument, context: path, expected: "a buffer of \(configuration.parameterCount) elements",
+        found: "one of \(target.count)", advice: "allocate the buffer from the configuration")
+    }
+    var offset = 0
+    for (name, shape) in configuration.parameters {
+      let count = shape.reduce(1, *)
+      try tensor(name).copyFloats(into: UnsafeMutableBufferPointer(rebasing: target[offset..<(offset + count)]))
+      offset += count
+    }
+  }
+
+  private static func tensors(_ path: String) throws(ModelFileError) -> [String: TensorView] {
+    var tensors: [String: TensorView] = [:]
+    let whole = "\(path)/model.safetensors"
+    if access(whole, F_OK) == 0 {
+      for tensor in try SafetensorsFile(path: whole).tensors { tensors[tensor.name] = tensor }
+      return tensors
+    }
+    let index = try optional { () throws(ModelFileError) in try json("\(whole).index.json") }
+    guard let index else {
+      throw ModelFileError(
+        .notFound, context: path, expected: "model.safetensors, or its index", found: "neither",
+        advice: "save the model with safe_serialization")
+    }
+    let files = Set((index["weight_map"]?.objectValue ?? [:]).compactMap(\.value.stringValue)).sorted()
+    for file in files {
+      guard !file.contains("/"), !file.hasPrefix("."), files.count <= 1024 else {
+        throw ModelFileError(
+          .malformed, context: "\(whole).index.json", expected: "names of files in the same folder",
+          found: String(file.prefix(80)), advice: "fetch the folder again")
+      }
+      for tensor in try SafetensorsFile(path: "\(path)/\(file)").tensors { tensors[tensor.name] = tensor }
+    }
+    return tensors
+  }
+
+  private static func endOfText(_ path: String, _ configuration: JSON) throws(ModelFileError) -> [Int] {
+    let generation = try optional { () throws(ModelFileError) in try json("\(path)/generation_config.json") }
+    for value in [generation?["eos_token_id"], configuration["eos_token_id"]] {
+      guard let value else { continue }
+      let ids = (value.arrayValue ?? [value]).compactMap { $0.integerValue.flatMap { Int(exactly: $0) } }
+      if !ids.isEmpty { return ids }
+    }
+    return []
+  }
+
+  private static func template(_ path: String) throws(ModelFileError) -> String? {
+    let file = try optional { () throws(ModelFileError) in try contents("\(path)/chat_template.jinja") }
+    if let file { return String(decoding: file, as: UTF8.self) }
+    return try optional { () throws(ModelFileError) in
+      try json("\(path)/tokenizer_config.json")["chat_template"]?.stringValue
+    } ?? nil
+  }
+
+  private static func json(_ path: String) throws(ModelFileError) -> JSON {
+    let bytes = try contents(path)
+    do throws(JSONError) {
+      return try JSON.parse(bytes, maximumBytes: maximumJSONBytes)
+    } catch {
+      throw ModelFileError(
+        .malformed, context: path, expected: "valid JSON", found: error.description, advice: "fetch the file again")
+    }
+  }
+
+  private static func contents(_ path: String) throws(ModelFileError) -> [UInt8] {
+    let file = try MappedFile(path: path)
+    guard file.bytes.count <= maximumJSONBytes else {
+      throw ModelFileError(
+        .tooLarge, context: path, expected: "at most \(maximumJSONBytes) bytes", found: "\(file.bytes.count)",
+        advice: "check that this is a model folder")
+    }
+    return Array(file.bytes)
+  }
+
+  /// The result, or nil where the file does not exist.
+  private static func optional<T>(_ read: () throws(ModelFileError) -> T) throws(ModelFileError) -> T? {
+    do throws(ModelFileError) {
+      return try read()
+    } catch {
+      if error.code == .notFound { return nil }
+      throw error
+    }
+  }
+}

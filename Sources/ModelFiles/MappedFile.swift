@@ -1,0 +1,72 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// The bytes of one file, mapped read-only into memory; or of a buffer, for files that came over the network.
+///
+/// Files are expected to be replaced by renaming, as everything here writes them. A file that another program shortens in
+/// place while it is mapped makes the operating system stop the process (SIGBUS); no reader of mapped files can prevent it.
+///
+/// `@unchecked Sendable`: the memory is never written after `init` and is released only in `deinit`.
+final class MappedFile: @unchecked Sendable {
+  /// The whole contents; valid as long as this object lives.
+  let bytes: UnsafeRawBufferPointer
+  /// The path, or what the buffer is, for messages.
+  let name: String
+  private let isMapped: Bool
+
+  init(path: String) throws(ModelFileError) {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw systemError("opening", path) }
+    defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { throw systemError("examining", path) }
+    guard status.st_mode & S_IFMT == S_IFREG else {
+      throw ModelFileError(
+        .io, context: path, expected: "a regular file", found: "a folder or device", advice: "give the path of the file"
+      )
+    }
+    guard status.st_size > 0 else {
+      throw ModelFileError(
+        .truncated, context: path, expected: "a model file", found: "an empty file", advice: "fetch or write it again")
+    }
+    let size = Int(status.st_size)
+    guard let address = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), address != MAP_FAILED else {
+      throw systemError("mapping", path)
+    }
+    bytes = UnsafeRawBufferPointer(start: address, count: size)
+    name = path
+    isMapped = true
+  }
+
+  init(copying source: [UInt8], name: String) throws(ModelFileError) {
+    guard !source.isEmpty else {
+      throw ModelFileError(
+        .truncated, context: name, expected: "a model file", found: "no bytes", advice: "fetch or write it again")
+    }
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: source.count, alignment: 64)
+    memory.copyBytes(from: source)
+    bytes = UnsafeRawBufferPointer(memory)
+    self.name = name
+    isMapped = false
+  }
+
+  deinit {
+    if isMapped {
+      munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count)
+    } else {
+      bytes.deallocate()
+    }
+  }
+}
+
+/// The error for a failed system call, made from `errno`; to be called at once after the failure.
+func systemError(_ action: String, _ path: String) -> ModelFileError {
+  let number = errno
+  let reason = String(cString: strerror(number))
+  return ModelFileError(
+    number == ENOENT ? .notFound : .io, context: path, expected: "\(action) it to succeed", found: reason,
+    advice: number == ENOSPC ? "free some space and try again" : "check the path and its permissions")
+}

@@ -1,0 +1,165 @@
+public import MessageLog
+import RetortClient
+public import Topics
+
+/// The proof of conservation, read from the log: every request below the committed position has exactly one outcome.
+///
+/// Three accounts must agree: the requests that are still in the log, the ranges and counts of the ledger, and the
+/// samples and dead letters themselves, by the coordinates of the request they came from. A request that retention has
+/// deleted is accounted for by the ledger alone; a sample that a newer version has replaced is found by its key.
+public struct Audit: Sendable {
+  /// Requests below the committed position, by the ledger.
+  public private(set) var requests = 0
+  /// Requests that became samples.
+  public private(set) var samples = 0
+  /// Requests that were skipped, with the reason in the ledger.
+  public private(set) var skipped = 0
+  /// Requests that became dead letters.
+  public private(set) var deadLetters = 0
+  /// Outcomes that a request has beside its first.
+  public private(set) var duplicates = 0
+  /// Requests without an outcome, or whose outcome is not where the ledger says.
+  public private(set) var missing = 0
+  /// Requests above the committed position, which wait.
+  public private(set) var waiting = 0
+  /// One sentence for each finding, at most 20.
+  public private(set) var findings: [String] = []
+
+  /// Whether conservation holds.
+  public var holds: Bool { missing == 0 && duplicates == 0 && requests == samples + skipped + deadLetters }
+
+  /// The audit as `retort audit --json` prints it.
+  public var json: JSON {
+    [
+      "requests": .integer(Int64(requests)), "samples": .integer(Int64(samples)), "skipped": .integer(Int64(skipped)),
+      "deadletters": .integer(Int64(deadLetters)), "duplicates": .integer(Int64(duplicates)),
+      "missing": .integer(Int64(missing)), "waiting": .integer(Int64(waiting)), "holds": .bool(holds),
+      "findings": .array(findings.map { .string($0) }),
+    ]
+  }
+
+  /// Audits a deployment's log.
+  ///
+  /// - Throws: an error of the log; what does not add up is a finding, not an error.
+  public static func run(log: any MessageLog, names: TopicNames) async throws -> Audit {
+    var audit = Audit()
+    let ledger = try await audit.readLedger(log, names)
+    var outcomes = try await audit.readOutcomes(log, names)
+    for request in ledger.skipped { audit.place(request, in: &outcomes, what: "skipped") }
+    try await audit.match(ledger.ranges, outcomes: outcomes, log, names)
+    audit.compareCounts(outcomes)
+    return audit
+  }
+
+  /// A request's place in the log.
+  private struct Coordinates: Hashable {
+    let partition: Int
+    let offset: Int64
+  }
+
+  private struct Ledger {
+    var ranges: [Int: [OffsetRange]] = [:]
+    var skipped: [Coordinates] = []
+  }
+
+  private mutating func readLedger(_ log: any MessageLog, _ names: TopicNames) async throws -> Ledger {
+    var ledger = Ledger()
+    try await TopicScan.each(log: log, topic: names.ledger) { record in
+      guard record.value != nil else { return }
+      let entry = try RecordCoding.value(of: record, as: LedgerRecord.self)
+      requests += entry.requests
+      samples += entry.count(of: .sampled)
+      skipped += entry.count(of: .skipped)
+      deadLetters += entry.count(of: .dead)
+      for range in entry.ranges { ledger.ranges[range.partition, default: []].append(range) }
+      for item in entry.skipped {
+        ledger.skipped.append(Coordinates(partition: item.partition, offset: item.offset))
+      }
+    }
+    return ledger
+  }
+
+  /// The coordinates of every request that a sample or a dead letter came from.
+  private mutating func readOutcomes(
+    _ log: any MessageLog, _ names: TopicNames
+  ) async throws -> [Coordinates: String] {
+    var outcomes: [Coordinates: String] = [:]
+    for (topic, what) in [(names.samples, "sample"), (names.deadLetters, "dead letter")] {
+      try await TopicScan.each(log: log, topic: topic) { record in
+        guard let coordinates = Self.source(of: record, requests: names.requests) else { return }
+        place(coordinates, in: &outcomes, what: what)
+      }
+    }
+    return outcomes
+  }
+
+  private mutating func place(_ request: Coordinates, in outcomes: inout [Coordinates: String], what: String) {
+    if let first = outcomes.updateValue(what, forKey: request) {
+      duplicates += 1
+      note("requests/\(request.partition) at offset \(request.offset) is a \(what) and a \(first)")
+    }
+  }
+
+  /// The headers say where a derived record came from; records without them (cuts) came from nowhere.
+  private static func source(of record: Record, requests: String) -> Coordinates? {
+    func text(_ name: String) -> String? {
+      record.headers.first { $0.name == name }.map { String(decoding: $0.value.prefix(300), as: UTF8.self) }
+    }
+    guard text("source-topic") == requests, let partition = text("source-partition").flatMap({ Int($0) }),
+      let offset = text("source-offset").flatMap({ Int64($0) })
+    else { return nil }
+    return Coordinates(partition: partition, offset: offset)
+  }
+
+  /// Walks the requests that are still there: each must lie in one ledger range and have an outcome.
+  private mutating func match(
+    _ ranges: [Int: [OffsetRange]], outcomes: [Coordinates: String], _ log: any MessageLog, _ names: TopicNames
+  ) async throws {
+    let committed = try await log.committedOffsets(group: names.labelGroup)
+    guard let topic = try await log.topics().first(where: { $0.name == names.requests }) else { return }
+    let superseding = try await supersededRequests(log, names)
+    for partition in topic.topicPartitions {
+      let position = committed[partition] ?? 0
+      let sorted = (ranges[partition.partition] ?? []).sorted { $0.from < $1.from }
+      for (one, next) in zip(sorted, sorted.dropFirst()) where next.from < one.to {
+        duplicates += 1
+        note("requests/\(partition.partition): offsets \(next.from) to \(one.to - 1) were labelled twice")
+      }
+      var index = 0
+      var inLog = 0
+      try await TopicScan.each(log: log, partition: partition, to: nil) { record in
+        guard record.offset < position else {
+          waiting += 1
+          return
+        }
+        inLog += 1
+        while index < sorted.count && sorted[index].to <= record.offset { index += 1 }
+        let coordinates = Coordinates(partition: record.partition, offset: record.offset)
+        let isInLedger = index < sorted.count && sorted[index].from <= record.offset
+        if !isInLedger || (outcomes[coordinates] == nil && !superseding.contains(record.key ?? [])) {
+          missing += 1
+          note("requests/\(record.partition) at offset \(record.offset) has no outcome")
+        }
+      }
+    }
+  }
+
+  /// The ids that have a sample now: an earlier request of the same id may have had its sample compacted away.
+  private func supersededRequests(_ log: any MessageLog, _ names: TopicNames) async throws -> Set<[UInt8]> {
+    var keys: Set<[UInt8]> = []
+    try await TopicScan.each(log: log, topic: names.samples) { record in
+      if let key = record.key { keys.insert(key) }
+    }
+    return keys
+  }
+
+  private mutating func compareCounts(_ outcomes: [Coordinates: String]) {
+    if requests != samples + skipped + deadLetters {
+      note("the ledger counts \(requests) requests and \(samples + skipped + deadLetters) outcomes")
+    }
+  }
+
+  private mutating func note(_ finding: String) {
+    if findings.count < 20 { findings.append(finding) }
+  }
+}

@@ -1,0 +1,85 @@
+import Foundation
+import ModelFiles
+public import Topics
+
+/// A folder of large files, each named by the SHA-256 of its bytes.
+///
+/// A file is written beside its place, flushed to the disk, renamed, and only then visible: what has a name is whole.
+/// Putting the same bytes twice is harmless. It deliberately does not count references: `retort models gc` decides
+/// what nothing refers to.
+public struct ContentStore: Sendable {
+  /// The folder; made when the first file is put.
+  public let folder: String
+
+  /// A store in the given folder.
+  public init(folder: String) {
+    self.folder = folder
+  }
+
+  /// Where the file with a digest is, or would be.
+  public func path(of digest: Digest) -> String {
+    "\(folder)/\(digest.hex.prefix(2))/\(digest.hex)"
+  }
+
+  /// Whether the store has the file.
+  public func contains(_ digest: Digest) -> Bool {
+    FileManager.default.fileExists(atPath: path(of: digest))
+  }
+
+  /// Takes over a file: hard-links or copies it into the store under its digest.
+  ///
+  /// - Parameters:
+  ///   - file: the path of a finished file on the same machine.
+  ///   - digest: its SHA-256, which is checked.
+  /// - Throws: ``PipelineError`` with `store`, or the file system's error.
+  public func put(file: String, digest: Digest) throws {
+    guard !contains(digest) else { return }
+    let bytes = try read(file)
+    try put(bytes, digest: digest, source: file)
+  }
+
+  /// Puts bytes and returns their digest.
+  @discardableResult
+  public func put(_ bytes: [UInt8]) throws -> Digest {
+    let digest = Digest.sha256(bytes)
+    guard !contains(digest) else { return digest }
+    try put(bytes, digest: digest, source: "memory")
+    return digest
+  }
+
+  /// The bytes of a file, after checking them against its name.
+  ///
+  /// - Throws: ``PipelineError`` with `store` where it is missing or damaged.
+  public func get(_ digest: Digest) throws -> [UInt8] {
+    let path = path(of: digest)
+    guard FileManager.default.fileExists(atPath: path) else {
+      throw PipelineError(
+        .store, "\(path): the store has no file \(digest.hex); copy it from where it was made, or make it again.")
+    }
+    let bytes = try read(path)
+    let found = Digest.sha256(bytes)
+    guard found == digest else {
+      throw PipelineError(
+        .store, "\(path): expected SHA-256 \(digest.hex), found \(found.hex); delete the damaged file and fetch it again.")
+    }
+    return bytes
+  }
+
+  private func put(_ bytes: [UInt8], digest: Digest, source: String) throws {
+    let found = Digest.sha256(bytes)
+    guard found == digest else {
+      throw PipelineError(.store, "\(source): expected SHA-256 \(digest.hex), found \(found.hex); it changed while it was stored.")
+    }
+    let path = path(of: digest)
+    try FileManager.default.createDirectory(
+      atPath: (path as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
+    _ = try AtomicFile.write(bytes, to: path)
+  }
+
+  private func read(_ path: String) throws -> [UInt8] {
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw PipelineError(.store, "\(path): cannot be read; check that it exists and its permissions.")
+    }
+    return [UInt8](data)
+  }
+}

@@ -1,0 +1,85 @@
+import MessageLog
+import RetortClient
+import Teacher
+import Topics
+
+/// Which request ids have been sampled, and with what: so that a producer that sends twice costs no second label.
+///
+/// Holds 24 bytes an id for the newest `capacity` ids, rebuilt from `samples` when the stage starts. Beyond that an old
+/// id that comes again is labelled again and supersedes its sample, which the key of `samples` makes harmless.
+struct DuplicateIndex {
+  /// How a request relates to what was sampled under its id.
+  enum Relation {
+    /// No sample has this id.
+    case new
+    /// The same request again, with nothing new in it.
+    case repeated
+    /// The same messages with another recorded answer of a trusted producer: a new version of the sample.
+    case relabelled
+    /// The id was used for other messages.
+    case conflicting
+  }
+
+  private struct Known {
+    var messages: UInt64
+    var call: UInt64
+  }
+
+  private var known: [UInt64: Known] = [:]
+  private var order: [UInt64] = []
+  private let capacity: Int
+
+  init(capacity: Int = 1_000_000) {
+    self.capacity = capacity
+  }
+
+  /// The index of what `samples` holds.
+  init(log: any MessageLog, names: TopicNames, capacity: Int = 1_000_000) async throws {
+    self.init(capacity: capacity)
+    try await TopicScan.each(log: log, topic: names.samples) { record in
+      guard let sample = try? RecordCoding.value(of: record, as: SampleRecord.self), sample.kind == .sample
+      else { return }
+      learn(id: sample.id, messages: sample.messages, call: sample.call)
+    }
+  }
+
+  /// How a request relates to what is known.
+  func relation(of request: RequestRecord, trusted: Set<String>) -> Relation {
+    guard let known = known[Self.hash(Array(request.id.utf8))] else { return .new }
+    guard known.messages == Self.hash(request.messages) else { return .conflicting }
+    guard let response = request.response, trusted.contains(response.producer),
+      let call = try? response.answeredCall(), Self.hash(call) != known.call
+    else { return .repeated }
+    return .relabelled
+  }
+
+  /// Remembers what was written.
+  mutating func learn(_ outcome: LabelledRequest) {
+    guard case .sampled(let request, let label) = outcome else { return }
+    learn(id: request.id, messages: request.messages, call: label.call)
+  }
+
+  private mutating func learn(id: String, messages: [ChatMessage], call: Call?) {
+    let key = Self.hash(Array(id.utf8))
+    if known[key] == nil { order.append(key) }
+    known[key] = Known(messages: Self.hash(messages), call: call.map(Self.hash) ?? 0)
+    if order.count > 2 * capacity || known.count > capacity { forgetOldest() }
+  }
+
+  private mutating func forgetOldest() {
+    let excess = known.count - capacity * 9 / 10
+    guard excess > 0 else { return }
+    for key in order.prefix(excess) { known[key] = nil }
+    order.removeFirst(min(excess, order.count))
+  }
+
+  private static func hash(_ messages: [ChatMessage]) -> UInt64 {
+    hash(JSON.array(messages.map { .array([.string($0.role.rawValue), .string($0.content)]) }).canonical)
+  }
+
+  private static func hash(_ call: Call) -> UInt64 { hash(call.json.canonical) }
+
+  private static func hash(_ bytes: [UInt8]) -> UInt64 {
+    Digest.sha256(bytes).bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
+  }
+}

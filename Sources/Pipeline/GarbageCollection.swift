@@ -1,0 +1,85 @@
+import Foundation
+public import MessageLog
+import RetortClient
+public import Topics
+public import Training
+
+/// Removing what nothing refers to: chunks of old releases, files of the store, checkpoints of old release points.
+public enum GarbageCollection {
+  /// What went, or would go.
+  public struct Report: Sendable, Hashable {
+    /// Chunks that got a tombstone.
+    public var chunks = 0
+    /// Files deleted.
+    public var files = 0
+    /// Bytes of both.
+    public var bytes = 0
+
+    /// The report as `retort models gc --json` prints it.
+    public var json: JSON {
+      ["chunks": .integer(Int64(chunks)), "files": .integer(Int64(files)), "bytes": .integer(Int64(bytes))]
+    }
+  }
+
+  /// Collects.
+  ///
+  /// What stays: the deployed release, the newest promoted ones, the newest candidate, the checkpoint that training goes
+  /// on from, and the newest release point.
+  ///
+  /// - Parameters:
+  ///   - keep: promoted versions that stay beside the deployed one.
+  ///   - dryRun: only counts.
+  public static func run(
+    log: any MessageLog, names: TopicNames, store: ContentStore, checkpoints: CheckpointStore, model: String, keep: Int,
+    dryRun: Bool
+  ) async throws -> Report {
+    var report = Report()
+    let releases = try await DeploymentScan.releases(of: model, log: log, names: names)
+    let deployed = try await DeploymentScan.newest(of: model, log: log, names: names)
+    var kept = releases.filter { $0.verdict?.promoted == true }.suffix(keep).map(\.manifest)
+    kept += [deployed?.manifest, releases.last?.manifest].compactMap { $0 }
+    let wanted = Set(kept.flatMap { $0.files.map(\.sha256) })
+    let known = Set(releases.flatMap { $0.manifest.files.map(\.sha256) })
+    try await tombstone(known.subtracting(wanted), log: log, names: names, dryRun: dryRun, report: &report)
+    try sweep(store.folder, keeping: wanted, dryRun: dryRun, report: &report)
+
+    let announced = try await TrainStage.announced(log: log, names: names, model: model)
+    var needed: Set<Digest> = []
+    for record in [announced.progress, announced.releasePoint] {
+      if let record { needed.formUnion((try? checkpoints.files(of: record.digest)) ?? [record.digest]) }
+    }
+    if !needed.isEmpty { try sweep(checkpoints.folder, keeping: needed, dryRun: dryRun, report: &report) }
+    return report
+  }
+
+  private static func tombstone(
+    _ unwanted: Set<Digest>, log: any MessageLog, names: TopicNames, dryRun: Bool, report: inout Report
+  ) async throws {
+    var alive: [[UInt8]: Int] = [:]
+    try await TopicScan.each(log: log, topic: names.artifacts) { record in
+      guard let key = record.key, let place = ArtifactChunk.place(key: key), unwanted.contains(place.digest) else { return }
+      alive[key] = record.value?.count
+    }
+    report.chunks += alive.count
+    report.bytes += alive.values.reduce(0, +)
+    guard !dryRun, !alive.isEmpty else { return }
+    let records = alive.keys.sorted { $0.lexicographicallyPrecedes($1) }.map {
+      NewRecord(topic: names.artifacts, partition: 0, key: $0, value: nil, headers: RecordCoding.headers(of: ArtifactChunk.topic))
+    }
+    _ = try await log.append(records)
+  }
+
+  /// Deletes the files of a content-addressed folder that are not kept.
+  private static func sweep(_ folder: String, keeping wanted: Set<Digest>, dryRun: Bool, report: inout Report) throws {
+    let files = FileManager.default
+    for group in (try? files.contentsOfDirectory(atPath: folder)) ?? [] where group.count == 2 {
+      for name in (try? files.contentsOfDirectory(atPath: "\(folder)/\(group)")) ?? [] {
+        guard let digest = Digest(hex: name), !wanted.contains(digest) else { continue }
+        let path = "\(folder)/\(group)/\(name)"
+        report.files += 1
+        report.bytes += ((try? files.attributesOfItem(atPath: path))?[.size] as? NSNumber)?.intValue ?? 0
+        if !dryRun { try files.removeItem(atPath: path) }
+      }
+    }
+  }
+}

@@ -1,0 +1,56 @@
+import MessageLog
+import RetortClient
+import Topics
+
+/// The held-out samples below a position of `samples`: for thresholds (dev) and for the gate.
+struct HeldOutSamples {
+  /// Development samples, oldest first.
+  private(set) var dev: [MeasuredSample] = []
+  /// Gate samples, oldest first.
+  private(set) var gate: [MeasuredSample] = []
+  /// The producers of the labels.
+  private(set) var teachers: Set<String> = []
+  /// Samples erased by a tombstone.
+  private(set) var erased = 0
+  /// The first offset that is still in the log.
+  private(set) var firstOffset: Int64 = 0
+
+  /// Reads them; of each id the newest version counts, and none after a tombstone.
+  ///
+  /// - Parameters:
+  ///   - position: the offset after the last one that the student has consumed.
+  ///   - devLimit: the most development samples, the newest.
+  ///   - gateLimit: the most gate samples, the newest.
+  init(
+    log: any MessageLog, names: TopicNames, before position: Int64, devLimit: Int = 2_000, gateLimit: Int = 4_000
+  ) async throws {
+    let partition = TopicPartition(topic: names.samples, partition: 0)
+    firstOffset = try await log.watermarks(of: partition).low
+    var versions: [String: (order: Int64, sample: MeasuredSample, split: Split)] = [:]
+    var erasedIDs: Set<String> = []
+    var producers: Set<String> = []
+    try await TopicScan.each(log: log, partition: partition, to: position) { record in
+      guard record.value != nil else {
+        let id = String(decoding: record.key ?? [], as: UTF8.self)
+        versions[id] = nil
+        erasedIDs.insert(id)
+        return
+      }
+      guard let sample = try? RecordCoding.value(of: record, as: SampleRecord.self), let call = sample.call, let split = sample.split
+      else { return }
+      if let producer = sample.producer { producers.insert(producer) }
+      erasedIDs.remove(sample.id)
+      if split == .train {
+        versions[sample.id] = nil
+      } else {
+        let measured = MeasuredSample(id: sample.id, messages: sample.messages, call: call)
+        versions[sample.id] = (record.offset, measured, split)
+      }
+    }
+    teachers = producers
+    erased = erasedIDs.count
+    let ordered = versions.values.sorted { $0.order < $1.order }
+    dev = ordered.filter { $0.split == .dev }.suffix(devLimit).map(\.sample)
+    gate = ordered.filter { $0.split == .gate }.suffix(gateLimit).map(\.sample)
+  }
+}

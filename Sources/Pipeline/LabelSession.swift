@@ -1,0 +1,107 @@
+import Logging
+import MessageLog
+import Teacher
+import Topics
+
+/// One membership of the label group, from joining to leaving it or losing it.
+struct LabelSession {
+  private let stage: LabelStage
+  private let reader: any GroupReader
+  private let writer: any TransactionalWriter
+  private var window = LabelWindow<LabelledRequest>()
+  private var duplicates: DuplicateIndex
+  private var done = LabelProgress()
+
+  /// What a child task reports.
+  private enum Event: Sendable {
+    case outcome(TopicPartition, Int64, LabelledRequest)
+    case flush
+  }
+
+  init(stage: LabelStage) async throws {
+    self.stage = stage
+    duplicates = try await DuplicateIndex(log: stage.log, names: stage.names)
+    reader = try await stage.log.groupReader(
+      group: stage.names.labelGroup, topics: [stage.names.requests],
+      options: ReaderOptions(onLostRange: .skip, maximumPrefetch: max(1, stage.window)))
+    let member = try await reader.membership.memberID
+    writer = try await stage.log.transactionalWriter(id: "\(stage.names.labelGroup).\(member)")
+  }
+
+  /// Leaves the group, so that another member need not wait for the lease to lapse.
+  func close() async {
+    await writer.close()
+    await reader.close()
+  }
+
+  mutating func run(_ mode: RunMode, progress: @Sendable (LabelProgress) -> Void) async throws {
+    try await withThrowingTaskGroup(of: Event.self) { tasks in
+      defer { tasks.cancelAll() }
+      var flushIsDue = true
+      while !Task.isCancelled {
+        try await read(into: &tasks)
+        if window.isEmpty {
+          if mode == .untilIdle, try await LabelStage.isIdle(log: stage.log, names: stage.names) { return }
+          continue
+        }
+        if window.finished > 0, window.waiting > 0, flushIsDue {
+          flushIsDue = false
+          let timeout = stage.flushTimeout
+          tasks.addTask {
+            try await Task.sleep(for: timeout)
+            return .flush
+          }
+        }
+        var mustFlush = window.waiting == 0
+        if window.waiting > 0 {
+          switch try await tasks.next() {
+          case .outcome(let partition, let offset, let outcome):
+            window.finish(partition, offset: offset, outcome: outcome)
+          case .flush:
+            mustFlush = true
+            flushIsDue = true
+          case nil: break
+          }
+        }
+        if mustFlush || window.finished >= stage.transactionRecords { try await write(progress: progress) }
+      }
+    }
+  }
+
+  /// Reads as many requests as there is room for and starts on them.
+  private mutating func read(into tasks: inout ThrowingTaskGroup<Event, any Error>) async throws {
+    let room = stage.window - window.waiting - window.finished
+    guard room > 0 else { return }
+    let timeout: Duration = window.isEmpty ? .milliseconds(250) : .zero
+    for record in try await reader.next(maximum: room, timeout: timeout) {
+      let partition = TopicPartition(topic: record.topic, partition: record.partition)
+      window.add(record)
+      switch RequestReading.read(record, duplicates: &duplicates, trusted: stage.trustedProducers) {
+      case .decided(let outcome):
+        window.finish(partition, offset: record.offset, outcome: outcome)
+      case .request(let request):
+        let teacher = stage.teacher
+        let offset = record.offset
+        tasks.addTask { .outcome(partition, offset, LabelledRequest(request, try await teacher.label(request))) }
+      }
+    }
+  }
+
+  /// Writes the contiguous finished prefix of every partition, in transactions.
+  private mutating func write(progress: @Sendable (LabelProgress) -> Void) async throws {
+    window.keepOnly(await reader.assignment)
+    while true {
+      let batch = window.ready(limit: stage.transactionRecords)
+      guard !batch.isEmpty else { return }
+      let transaction = LabelTransaction(batch: batch, stage: stage)
+      let membership = try await reader.membership
+      _ = try await writer.commit(
+        append: transaction.records, offsets: GroupOffsets(membership: membership, offsets: transaction.offsets))
+      window.remove(batch)
+      for item in batch { duplicates.learn(item.outcome) }
+      done.add(transaction.progress)
+      progress(done)
+      StageMetrics.labelled(transaction.progress)
+    }
+  }
+}

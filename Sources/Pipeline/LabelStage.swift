@@ -1,0 +1,125 @@
+public import Logging
+public import MessageLog
+public import Teacher
+public import Topics
+
+/// Stage 1 on the log: reads requests, has them labelled, writes samples, dead letters and the ledger.
+///
+/// Delivery: each transaction appends the outcomes of a contiguous range of requests, the ledger record of that range
+/// and the group's position, all or nothing; teacher calls happen before it, at least once, and are cached. Ordering:
+/// samples are in the order of the requests of each partition, whatever order the answers arrive in. Back-pressure:
+/// at most `window` requests are read ahead. Cancellation: what is not written is labelled again by whoever comes next.
+public struct LabelStage: Sendable {
+  /// How held-out shares are chosen.
+  public struct Split: Sendable, Hashable {
+    /// Mixed into the hash, so that two deployments split differently.
+    public var salt: String
+    /// Share of development samples, for thresholds.
+    public var dev: Double
+    /// Share of gate samples, for the gate alone.
+    public var gate: Double
+
+    /// A split; 4 % dev and 8 % gate by default.
+    public init(salt: String = "retort", dev: Double = 0.04, gate: Double = 0.08) {
+      self.salt = salt
+      self.dev = dev
+      self.gate = gate
+    }
+  }
+
+  let log: any MessageLog
+  let names: TopicNames
+  let teacher: Teacher
+  let split: Split
+  let functions: FunctionSet
+  let trustedProducers: Set<String>
+  let logger: Logger
+  /// Requests read ahead of what is written.
+  let window: Int
+  /// Most requests in one transaction.
+  let transactionRecords: Int
+  /// How long a finished request may wait for the transaction that writes it.
+  let flushTimeout: Duration
+
+  /// A label stage over a log.
+  public init(
+    log: any MessageLog, names: TopicNames, teacher: Teacher, functions: FunctionSet, trustedProducers: Set<String>,
+    split: Split = Split(), logger: Logger, window: Int = 2_000, transactionRecords: Int = 1_000, flushTimeout: Duration = .milliseconds(200)
+  ) {
+    self.log = log
+    self.names = names
+    self.teacher = teacher
+    self.functions = functions
+    self.trustedProducers = trustedProducers
+    self.split = split
+    self.logger = logger
+    self.window = window
+    self.transactionRecords = transactionRecords
+    self.flushTimeout = flushTimeout
+  }
+
+  /// Labels until the mode says to stop.
+  ///
+  /// - Parameters:
+  ///   - mode: for ever, or until every request in the log has its outcome.
+  ///   - progress: called after each transaction.
+  /// - Throws: an error of the log that no retry can help.
+  public func run(_ mode: RunMode, progress: @Sendable (LabelProgress) -> Void = { _ in }) async throws {
+    while !Task.isCancelled {
+      do {
+        try await runSession(mode, progress: progress)
+        return
+      } catch let error as MessageLogError where error.code == .fenced {
+        // The partitions moved to another member, or this one was away for too long: what was not written is
+        // labelled again from the committed position, out of the cache.
+        logger.notice("label: joining the group again", metadata: ["reason": "\(error)"])
+      }
+    }
+    try Task.checkCancellation()
+  }
+
+  private func runSession(_ mode: RunMode, progress: @Sendable (LabelProgress) -> Void) async throws {
+    var session = try await LabelSession(stage: self)
+    do {
+      try await session.run(mode, progress: progress)
+    } catch {
+      await session.close()
+      throw error
+    }
+    await session.close()
+  }
+
+  /// Whether every request in the log has its outcome.
+  public static func isIdle(log: any MessageLog, names: TopicNames) async throws -> Bool {
+    let committed = try await log.committedOffsets(group: names.labelGroup)
+    guard let topic = try await log.topics().first(where: { $0.name == names.requests }) else { return true }
+    for partition in topic.topicPartitions {
+      let marks = try await log.watermarks(of: partition)
+      if max(committed[partition] ?? 0, marks.low) < marks.high { return false }
+    }
+    return true
+  }
+}
+
+/// What the label stage has done since it started.
+public struct LabelProgress: Sendable, Hashable {
+  /// Requests that became samples.
+  public var sampled = 0
+  /// Requests skipped, by reason.
+  public var skipped: [String: Int] = [:]
+  /// Dead letters, by code.
+  public var dead: [String: Int] = [:]
+
+  /// Nothing yet.
+  public init() {}
+
+  /// Adds the counts of one transaction.
+  mutating func add(_ other: LabelProgress) {
+    sampled += other.sampled
+    skipped.merge(other.skipped, uniquingKeysWith: +)
+    dead.merge(other.dead, uniquingKeysWith: +)
+  }
+
+  /// All requests with an outcome.
+  public var requests: Int { sampled + skipped.values.reduce(0, +) + dead.values.reduce(0, +) }
+}

@@ -1,0 +1,117 @@
+import MessageLog
+import RetortClient
+import Teacher
+import Topics
+
+/// What one label transaction writes: the outcome of each request, the ledger record, and the positions.
+struct LabelTransaction {
+  private let batch: [LabelWindow<LabelledRequest>.Finished]
+  private let stage: LabelStage
+
+  init(batch: [LabelWindow<LabelledRequest>.Finished], stage: LabelStage) {
+    self.batch = batch
+    self.stage = stage
+  }
+
+  /// Samples and dead letters in the order of the requests, then the ledger record.
+  var records: [NewRecord] {
+    var records: [NewRecord] = []
+    records.reserveCapacity(batch.count + 1)
+    for item in batch {
+      switch item.outcome {
+      case .sampled(let request, let label):
+        records.append(sample(of: request, label: label, source: item.record))
+      case .dead(let code, let message, let attempts, let rawAnswer):
+        records.append(
+          deadLetter(item.record, code: code, message: message, attempts: attempts, rawAnswer: rawAnswer))
+      case .skipped: break
+      }
+    }
+    let ledger = self.ledger
+    records.append(
+      RecordCoding.record(ledger, topic: stage.names.ledger, key: ledger.transaction))
+    return records
+  }
+
+  /// The next offset of every partition that the batch has requests of.
+  var offsets: [TopicPartition: Int64] {
+    var offsets: [TopicPartition: Int64] = [:]
+    for item in batch {
+      offsets[TopicPartition(topic: item.record.topic, partition: item.record.partition)] = item.record.offset + 1
+    }
+    return offsets
+  }
+
+  /// The counts by outcome.
+  var progress: LabelProgress {
+    var progress = LabelProgress()
+    for item in batch {
+      switch item.outcome {
+      case .sampled: progress.sampled += 1
+      case .skipped(let reason): progress.skipped[reason, default: 0] += 1
+      case .dead(let code, _, _, _): progress.dead[code, default: 0] += 1
+      }
+    }
+    return progress
+  }
+
+  private func sample(of request: RequestRecord, label: AcceptedLabel, source: Record) -> NewRecord {
+    let split = Topics.Split.assign(
+      messages: request.messages, salt: stage.split.salt, devShare: stage.split.dev, gateShare: stage.split.gate)
+    var sample = SampleRecord(
+      id: request.id, messages: request.messages, call: label.call, split: split,
+      functionsDigest: stage.functions.digest)
+    sample.producer = label.producer
+    sample.promptDigest = label.promptDigest
+    sample.votes = label.votes
+    sample.verdicts = label.verdicts
+    sample.propensity = 1
+    sample.usage = label.usage
+    sample.cost = label.cost
+    sample.trace = label.trace
+    sample.logprobs = label.logprobs
+    sample.source = RecordCoordinates(topic: source.topic, partition: source.partition, offset: source.offset)
+    return RecordCoding.record(sample, topic: stage.names.samples, key: sample.id, derivedFrom: source)
+  }
+
+  private func deadLetter(
+    _ record: Record, code: String, message: String, attempts: Int, rawAnswer: String?
+  ) -> NewRecord {
+    let letter = DeadLetterRecord(
+      source: RecordCoordinates(topic: record.topic, partition: record.partition, offset: record.offset),
+      timestamp: record.timestamp, key: record.key, value: record.value,
+      headers: record.headers.map { DeadLetterHeader(name: $0.name, value: $0.value) }, code: code, message: message,
+      attempts: max(1, attempts), answer: rawAnswer)
+    return NewRecord(
+      topic: stage.names.deadLetters, key: record.key, value: letter.json.bytes,
+      headers: RecordCoding.headers(of: DeadLetterRecord.topic, derivedFrom: record))
+  }
+
+  private var ledger: LedgerRecord {
+    var ranges: [OffsetRange] = []
+    var skipped: [SkippedRequest] = []
+    for item in batch {
+      let record = item.record
+      if let last = ranges.last, last.partition == record.partition {
+        ranges[ranges.count - 1].to = record.offset + 1
+      } else {
+        ranges.append(OffsetRange(partition: record.partition, from: record.offset, to: record.offset + 1))
+      }
+      if case .skipped(let reason) = item.outcome {
+        skipped.append(SkippedRequest(partition: record.partition, offset: record.offset, reason: reason))
+      }
+    }
+    let progress = self.progress
+    var outcomes: [OutcomeCount] = []
+    if progress.sampled > 0 { outcomes.append(OutcomeCount(outcome: .sampled, count: progress.sampled)) }
+    for (reason, count) in progress.skipped.sorted(by: { $0.key < $1.key }) {
+      outcomes.append(OutcomeCount(outcome: .skipped, reason: reason, count: count))
+    }
+    for (code, count) in progress.dead.sorted(by: { $0.key < $1.key }) {
+      outcomes.append(OutcomeCount(outcome: .dead, reason: code, count: count))
+    }
+    let name = ranges.map { "\($0.partition):\($0.from)-\($0.to)" }.joined(separator: ",")
+    return LedgerRecord(
+      transaction: name, ranges: ranges, requests: batch.count, outcomes: outcomes, skipped: skipped)
+  }
+}

@@ -1,0 +1,92 @@
+import MessageLog
+
+/// The requests that are being labelled, by partition, in the order of the log.
+///
+/// Answers arrive in any order; what is written is always the contiguous finished prefix of a partition. A pure value:
+/// the stage does the reading, the asking and the writing.
+struct LabelWindow<Outcome> {
+  /// A request with its outcome.
+  struct Finished {
+    let record: Record
+    let outcome: Outcome
+  }
+
+  private enum Entry {
+    case waiting(Record)
+    case finished(Finished)
+  }
+
+  private var partitions: [TopicPartition: [Entry]] = [:]
+  private var firstOffsets: [TopicPartition: [Int64]] = [:]
+  /// How many requests wait for their outcome.
+  private(set) var waiting = 0
+  /// How many have theirs but are not written.
+  private(set) var finished = 0
+
+  /// Nothing in it.
+  var isEmpty: Bool { waiting == 0 && finished == 0 }
+
+  /// Takes a request that was read; those of a partition come in order.
+  mutating func add(_ record: Record) {
+    let partition = TopicPartition(topic: record.topic, partition: record.partition)
+    partitions[partition, default: []].append(.waiting(record))
+    firstOffsets[partition, default: []].append(record.offset)
+    waiting += 1
+  }
+
+  /// Records an outcome. One for a request that was dropped meanwhile is ignored.
+  mutating func finish(_ partition: TopicPartition, offset: Int64, outcome: Outcome) {
+    guard let offsets = firstOffsets[partition], let index = Self.index(of: offset, in: offsets),
+      case .waiting(let record)? = partitions[partition]?[index]
+    else { return }
+    partitions[partition]?[index] = .finished(Finished(record: record, outcome: outcome))
+    waiting -= 1
+    finished += 1
+  }
+
+  /// Forgets partitions that now belong to another member; their requests will be labelled there.
+  mutating func keepOnly(_ assigned: Set<TopicPartition>) {
+    for (partition, entries) in partitions where !assigned.contains(partition) {
+      for entry in entries {
+        if case .waiting = entry { waiting -= 1 } else { finished -= 1 }
+      }
+      partitions[partition] = nil
+      firstOffsets[partition] = nil
+    }
+  }
+
+  /// The finished prefix of every partition, in the order of partitions, at most `limit` requests in all.
+  func ready(limit: Int) -> [Finished] {
+    var result: [Finished] = []
+    for partition in partitions.keys.sorted() {
+      for entry in partitions[partition] ?? [] {
+        guard result.count < limit, case .finished(let finished) = entry else { break }
+        result.append(finished)
+      }
+    }
+    return result
+  }
+
+  /// Drops requests that are now written.
+  mutating func remove(_ written: [Finished]) {
+    var counts: [TopicPartition: Int] = [:]
+    for item in written {
+      counts[TopicPartition(topic: item.record.topic, partition: item.record.partition), default: 0] += 1
+    }
+    for (partition, count) in counts {
+      partitions[partition]?.removeFirst(count)
+      firstOffsets[partition]?.removeFirst(count)
+      finished -= count
+    }
+  }
+
+  private static func index(of offset: Int64, in offsets: [Int64]) -> Int? {
+    var low = 0
+    var high = offsets.count
+    while low < high {
+      let middle = (low + high) / 2
+      if offsets[middle] < offset { low = middle + 1 } else { high = middle }
+    }
+    return low < offsets.count && offsets[low] == offset ? low : nil
+  }
+}

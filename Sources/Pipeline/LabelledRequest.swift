@@ -1,0 +1,54 @@
+import MessageLog
+import RetortClient
+import Teacher
+import Topics
+
+/// What became of one request.
+enum LabelledRequest: Sendable {
+  case sampled(RequestRecord, AcceptedLabel)
+  case skipped(reason: String)
+  /// A dead letter: the code, the sentence, the attempts and, where a teacher answered, its raw answer.
+  case dead(code: String, message: String, attempts: Int, rawAnswer: String?)
+
+  /// The outcome that a teacher's answer to a request means.
+  init(_ request: RequestRecord, _ outcome: LabelOutcome) {
+    switch outcome {
+    case .accepted(let label):
+      self = .sampled(request, label)
+    case .skipped(let reason):
+      self = .skipped(reason: reason)
+    case .rejected(let rejection):
+      self = .dead(
+        code: rejection.code.rawValue, message: rejection.message, attempts: rejection.attempts,
+        rawAnswer: rejection.rawAnswer)
+    }
+  }
+}
+
+/// From the bytes of a request to what must be done about it.
+enum RequestReading {
+  case request(RequestRecord)
+  case decided(LabelledRequest)
+
+  /// Reads a record of the topic requests; what is wrong with it makes it a dead letter.
+  static func read(_ record: Record, duplicates: inout DuplicateIndex, trusted: Set<String>) -> RequestReading {
+    let request: RequestRecord
+    do {
+      request = try RecordCoding.value(of: record, as: RequestRecord.self)
+    } catch where error.code == .unknownSchema {
+      return .decided(.dead(code: error.code.rawValue, message: error.description, attempts: 0, rawAnswer: nil))
+    } catch {
+      return .decided(.dead(code: "invalid_request", message: "\(error)", attempts: 0, rawAnswer: nil))
+    }
+    switch duplicates.relation(of: request, trusted: trusted) {
+    case .new, .relabelled: return .request(request)
+    case .repeated: return .decided(.skipped(reason: "duplicate"))
+    case .conflicting:
+      return .decided(
+        .dead(
+          code: "duplicate_id",
+          message: "the id \(request.id.debugDescription) belongs to an earlier request with other messages; send it with an id of its own",
+          attempts: 0, rawAnswer: nil))
+    }
+  }
+}

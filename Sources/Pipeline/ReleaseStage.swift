@@ -1,0 +1,141 @@
+public import Compression
+import Foundation
+public import Logging
+public import MessageLog
+public import Releases
+import RetortClient
+public import Topics
+public import Training
+
+/// Stage 3 on the log: makes a candidate of every release point, measures the file, signs it, promotes or rejects it.
+///
+/// Delivery: the manifest, the verdict, the chunks, the deployment and the group's position are one transaction, opened
+/// when the work is done; a crash before it repeats the work to the same weights. Ordering: release points in the order of
+/// training, so that each is judged against the one before. Cancellation: between two optimizer steps.
+public struct ReleaseStage: Sendable {
+  /// Everything about releases that a deployment decides.
+  public struct Policy: Sendable {
+    /// How candidates are pruned, recovered and quantized.
+    public var compression: CompressionPolicy
+    /// What they must show.
+    public var gate: GatePolicy
+    /// Curated probes; empty: made from the functions.
+    public var probes: [Probe]
+    /// Whether files go into the log in chunks, rather than into the store's folder.
+    public var storesInLog: Bool
+    /// The licence named in manifests.
+    public var licence: String
+    /// The version of this build, for lineage and as the minimum runtime.
+    public var codeVersion: String
+
+    /// A policy.
+    public init(
+      compression: CompressionPolicy = CompressionPolicy(), gate: GatePolicy = GatePolicy(), probes: [Probe] = [],
+      storesInLog: Bool = true, licence: String = "proprietary", codeVersion: String
+    ) {
+      self.compression = compression
+      self.gate = gate
+      self.probes = probes
+      self.storesInLog = storesInLog
+      self.licence = licence
+      self.codeVersion = codeVersion
+    }
+  }
+
+  let log: any MessageLog
+  let names: TopicNames
+  let model: String
+  let functions: FunctionSet
+  let checkpoints: CheckpointStore
+  let store: ContentStore
+  let policy: Policy
+  let key: SigningKey
+  let logger: Logger
+  let observer: PipelineObserver
+
+  /// A release stage of one model.
+  ///
+  /// - Parameters:
+  ///   - checkpoints: where the trainer's checkpoints are.
+  ///   - store: where finished files are kept on this machine.
+  ///   - key: what signs.
+  public init(
+    log: any MessageLog, names: TopicNames, model: String, functions: FunctionSet, checkpoints: CheckpointStore,
+    store: ContentStore, policy: Policy, key: SigningKey, logger: Logger,
+    observer: @escaping PipelineObserver = { _ in }
+  ) {
+    self.log = log
+    self.names = names
+    self.model = model
+    self.functions = functions
+    self.checkpoints = checkpoints
+    self.store = store
+    self.policy = policy
+    self.key = key
+    self.logger = logger
+    self.observer = observer
+  }
+
+  /// Releases until the mode says to stop.
+  ///
+  /// - Parameters:
+  ///   - mode: for ever, or until every announced release point is released and no more will come.
+  ///   - upstreamIsIdle: whether the trainer has ended; asked only in ``RunMode/untilIdle``.
+  public func run(_ mode: RunMode, upstreamIsIdle: @escaping UpstreamCheck = { true }) async throws {
+    let reader = try await log.groupReader(
+      group: names.releaseGroup(model: model), topics: [names.checkpoints],
+      options: ReaderOptions(onLostRange: .skip, maximumPrefetch: 500))
+    do {
+      let writer = try await log.transactionalWriter(id: "\(names.prefix)release.\(model)")
+      try await loop(mode, reader: reader, writer: writer, upstreamIsIdle: upstreamIsIdle)
+      await writer.close()
+    } catch let error as MessageLogError where error.code == .fenced {
+      await reader.close()
+      throw PipelineError(.fenced, "release: another process releases \(model) now (\(error)); stop one of the two.")
+    } catch {
+      await reader.close()
+      throw error
+    }
+    await reader.close()
+  }
+
+  private func loop(
+    _ mode: RunMode, reader: any GroupReader, writer: any TransactionalWriter, upstreamIsIdle: UpstreamCheck
+  ) async throws {
+    while !Task.isCancelled {
+      // Asked before reading: what the trainer announced before it ended is then certainly read.
+      let isLast = mode == .untilIdle ? try await upstreamIsIdle() : false
+      let records = try await reader.next(maximum: 100, timeout: .milliseconds(250))
+      for record in records {
+        try Task.checkCancellation()
+        try await handle(record, reader: reader, writer: writer)
+      }
+      if records.isEmpty && isLast { return }
+    }
+    try Task.checkCancellation()
+  }
+
+  private func handle(_ record: Record, reader: any GroupReader, writer: any TransactionalWriter) async throws {
+    let partition = TopicPartition(topic: record.topic, partition: record.partition)
+    let next = [partition: record.offset + 1]
+    guard record.value != nil,
+      let checkpoint = try? RecordCoding.value(of: record, as: CheckpointRecord.self), checkpoint.student == model,
+      let number = checkpoint.releasePoint
+    else {
+      try await reader.commit(next)
+      return
+    }
+    let candidate = try await ReleaseWorker(stage: self).release(checkpoint, point: number)
+    let membership = try await reader.membership
+    _ = try await writer.commit(
+      append: candidate.records, offsets: GroupOffsets(membership: membership, offsets: next))
+    StageMetrics.released(promoted: candidate.summary.isPromoted)
+    observer(.released(candidate.summary))
+  }
+}
+
+/// What the release stage writes for one candidate.
+struct FinishedCandidate {
+  let records: [NewRecord]
+  let summary: ReleaseSummary
+}

@@ -1,0 +1,211 @@
+import Compression
+import Evaluation
+import Foundation
+import Inference
+import MessageLog
+import ModelFiles
+import Releases
+import RetortClient
+import StudentModel
+import Tokenization
+import Topics
+import Training
+
+/// Makes and measures one candidate, on a thread of its own.
+actor ReleaseWorker {
+  private let thread: StageThread
+  private let stage: ReleaseStage
+
+  nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
+  init(stage: ReleaseStage) {
+    self.stage = stage
+    thread = StageThread("retort.release")
+  }
+
+  /// From a release point to the records that release it.
+  func release(_ checkpoint: CheckpointRecord, point: Int) async throws -> FinishedCandidate {
+    let history = try await DeploymentScan.releases(of: stage.model, log: stage.log, names: stage.names)
+    let deployed = try await DeploymentScan.newest(of: stage.model, log: stage.log, names: stage.names)
+    let version = (history.last?.manifest.version ?? 0) + 1
+    let samples = try await HeldOutSamples(log: stage.log, names: stage.names, before: checkpoint.position)
+
+    let folder = "\(stage.store.folder)/incoming-\(point)"
+    try? FileManager.default.removeItem(atPath: folder)
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let made = try make(checkpoint, version: version, folder: folder)
+
+    stage.observer(.candidate(version: version, part: "gate"))
+    let rivals = try await rivals(history: history, deployed: deployed)
+    let measured = try GateMeasurement(
+      candidate: ServingModel(gguf: made.weightsPath), parent: made.parent, rivals: rivals, samples: samples.gate)
+    let verdict = Gate.verdict(measured.measurements, policy: stage.policy.gate)
+    let threshold = try ConfidenceThreshold.calibrate(on: samples.dev, model: measured.candidateModel)
+    let probes = try probes(of: measured.candidateModel)
+    let files = try await store(made, probes: probes)
+    let now = RFC3339.text(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))
+    let manifest = try stage.key.sign(
+      ManifestBuilder(
+        stage: stage, checkpoint: checkpoint, version: version, made: made, samples: samples, files: files.map(\.file),
+        verdict: verdict, measured: measured, threshold: threshold, parent: deployed?.manifestDigest, created: now
+      ).manifest)
+    return FinishedCandidate(
+      records: try records(manifest: manifest, verdict: verdict, files: files, deployed: deployed, now: now),
+      summary: summary(manifest: manifest, verdict: verdict, made: made, measured: measured, checkpoint: checkpoint))
+  }
+
+  // MARK: - Making
+
+  private func make(_ checkpoint: CheckpointRecord, version: Int, folder: String) throws -> MadeCandidate {
+    stage.observer(.candidate(version: version, part: "branch"))
+    let trainer = try Trainer(restoring: checkpoint.digest, from: stage.checkpoints, functions: stage.functions)
+    let observer = stage.observer
+    trainer.progress = { report in
+      observer(.step(report))
+      try Task.checkCancellation()
+    }
+    let branch = try trainer.branch()
+    stage.observer(.candidate(version: version, part: "compress"))
+    let path = folder + "/model.gguf"
+    var description = StudentDescription()
+    description.name = stage.model
+    let policy = stage.policy.compression
+    let report = try Compressor.compress(
+      parent: branch.student, tokenizer: branch.tokenizer, functions: stage.functions,
+      recentSamples: trainer.recentSamples(policy.activationSamples), trainingSamples: trainer.trainingSamples,
+      policy: policy, output: path, description: description,
+      progress: { report in
+        observer(.step(report))
+        try Task.checkCancellation()
+      })
+    let parent = try ServingModel(student: branch.student, tokenizer: branch.tokenizer, functions: stage.functions)
+    return MadeCandidate(
+      weightsPath: path, grammarPath: report.grammar?.path ?? Compressor.grammarPath(beside: path), report: report, parent: parent,
+      tokenizerDigest: branch.tokenizer.digest, recipe: trainer.recipe, baseDigest: trainer.baseDigest)
+  }
+
+  /// The models that the candidate is compared with: what serves, and the best so far where that is another.
+  private func rivals(
+    history: [(manifest: Manifest, verdict: ReleaseVerdict?)], deployed: DeploymentRecord?
+  ) async throws -> GateMeasurement.Rivals {
+    guard let deployed else { return GateMeasurement.Rivals() }
+    let best = history.filter { $0.verdict?.promoted == true }.map(\.manifest).max {
+      Self.exactMatch($0) < Self.exactMatch($1)
+    }
+    var rivals = GateMeasurement.Rivals()
+    rivals.incumbent = try await load(deployed.manifest)
+    if let best, best.digest != deployed.manifestDigest { rivals.best = try await load(best) }
+    return rivals
+  }
+
+  private static func exactMatch(_ manifest: Manifest) -> Double {
+    manifest.evidence.first { $0.subject == .candidate && $0.metric == "exact_match" }?.value ?? 0
+  }
+
+  /// A released model, from the store or, where it is gone, from where its manifest says.
+  private func load(_ manifest: Manifest) async throws -> ServingModel {
+    guard let file = manifest.weights else {
+      throw PipelineError(.notFound, "\(stage.model) version \(manifest.version): its manifest names no weights.")
+    }
+    if !stage.store.contains(file.sha256) {
+      let bytes = try await ArtifactFetcher(log: stage.log, names: stage.names).fetch(file)
+      try stage.store.put(bytes)
+    }
+    return try ServingModel(gguf: stage.store.path(of: file.sha256))
+  }
+
+  /// The probes with the answers that the shipped file gives.
+  private func probes(of model: ServingModel) throws -> [Probe] {
+    let questions = stage.policy.probes.isEmpty ? Probe.questions(for: stage.functions) : stage.policy.probes.map(\.messages)
+    return zip(questions, try ReleaseCheck.answer(questions, model: model)).map { Probe(messages: $0, call: $1) }
+  }
+
+  // MARK: - Writing
+
+  /// A file of the release with its bytes.
+  struct StoredFile {
+    let file: ManifestFile
+    let bytes: [UInt8]
+  }
+
+  private func store(_ made: MadeCandidate, probes: [Probe]) async throws -> [StoredFile] {
+    let artifacts = TopicPartition(topic: stage.names.artifacts, partition: 0)
+    let hint = try await stage.log.watermarks(of: artifacts).high
+    var files: [StoredFile] = []
+    for (role, format, bytes) in [
+      (ManifestFile.Role.weights, "gguf", try Self.read(made.weightsPath)),
+      (.grammar, "gbnf", try Self.read(made.grammarPath)),
+      (.probes, "jsonl", Probe.write(probes)),
+    ] {
+      let digest = try stage.store.put(bytes)
+      let uri = stage.policy.storesInLog ? "log:\(hint)" : "file:\(stage.store.path(of: digest))"
+      files.append(
+        StoredFile(
+          file: ManifestFile(role: role, format: format, bytes: Int64(bytes.count), sha256: digest, uri: uri),
+          bytes: bytes))
+    }
+    return files
+  }
+
+  private static func read(_ path: String) throws -> [UInt8] {
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw PipelineError(.store, "\(path): cannot be read back; check the disk.")
+    }
+    return [UInt8](data)
+  }
+
+  private func records(
+    manifest: Manifest, verdict: Gate.Verdict, files: [StoredFile], deployed: DeploymentRecord?, now: String
+  ) throws -> [NewRecord] {
+    var records: [NewRecord] = []
+    if stage.policy.storesInLog {
+      for file in files {
+        for chunk in ChunkPlan.chunks(of: file.bytes, digest: file.file.sha256) {
+          records.append(
+            NewRecord(
+              topic: stage.names.artifacts, partition: 0, key: Array(chunk.key.utf8), value: chunk.bytes,
+              headers: RecordCoding.headers(of: ArtifactChunk.topic)))
+        }
+      }
+    }
+    let judged = ReleaseVerdict(
+      model: stage.model, version: manifest.version, manifestDigest: manifest.digest, promoted: verdict.isPromoted,
+      reasons: verdict.reasons, evidence: verdict.evidence, time: now)
+    for release in [ReleaseRecord(manifest: manifest), ReleaseRecord(verdict: judged)] {
+      records.append(RecordCoding.record(release, topic: stage.names.releases, key: stage.model))
+    }
+    if verdict.isPromoted {
+      let deployment = try stage.key.sign(
+        DeploymentRecord(
+          epoch: (deployed?.epoch ?? 0) + 1, action: .promote, manifest: manifest,
+          reason: verdict.reasons.joined(separator: "; "), time: now))
+      records.append(RecordCoding.record(deployment, topic: stage.names.models, key: stage.model))
+    }
+    return records
+  }
+
+  private func summary(
+    manifest: Manifest, verdict: Gate.Verdict, made: MadeCandidate, measured: GateMeasurement,
+    checkpoint: CheckpointRecord
+  ) -> ReleaseSummary {
+    ReleaseSummary(
+      version: manifest.version, isPromoted: verdict.isPromoted, reasons: verdict.reasons,
+      sha256: manifest.weights?.sha256 ?? manifest.digest, bytes: Int(manifest.weights?.bytes ?? 0),
+      parameters: Int(manifest.parameters), parentParameters: made.report.parametersBefore,
+      gateSamples: measured.report.count, exactMatch: measured.report.exactMatch.estimate,
+      parentExactMatch: measured.parentExactMatch, latencyP50: measured.report.latency.p50,
+      samplesSeen: checkpoint.samplesSeen)
+  }
+}
+
+/// A candidate's files and the student it was made from.
+struct MadeCandidate {
+  let weightsPath: String
+  let grammarPath: String
+  let report: CompressionReport
+  let parent: ServingModel
+  let tokenizerDigest: Digest
+  let recipe: TrainingRecipe
+  let baseDigest: Digest?
+}

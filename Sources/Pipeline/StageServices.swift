@@ -1,0 +1,92 @@
+public import Logging
+import ServiceLifecycle
+import Synchronization
+import UnixSignals
+
+/// One stage as a long-lived part of a process: a graceful shutdown cancels it, which is safe at any instruction.
+struct StageService: Service {
+  let name: String
+  let body: @Sendable () async throws -> Void
+
+  func run() async throws {
+    do {
+      try await cancelWhenGracefulShutdown { try await body() }
+    } catch is CancellationError {
+      // Told to stop: what was under way is done again by whoever comes next.
+    }
+  }
+}
+
+/// The stages of one process, run together until they are idle or told to stop.
+public struct StageServices: Sendable {
+  private let label: LabelStage?
+  private let train: TrainStage?
+  private let release: ReleaseStage?
+  private let observer: PipelineObserver
+
+  /// Any of the stages; those that are `nil` run elsewhere or not at all.
+  public init(
+    label: LabelStage? = nil, train: TrainStage? = nil, release: ReleaseStage? = nil,
+    observer: @escaping PipelineObserver = { _ in }
+  ) {
+    self.label = label
+    self.train = train
+    self.release = release
+    self.observer = observer
+  }
+
+  /// Runs the stages.
+  ///
+  /// - Parameters:
+  ///   - mode: for ever, or until everything in the log has gone through all of them.
+  /// - Throws: the first error of a stage; the others are stopped.
+  public func run(_ mode: RunMode, logger: Logger) async throws {
+    let services = stages(mode)
+    var configurations: [ServiceGroupConfiguration.ServiceConfiguration] = []
+    for (index, service) in services.enumerated() {
+      // A stage ends by itself only when it is idle; the last one is idle last.
+      let isLast = index == services.count - 1
+      configurations.append(
+        .init(service: service, successTerminationBehavior: isLast ? .gracefullyShutdownGroup : .ignore))
+    }
+    let group = ServiceGroup(
+      configuration: .init(services: configurations, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+    try await group.run()
+  }
+
+  private func stages(_ mode: RunMode) -> [StageService] {
+    var services: [StageService] = []
+    let labelIsDone = DoneFlag(label == nil)
+    let trainIsDone = DoneFlag(train == nil)
+    let observer = self.observer
+    if let label {
+      services.append(
+        StageService(name: "label") {
+          try await label.run(mode) { observer(.labelled($0)) }
+          labelIsDone.set()
+        })
+    }
+    if let train {
+      services.append(
+        StageService(name: "train") {
+          try await train.run(mode) { labelIsDone.isSet }
+          trainIsDone.set()
+        })
+    }
+    if let release {
+      services.append(StageService(name: "release") { try await release.run(mode) { trainIsDone.isSet } })
+    }
+    return services
+  }
+}
+
+/// Whether a stage has ended.
+private final class DoneFlag: Sendable {
+  private let value: Atomic<Bool>
+
+  init(_ value: Bool) { self.value = Atomic(value) }
+
+  var isSet: Bool { value.load(ordering: .acquiring) }
+
+  func set() { value.store(true, ordering: .releasing) }
+}

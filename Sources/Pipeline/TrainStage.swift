@@ -1,0 +1,89 @@
+import Foundation
+public import Logging
+public import MessageLog
+import RetortClient
+import Metrics
+import StudentModel
+public import Topics
+public import Training
+
+/// Stage 2 on the log: consumes samples in order, trains in rounds, announces checkpoints and release points.
+///
+/// Delivery: the checkpoint holds its own position; it is written and flushed before it is announced, and a crash in
+/// between repeats the round to the same bytes. Fencing: one transactional id a student; an older trainer stops at its
+/// next announcement. Ordering: the one partition of `samples` is the training order. Back-pressure: reads no further
+/// than it trains. Cancellation: between two optimizer steps; the round is then repeated.
+public struct TrainStage: Sendable {
+  let log: any MessageLog
+  let names: TopicNames
+  let model: String
+  let recipe: TrainingRecipe
+  let functions: FunctionSet
+  let base: (@Sendable () throws -> BaseModel)?
+  let checkpoints: CheckpointStore
+  let logger: Logger
+  let observer: PipelineObserver
+
+  /// A train stage of one student.
+  ///
+  /// - Parameters:
+  ///   - model: the student's name.
+  ///   - recipe: how it is trained.
+  ///   - functions: what it may call.
+  ///   - base: loads the model to fine-tune; `nil` trains from scratch.
+  ///   - checkpoints: where checkpoints lie.
+  public init(
+    log: any MessageLog, names: TopicNames, model: String, recipe: TrainingRecipe, functions: FunctionSet,
+    base: (@Sendable () throws -> BaseModel)? = nil, checkpoints: CheckpointStore, logger: Logger,
+    observer: @escaping PipelineObserver = { _ in }
+  ) {
+    self.log = log
+    self.names = names
+    self.model = model
+    self.recipe = recipe
+    self.functions = functions
+    self.base = base
+    self.checkpoints = checkpoints
+    self.logger = logger
+    self.observer = observer
+  }
+
+  /// Trains until the mode says to stop.
+  ///
+  /// With ``RunMode/untilIdle`` it ends when the stage before it is idle and every sample is consumed; before that it asks
+  /// for a last release by a cut record, if anything was learned since the one before.
+  ///
+  /// - Parameters:
+  ///   - mode: when to end.
+  ///   - upstreamIsIdle: whether no more samples will come; asked only in ``RunMode/untilIdle``.
+  /// - Throws: ``PipelineError``, `TrainingError`, or an error of the log that no retry can help.
+  public func run(_ mode: RunMode, upstreamIsIdle: @escaping UpstreamCheck = { true }) async throws {
+    let worker = try await TrainWorker(stage: self, upstreamIsIdle: upstreamIsIdle)
+    do {
+      try await worker.run(mode)
+    } catch let error as MessageLogError where error.code == .fenced {
+      await worker.close()
+      throw PipelineError(
+        .fenced, "train: another process trains \(model) now (\(error)); stop one of the two.")
+    } catch {
+      await worker.close()
+      throw error
+    }
+    await worker.close()
+  }
+
+  /// The newest announced checkpoint of a student, and its newest release point.
+  public static func announced(
+    log: any MessageLog, names: TopicNames, model: String
+  ) async throws -> (progress: CheckpointRecord?, releasePoint: CheckpointRecord?) {
+    var progress: CheckpointRecord?
+    var releasePoint: CheckpointRecord?
+    try await TopicScan.each(log: log, topic: names.checkpoints) { record in
+      guard record.value != nil else { return }
+      let checkpoint = try RecordCoding.value(of: record, as: CheckpointRecord.self)
+      guard checkpoint.student == model else { return }
+      if checkpoint.releasePoint == nil { progress = checkpoint } else { releasePoint = checkpoint }
+    }
+    return (progress, releasePoint)
+  }
+}

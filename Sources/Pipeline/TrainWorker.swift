@@ -1,0 +1,172 @@
+import Foundation
+import Inference
+import Logging
+import MessageLog
+import RetortClient
+import StudentModel
+import Tokenization
+import Topics
+import Training
+
+/// The owner of the trainer: everything that touches it runs on one thread of its own.
+actor TrainWorker {
+  private let thread: StageThread
+  private let stage: TrainStage
+  private let upstreamIsIdle: UpstreamCheck
+  private let writer: any TransactionalWriter
+  private let reader: any RecordReader
+  private let trainer: Trainer
+  private let partition: TopicPartition
+  private var announcedPosition: Int64 = -1
+  private var recent: [Digest] = []
+
+  nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
+  init(stage: TrainStage, upstreamIsIdle: @escaping UpstreamCheck) async throws {
+    self.stage = stage
+    self.upstreamIsIdle = upstreamIsIdle
+    thread = StageThread("retort.train")
+    partition = TopicPartition(topic: stage.names.samples, partition: 0)
+    // Taking over the transactional id first: an older trainer cannot announce anything after this.
+    writer = try await stage.log.transactionalWriter(id: "\(stage.names.prefix)train.\(stage.model)")
+    let announced = try await TrainStage.announced(log: stage.log, names: stage.names, model: stage.model)
+    if let checkpoint = announced.progress {
+      trainer = try Trainer(
+        restoring: checkpoint.digest, from: stage.checkpoints, recipe: stage.recipe, functions: stage.functions)
+      announcedPosition = checkpoint.position
+      stage.logger.info(
+        "train: going on", metadata: ["round": "\(trainer.round)", "position": "\(trainer.position)"])
+    } else {
+      trainer = try Trainer(recipe: stage.recipe, functions: stage.functions, base: stage.base?())
+    }
+    let start: StartPosition = trainer.position == 0 ? .earliest : .offset(trainer.position)
+    reader = try await stage.log.reader(of: [partition: start], options: ReaderOptions(maximumPrefetch: 2_000))
+    trainer.predictor = GreedyPredictor()
+    let observer = stage.observer
+    trainer.progress = { report in
+      observer(.step(report))
+      try Task.checkCancellation()
+    }
+  }
+
+  func close() async {
+    await reader.close()
+    await writer.close()
+  }
+
+  func run(_ mode: RunMode) async throws {
+    // What was due when the last process ended.
+    try await work()
+    while !Task.isCancelled {
+      let records = try await reader.next(maximum: 1_000, timeout: .milliseconds(250))
+      for record in records {
+        try Task.checkCancellation()
+        guard let input = read(record) else { continue }
+        try trainer.enqueue(input, offset: record.offset)
+        try await work()
+      }
+      if records.isEmpty, mode == .untilIdle, try await finish() { return }
+    }
+    try Task.checkCancellation()
+  }
+
+  /// Does what is due and announces it.
+  private func work() async throws {
+    while let event = try trainer.advance() {
+      switch event {
+      case .started(let vocabularySize, let parameterCount):
+        stage.observer(.studentStarted(vocabularySize: vocabularySize, parameterCount: parameterCount))
+      case .round(let report):
+        for sample in report.skipped {
+          stage.logger.warning("train: sample left out", metadata: ["id": "\(sample.id)", "reason": "\(sample.reason)"])
+        }
+        try await announce(releasePoint: nil)
+        StageMetrics.trained(samples: report.newSamples, prequential: report.prequential?.exactMatch)
+        stage.observer(
+          .round(report, samplesSeen: trainer.samplesSeen, recent: trainer.recentPrequential.score))
+      case .releasePoint(let point):
+        try await announce(releasePoint: point.number)
+        stage.observer(.releasePoint(point))
+      }
+    }
+  }
+
+  /// Writes a checkpoint, then says so on the log.
+  private func announce(releasePoint: Int?) async throws {
+    let file = try trainer.checkpoint(to: stage.checkpoints)
+    let tally = trainer.prequential
+    let record = CheckpointRecord(
+      student: stage.model, digest: file.digest, uri: "file:\(stage.checkpoints.path(of: file.digest))",
+      chain: trainer.chain, position: trainer.position, samplesSeen: file.samplesSeen, round: trainer.round,
+      releasePoint: releasePoint, prequential: tally.count == 0 ? nil : tally.score, numerics: Numerics.version,
+      recipe: stage.recipe.digest)
+    var records = [coded(record)]
+    if releasePoint != nil {
+      // The trunk goes on from here too: after a crash it must not announce the same release point again.
+      var progress = record
+      progress.releasePoint = nil
+      records.append(coded(progress))
+    }
+    _ = try await writer.commit(append: records, offsets: nil)
+    announcedPosition = trainer.position
+    if releasePoint == nil { retire(after: file.digest) }
+  }
+
+  /// Deletes the checkpoint before the last two; those of release points stay until `retort models gc`.
+  private func retire(after digest: Digest) {
+    recent.append(digest)
+    guard recent.count > 2 else { return }
+    let old = recent.removeFirst()
+    guard !recent.contains(old) else { return }
+    do {
+      try FileManager.default.removeItem(atPath: stage.checkpoints.path(of: old))
+    } catch {
+      stage.logger.info("train: old checkpoint not deleted", metadata: ["reason": "\(error)"])
+    }
+  }
+
+  private func coded(_ record: CheckpointRecord) -> NewRecord {
+    RecordCoding.record(record, topic: stage.names.checkpoints, key: record.key)
+  }
+
+  /// A record of `samples` as training sees it; one that cannot be read is left out, and said.
+  private func read(_ record: Record) -> TrainingInput? {
+    guard record.value != nil else {
+      return record.key.map { .tombstone(String(decoding: $0, as: UTF8.self)) }
+    }
+    do {
+      return TrainingInput(try RecordCoding.value(of: record, as: SampleRecord.self))
+    } catch {
+      stage.logger.error("train: record left out", metadata: ["reason": "\(error)"])
+      return nil
+    }
+  }
+
+  /// At the end of the samples: asks for the last release, or says that all is done.
+  private func finish() async throws -> Bool {
+    guard try await upstreamIsIdle() else { return false }
+    let marks = try await stage.log.watermarks(of: partition)
+    let reached = await reader.positions[partition] ?? trainer.position
+    guard reached >= marks.high || marks.low == marks.high else { return false }
+    if trainer.pendingSamples > 0 || trainer.state.sinceRelease > 0 {
+      let cut = SampleRecord.cut(trainer.releasePoints + 1)
+      _ = try await writer.commit(
+        append: [
+          RecordCoding.record(cut, topic: stage.names.samples, key: cut.id, partition: 0)
+        ], offsets: nil)
+      return false
+    }
+    if trainer.position > announcedPosition, trainer.round > 0 { try await announce(releasePoint: nil) }
+    return true
+  }
+}
+
+/// Prequential predictions through the decoder that serves.
+struct GreedyPredictor: CallPredictor {
+  func predict(
+    _ requests: [[ChatMessage]], student: Student, tokenizer: Tokenizer, functions: FunctionSet
+  ) throws -> [Call?] {
+    let model = try ServingModel(student: student, tokenizer: tokenizer, functions: functions)
+    return try Answering.calls(of: requests, model: model)
+  }
+}

@@ -1,0 +1,58 @@
+public import Topics
+
+/// The public keys whose signatures a subscriber believes.
+public struct TrustedKeys: Sendable {
+  private let keys: [String: PublicKey]
+
+  /// These keys.
+  public init(_ keys: [PublicKey]) {
+    self.keys = Dictionary(keys.map { ($0.id, $0) }) { first, _ in first }
+  }
+
+  /// The keys in these files.
+  ///
+  /// - Throws: ``ReleaseError`` with `key_file`.
+  public static func load(_ paths: [String]) throws -> TrustedKeys {
+    TrustedKeys(try paths.map(PublicKey.load))
+  }
+
+  /// The names of the keys, sorted.
+  public var ids: [String] { keys.keys.sorted() }
+
+  /// Checks a manifest's signature.
+  ///
+  /// - Throws: ``ReleaseError`` with `unsigned`, `unknown_key` or `bad_signature`.
+  public func verify(_ manifest: Manifest) throws(ReleaseError) {
+    try verify(
+      manifest.signature, over: manifest.signingBytes, what: "manifest \(manifest.model) version \(manifest.version)")
+  }
+
+  /// Checks a deployment's signature and that of the manifest inside.
+  ///
+  /// - Throws: ``ReleaseError`` with `unsigned`, `unknown_key` or `bad_signature`.
+  public func verify(_ deployment: DeploymentRecord) throws(ReleaseError) {
+    try verify(
+      deployment.signature, over: deployment.signingBytes,
+      what: "deployment \(deployment.model) epoch \(deployment.epoch)")
+    try verify(deployment.manifest)
+  }
+
+  private func verify(_ signature: Signature?, over bytes: [UInt8], what: String) throws(ReleaseError) {
+    guard let signature else {
+      throw ReleaseError(
+        .unsigned, "\(what): expected a signature, found none; have it released by a signing release stage.")
+    }
+    guard let key = keys[signature.keyID] else {
+      let known = keys.isEmpty ? "no key" : ids.joined(separator: ", ")
+      throw ReleaseError(
+        .unknownKey,
+        "\(what): signed with the key \(signature.keyID), but trusted is \(known); add the signer's public key if it is right."
+      )
+    }
+    guard key.verifies(signature.value, over: bytes) else {
+      throw ReleaseError(
+        .badSignature,
+        "\(what): the signature of key \(signature.keyID) does not fit; it was changed after signing, do not use it.")
+    }
+  }
+}

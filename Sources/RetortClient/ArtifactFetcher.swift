@@ -1,0 +1,110 @@
+import AsyncHTTPClient
+import Foundation
+public import MessageLog
+import NIOCore
+import NIOHTTP1
+import Releases
+public import Topics
+
+/// Gets a release's files by the addresses in its manifest: `log:OFFSET` (chunks in the topic `artifacts`, from about that
+/// offset on), `file:PATH`, `https:` or `http:` on loopback. What it returns has the manifest's size and SHA-256.
+public struct ArtifactFetcher: Sendable {
+  private let log: any MessageLog
+  private let names: TopicNames
+  /// The largest file that is fetched, in bytes; 8 GiB.
+  public static let maximumBytes: Int64 = 8 << 30
+
+  /// A fetcher over a log.
+  public init(log: any MessageLog, names: TopicNames) {
+    self.log = log
+    self.names = names
+  }
+
+  /// The bytes of a file.
+  ///
+  /// - Throws: ``ClientError`` with `fetch`, or `ReleaseError` with `incomplete` or `bad_digest`.
+  public func fetch(_ file: ManifestFile) async throws -> [UInt8] {
+    guard file.bytes <= Self.maximumBytes else {
+      throw ClientError(
+        .fetch, "\(file.role.rawValue) file: expected at most \(Self.maximumBytes) bytes, the manifest says \(file.bytes).")
+    }
+    if file.uri.hasPrefix("log:") {
+      return try await fromLog(file, hint: Int64(file.uri.dropFirst(4)) ?? 0)
+    }
+    let bytes: [UInt8]
+    if file.uri.hasPrefix("file:") {
+      bytes = try fromFile(file, path: String(file.uri.dropFirst(5)))
+    } else {
+      bytes = try await fromHTTP(file)
+    }
+    try ChunkPlan.verify(bytes, file: file)
+    return bytes
+  }
+
+  // MARK: - The log
+
+  private func fromLog(_ file: ManifestFile, hint: Int64) async throws -> [UInt8] {
+    let partition = TopicPartition(topic: names.artifacts, partition: 0)
+    let needed = ChunkPlan.count(bytes: file.bytes)
+    guard needed > 0 else { return try ChunkPlan.assemble([:], file: file) }
+    var chunks: [Int: [UInt8]] = [:]
+    let low = try await log.watermarks(of: partition).low
+    // The offset is a hint: after a move to another log the chunks lie elsewhere, and are looked for from the beginning.
+    for start in hint > low ? [hint, low] : [low] {
+      try await collect(&chunks, of: file.sha256, needed: needed, partition: partition, from: start)
+      if chunks.count == needed { break }
+    }
+    return try ChunkPlan.assemble(chunks, file: file)
+  }
+
+  private func collect(
+    _ chunks: inout [Int: [UInt8]], of digest: Digest, needed: Int, partition: TopicPartition, from start: Int64
+  ) async throws {
+    let end = try await log.watermarks(of: partition).high
+    guard start < end else { return }
+    let reader = try await log.reader(
+      of: [partition: .offset(start)], options: ReaderOptions(onLostRange: .skip, maximumPrefetch: 16))
+    do {
+      while chunks.count < needed, await reader.positions[partition] ?? end < end {
+        for record in try await reader.next(maximum: 16, timeout: .milliseconds(200)) {
+          guard let key = record.key, let place = ArtifactChunk.place(key: key), place.digest == digest,
+            place.index < needed, let value = record.value, value.count <= ArtifactChunk.maximumBytes
+          else { continue }
+          chunks[place.index] = value
+        }
+      }
+    } catch {
+      await reader.close()
+      throw error
+    }
+    await reader.close()
+  }
+
+  // MARK: - Elsewhere
+
+  private func fromFile(_ file: ManifestFile, path: String) throws -> [UInt8] {
+    let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+    guard let size = (attributes?[.size] as? NSNumber)?.int64Value else {
+      throw ClientError(
+        .fetch, "\(path): the \(file.role.rawValue) file cannot be read; mount the store here or release with `release.store: log`.")
+    }
+    guard size == file.bytes, let data = FileManager.default.contents(atPath: path) else {
+      throw ClientError(.fetch, "\(path): expected \(file.bytes) bytes, found \(size); fetch it again.")
+    }
+    return [UInt8](data)
+  }
+
+  private func fromHTTP(_ file: ManifestFile) async throws -> [UInt8] {
+    guard file.uri.hasPrefix("https://") || file.uri.hasPrefix("http://127.0.0.1") || file.uri.hasPrefix("http://localhost")
+    else {
+      throw ClientError(
+        .fetch, "\(file.uri.prefix(200)): expected an address of the form log:, file: or https:; correct release.store.")
+    }
+    let response = try await HTTPClient.shared.execute(HTTPClientRequest(url: file.uri), timeout: .minutes(10))
+    guard response.status == .ok else {
+      throw ClientError(.fetch, "\(file.uri): expected status 200, found \(response.status.code).", isRetriable: true)
+    }
+    let body = try await response.body.collect(upTo: Int(file.bytes))
+    return [UInt8](buffer: body)
+  }
+}

@@ -1,0 +1,115 @@
+import Foundation
+import ModelFiles
+import Topics
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// A subscriber's folder: `releases/<version>-<digest>/…`, a link `current` to one of them, and what was accepted.
+///
+/// The link is replaced by a rename, so that whoever opens `current` sees one whole release, the old or the new.
+public struct ModelFolder: Sendable {
+  /// The folder.
+  public let path: String
+
+  static let weightsName = "model.gguf"
+  static let stateName = "state.json"
+  /// How many releases that are not current stay on disk, for a quick rollback.
+  static let keptReleases = 2
+
+  /// - Parameter path: the folder; made when the first release is stored.
+  public init(_ path: String) {
+    self.path = path
+  }
+
+  /// The name of a file of a release by its role.
+  static func name(of role: ManifestFile.Role) -> String {
+    switch role {
+    case .weights: weightsName
+    case .grammar: "grammar.gbnf"
+    case .probes: "probes.jsonl"
+    case .card: "README.md"
+    }
+  }
+
+  /// The folder of a release, whether it is there or not.
+  func folder(of manifest: Manifest) -> String {
+    "\(path)/releases/\(manifest.version)-\(manifest.digest.hex.prefix(12))"
+  }
+
+  /// Stores a release's files; each is durable before this returns.
+  func store(_ files: [(role: ManifestFile.Role, bytes: [UInt8])], of manifest: Manifest) throws -> String {
+    let folder = folder(of: manifest)
+    do {
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+      for file in files { _ = try AtomicFile.write(file.bytes, to: "\(folder)/\(Self.name(of: file.role))") }
+      _ = try AtomicFile.write(manifest.json.bytes, to: "\(folder)/manifest.json")
+    } catch {
+      throw ClientError(
+        .folder, "\(folder): cannot be written (\(error)); check permissions and free space.", isRetriable: true)
+    }
+    return folder
+  }
+
+  /// Points `current` at a release, atomically and durably.
+  func switchCurrent(to folder: String) throws {
+    let target = "releases/" + (folder as NSString).lastPathComponent
+    let temporary = "\(path)/.current.\(getpid())"
+    unlink(temporary)
+    guard symlink(target, temporary) == 0, rename(temporary, "\(path)/current") == 0 else {
+      let reason = String(cString: strerror(errno))
+      unlink(temporary)
+      throw ClientError(.folder, "\(path)/current: cannot be switched (\(reason)); check the folder's permissions.")
+    }
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    if descriptor >= 0 {
+      fsync(descriptor)
+      close(descriptor)
+    }
+  }
+
+  /// The release that `current` points at, by its folder's name; `nil` for none.
+  public var current: String? {
+    (try? FileManager.default.destinationOfSymbolicLink(atPath: "\(path)/current")).map {
+      ($0 as NSString).lastPathComponent
+    }
+  }
+
+  /// Deletes all but the current release and the newest others.
+  func retire() {
+    let releases = "\(path)/releases"
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: releases)) ?? []
+    let current = self.current
+    let others = names.filter { $0 != current }.sorted { version($0) > version($1) }
+    for name in others.dropFirst(Self.keptReleases) { try? FileManager.default.removeItem(atPath: "\(releases)/\(name)") }
+  }
+
+  private func version(_ name: String) -> Int { Int(name.prefix { $0 != "-" }) ?? 0 }
+
+  // MARK: - What was accepted
+
+  /// The epoch and manifest accepted last.
+  func loadState() throws -> (epoch: Int64, manifest: Digest?) {
+    let file = "\(path)/\(Self.stateName)"
+    guard let data = FileManager.default.contents(atPath: file) else { return (0, nil) }
+    guard let json = try? JSON.parse([UInt8](data)), let epoch = json["epoch"]?.integerValue, epoch >= 0 else {
+      throw ClientError(
+        .folder, "\(file): expected {\"epoch\", \"manifest\"}, found something else; delete it to start over with the newest release.")
+    }
+    return (epoch, json["manifest"]?.stringValue.flatMap { Digest(hex: $0) })
+  }
+
+  /// Remembers what is accepted, durably.
+  func saveState(epoch: Int64, manifest: Digest) throws {
+    do {
+      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+      let json: JSON = ["epoch": .integer(epoch), "manifest": .string(manifest.hex)]
+      _ = try AtomicFile.write(json.bytes, to: "\(path)/\(Self.stateName)")
+    } catch {
+      throw ClientError(.folder, "\(path): cannot be written (\(error)); check permissions and free space.", isRetriable: true)
+    }
+  }
+}

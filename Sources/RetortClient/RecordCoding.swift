@@ -1,0 +1,64 @@
+public import MessageLog
+public import Topics
+
+/// How topic values travel in log records: JSON, with the headers that say which schema.
+public enum RecordCoding {
+  /// The headers of a value of a topic; derived records also name their source and carry its `traceparent`.
+  public static func headers(of topic: TopicSpecification, derivedFrom source: Record? = nil) -> [Header] {
+    let trace = source?.headers.first { $0.name == RecordHeaders.traceparent }
+    return RecordHeaders.of(
+      topic, traceparent: trace.map { String(decoding: $0.value.prefix(200), as: UTF8.self) },
+      source: source.map { RecordCoordinates(topic: $0.topic, partition: $0.partition, offset: $0.offset) }
+    ).map { Header($0.name, $0.text) }
+  }
+
+  /// A record to append.
+  public static func record<Value: TopicValue>(
+    _ value: Value, topic: String, key: String, partition: Int? = nil, derivedFrom source: Record? = nil
+  ) -> NewRecord {
+    NewRecord(
+      topic: topic, partition: partition, key: Array(key.utf8), value: value.json.bytes,
+      headers: headers(of: Value.topic, derivedFrom: source))
+  }
+
+  /// The value of a record.
+  ///
+  /// - Throws: ``ClientError`` with `unknown_schema` (a major version that this build does not read) or `invalid_record`.
+  public static func value<Value: TopicValue>(
+    of record: Record, as type: Value.Type = Value.self
+  ) throws(ClientError) -> Value {
+    let json = try json(of: record, as: Value.topic)
+    do {
+      return try Value(json: json)
+    } catch {
+      throw ClientError(.invalidRecord, "\(place(of: record)): \(error)")
+    }
+  }
+
+  /// The JSON of a record's value, after checking that its schema header, if it has one, is one this build reads.
+  ///
+  /// - Throws: ``ClientError`` with `unknown_schema` or `invalid_record`.
+  public static func json(of record: Record, as topic: TopicSpecification) throws(ClientError) -> JSON {
+    if let header = record.headers.first(where: { $0.name == RecordHeaders.schema }) {
+      let found = String(decoding: header.value.prefix(100), as: UTF8.self)
+      guard topic.reads(schema: found) else {
+        throw ClientError(
+          .unknownSchema,
+          "\(place(of: record)): expected the schema \(topic.schemaName), found \(found); use a build that knows it.")
+      }
+    }
+    guard let value = record.value else {
+      throw ClientError(.invalidRecord, "\(place(of: record)): expected a value, found a tombstone.")
+    }
+    do {
+      return try JSON.parse(value, maximumBytes: topic.maximumMessageBytes)
+    } catch {
+      throw ClientError(.invalidRecord, "\(place(of: record)): \(error)")
+    }
+  }
+
+  /// Topic, partition and offset, as errors name them.
+  public static func place(of record: Record) -> String {
+    "\(record.topic)/\(record.partition) at offset \(record.offset)"
+  }
+}

@@ -1,0 +1,203 @@
+import Foundation
+import Inference
+public import Logging
+public import MessageLog
+public import Releases
+public import Topics
+
+/// Follows the deploy topic for one model and hands over releases that were verified here.
+///
+/// What is handed over has a trusted signature, an epoch above all before it, files with the manifest's digests, and
+/// gave the probes' answers through this runtime. What fails is refused, said on `adoptions`, and never handed over; the
+/// caller goes on with what it has. Delivery: the newest deployment at least once after a restart. Ordering: epochs grow.
+/// Back-pressure: deployments that arrive while one is being verified are passed over but for the newest. Cancellation:
+/// at any await.
+public actor ReleaseFollower {
+  private let log: any MessageLog
+  private let names: TopicNames
+  private let model: String
+  private let keys: TrustedKeys
+  private let folder: ModelFolder
+  private let subscriber: String
+  private let agent: String
+  private let logger: Logger
+  private let fetcher: ArtifactFetcher
+  private var reader: (any RecordReader)?
+  private var state: DeploymentState
+  private var newest: DeploymentRecord?
+
+  /// A follower that keeps its files and what it accepted in a folder.
+  ///
+  /// - Parameters:
+  ///   - model: the model's name.
+  ///   - keys: whose signatures count.
+  ///   - folder: where files go; two followers do not share one.
+  ///   - subscriber: this process's name on `adoptions`.
+  ///   - agent: the runtime and its version, for `adoptions` and the manifest's minimum.
+  /// - Throws: ``ClientError`` with `folder`.
+  public init(
+    log: any MessageLog, names: TopicNames, model: String, keys: TrustedKeys, folder: ModelFolder, subscriber: String,
+    agent: String, logger: Logger
+  ) throws {
+    self.log = log
+    self.names = names
+    self.model = model
+    self.keys = keys
+    self.folder = folder
+    self.subscriber = subscriber
+    self.agent = agent
+    self.logger = logger
+    fetcher = ArtifactFetcher(log: log, names: names)
+    let accepted = try folder.loadState()
+    state = DeploymentState(epoch: accepted.epoch, manifestDigest: accepted.manifest)
+  }
+
+  /// The next verified release, or `nil` when none came in time.
+  ///
+  /// The first call hands over the newest release that is deployed, even if it was accepted before a restart.
+  ///
+  /// - Parameter timeout: how long to wait; `nil` waits until one comes.
+  /// - Throws: an error of the log, `CancellationError`.
+  public func next(timeout: Duration? = nil) async throws -> VerifiedRelease? {
+    let deadline = timeout.map { ContinuousClock.now + $0 }
+    while true {
+      try await drain(waiting: deadline.map { max(.zero, min($0 - .now, .seconds(1))) } ?? .seconds(1))
+      if let deployment = newest {
+        newest = nil
+        if let release = try await consider(deployment) { return release }
+      }
+      if let deadline, ContinuousClock.now >= deadline { return nil }
+      try Task.checkCancellation()
+    }
+  }
+
+  /// Acknowledges on `adoptions` that a release runs here.
+  public func acknowledge(_ release: VerifiedRelease, reason: String? = nil) async throws {
+    try await announce(release.deployment, status: .adopted, code: nil, reason: reason)
+  }
+
+  /// Ends the reading.
+  public func close() async {
+    await reader?.close()
+    reader = nil
+  }
+
+  // MARK: - Reading
+
+  private func drain(waiting: Duration) async throws {
+    let reader = try await openReader()
+    var timeout = waiting
+    while true {
+      let records = try await reader.next(maximum: 500, timeout: timeout)
+      for record in records where record.value != nil { read(record) }
+      if records.isEmpty { return }
+      timeout = .zero
+    }
+  }
+
+  private func openReader() async throws -> any RecordReader {
+    if let reader { return reader }
+    let partitions = try await log.topics().first { $0.name == names.models }?.topicPartitions ?? []
+    guard !partitions.isEmpty else {
+      throw ClientError(
+        .notFound, "the topic \(names.models) does not exist; create the topics with `retort topics apply`.", isRetriable: true)
+    }
+    let opened = try await log.reader(
+      of: Dictionary(uniqueKeysWithValues: partitions.map { ($0, StartPosition.earliest) }),
+      options: ReaderOptions(onLostRange: .skip))
+    reader = opened
+    return opened
+  }
+
+  private func read(_ record: Record) {
+    do {
+      let deployment = try RecordCoding.value(of: record, as: DeploymentRecord.self)
+      guard deployment.model == model else { return }
+      // A forged record with a huge epoch must not hide a true one: only signed deployments compete.
+      try keys.verify(deployment)
+      if deployment.epoch >= newest?.epoch ?? 0 { newest = deployment }
+    } catch {
+      logger.warning("deployment refused", metadata: ["reason": "\(error)"])
+    }
+  }
+
+  // MARK: - Verifying
+
+  private func consider(_ deployment: DeploymentRecord) async throws -> VerifiedRelease? {
+    switch state.decision(on: deployment) {
+    case .accept: break
+    case .current where !hasHandedOver: break
+    case .current: return nil
+    case .refuse(let error):
+      // After a restart an older deployment can only come from a log that was put back.
+      try await refuse(deployment, error)
+      return nil
+    }
+    do {
+      let release = try await verify(deployment)
+      try folder.saveState(epoch: deployment.epoch, manifest: deployment.manifestDigest)
+      state.accept(deployment)
+      hasHandedOver = true
+      return release
+    } catch let error as CancellationError {
+      throw error
+    } catch let error as MessageLogError {
+      throw error
+    } catch {
+      try await refuse(deployment, error)
+      return nil
+    }
+  }
+
+  private var hasHandedOver = false
+
+  private func verify(_ deployment: DeploymentRecord) async throws -> VerifiedRelease {
+    let manifest = deployment.manifest
+    guard RuntimeVersion(agent) >= RuntimeVersion(manifest.minimumRuntime) else {
+      throw ReleaseError(
+        .runtime,
+        "\(model) version \(manifest.version): expected a runtime of at least \(manifest.minimumRuntime), this is \(agent); update it.")
+    }
+    var files: [(role: ManifestFile.Role, bytes: [UInt8])] = []
+    for file in manifest.files { files.append((file.role, try await fetcher.fetch(file))) }
+    let path = try folder.store(files, of: manifest)
+    let probes = try files.first { $0.role == .probes }.map { try Probe.read($0.bytes, name: "\(path)/probes.jsonl") }
+    let loaded = try ReleaseCheck.load("\(path)/\(ModelFolder.weightsName)", manifest: manifest)
+    try ReleaseCheck.ask(probes ?? [], of: loaded)
+    return VerifiedRelease(deployment: deployment, folder: path, model: loaded)
+  }
+
+  private func refuse(_ deployment: DeploymentRecord, _ error: any Error) async throws {
+    logger.error("release refused", metadata: ["model": "\(model)", "reason": "\(error)"])
+    let code = (error as? ReleaseError)?.code.rawValue ?? (error as? ClientError)?.code.rawValue ?? "failed"
+    try await announce(deployment, status: .refused, code: code, reason: String(describing: error))
+  }
+
+  private func announce(
+    _ deployment: DeploymentRecord, status: AdoptionRecord.Status, code: String?, reason: String?
+  ) async throws {
+    let record = AdoptionRecord(
+      subscriber: subscriber, model: model, status: status, epoch: deployment.epoch,
+      version: deployment.manifest.version, manifestDigest: deployment.manifestDigest,
+      since: RFC3339.text(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)), code: code,
+      reason: reason.map { String($0.prefix(4_000)) }, agent: agent)
+    _ = try await log.append([RecordCoding.record(record, topic: names.adoptions, key: record.key)])
+  }
+}
+
+/// `retort/0.1.0` or `0.1.0`, compared by its numbers.
+struct RuntimeVersion: Comparable {
+  private let numbers: [Int]
+
+  init(_ text: String) {
+    numbers = (text.split(separator: "/").last ?? "").split(separator: ".").map { Int($0.prefix { $0.isNumber }) ?? 0 }
+  }
+
+  static func < (a: RuntimeVersion, b: RuntimeVersion) -> Bool {
+    for index in 0..<max(a.numbers.count, b.numbers.count) {
+      let (x, y) = (index < a.numbers.count ? a.numbers[index] : 0, index < b.numbers.count ? b.numbers[index] : 0)
+      if x != y { return x < y }
+    }
+    return false
+  }
+}

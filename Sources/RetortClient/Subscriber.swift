@@ -1,0 +1,61 @@
+import Foundation
+import Inference
+public import Logging
+import Topics
+
+/// Keeps a folder's `current` on the newest promoted release, and runs a program after each switch.
+public struct Subscriber: Sendable {
+  private let follower: ReleaseFollower
+  private let folder: ModelFolder
+  private let command: String?
+  private let logger: Logger
+
+  /// - Parameters:
+  ///   - follower: what hands over the releases; it must use the same folder.
+  ///   - folder: the folder.
+  ///   - command: run by `/bin/sh -c` after each switch, with `RETORT_MODEL_DIR` and `RETORT_MODEL_VERSION`; `nil` for none.
+  public init(follower: ReleaseFollower, folder: ModelFolder, command: String?, logger: Logger) {
+    self.follower = follower
+    self.folder = folder
+    self.command = command
+    self.logger = logger
+  }
+
+  /// Waits for the next release, switches to it, runs the program, acknowledges.
+  ///
+  /// - Parameter timeout: how long to wait; `nil` waits until one comes.
+  /// - Returns: the release that is current now, or `nil` when none came in time.
+  public func adoptNext(timeout: Duration? = nil) async throws -> VerifiedRelease? {
+    guard let release = try await follower.next(timeout: timeout) else { return nil }
+    try folder.switchCurrent(to: release.folder)
+    let note = await runCommand(for: release)
+    try await follower.acknowledge(release, reason: note)
+    folder.retire()
+    return release
+  }
+
+  /// Runs the program; what went wrong with it, as a sentence.
+  private func runCommand(for release: VerifiedRelease) async -> String? {
+    guard let command else { return nil }
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/bin/sh")
+    process.arguments = ["-c", command]
+    var environment = ProcessInfo.processInfo.environment
+    environment["RETORT_MODEL_DIR"] = release.folder
+    environment["RETORT_MODEL_VERSION"] = String(release.manifest.version)
+    process.environment = environment
+    process.standardInput = FileHandle.nullDevice
+    do {
+      let status: Int32 = try await withCheckedThrowingContinuation { done in
+        process.terminationHandler = { done.resume(returning: $0.terminationStatus) }
+        do { try process.run() } catch { done.resume(throwing: error) }
+      }
+      guard status != 0 else { return nil }
+      logger.error("the program after the switch failed", metadata: ["status": "\(status)"])
+      return "the program after the switch ended with status \(status)"
+    } catch {
+      logger.error("the program after the switch did not start", metadata: ["reason": "\(error)"])
+      return "the program after the switch did not start: \(error)"
+    }
+  }
+}

@@ -1,0 +1,220 @@
+import Foundation
+import MessageLog
+
+/// A member of a consumer group.
+///
+/// A background task renews the lease, so that slow processing costs no membership; `next` looks at the group's
+/// generation whenever it fetches, so that a rebalance is seen as soon as it happens.
+actor SQLiteGroupReader: GroupReader {
+  private let store: Store
+  private let group: String
+  private let topics: [String]
+  private let options: ReaderOptions
+  private let onClose: @Sendable () -> Void
+  private var queue: PartitionQueue
+  private let memberID = UUID().uuidString.lowercased()
+  private var generation: Int64 = 0
+  /// Under which epoch each partition is owned.
+  private var epochs: [TopicPartition: Int64] = [:]
+  /// Partitions that go to others as soon as the work on them is finished; nothing more is delivered from them.
+  private var revoking: Set<TopicPartition> = []
+  /// Those among them whose work is finished: the next heartbeat lets them go.
+  private var finished: Set<TopicPartition> = []
+  private var userPaused: Set<TopicPartition> = []
+  private var nextDeadline: Int64?
+  private var isClosed = false
+  private var running: Task<Void, any Error>?
+  private var pulse: Task<Void, Never>?
+
+  init(
+    store: Store, group: String, topics: [String], options: ReaderOptions, onClose: @escaping @Sendable () -> Void
+  ) {
+    self.store = store
+    self.group = group
+    self.topics = topics
+    self.options = options
+    self.onClose = onClose
+    queue = PartitionQueue(options: options)
+  }
+
+  /// Joins, and begins to renew the lease.
+  func start() async throws {
+    try await synchronise()
+    pulse = Task { [weak self] in
+      while !Task.isCancelled {
+        guard let pause = await self?.untilHeartbeat() else { return }
+        do { try await Task.sleep(for: pause) } catch { return }
+        // An error here means the file is busy or gone; `next` meets it, too, and reports it.
+        try? await self?.synchronise()
+      }
+    }
+  }
+
+  func next(maximum: Int, timeout: Duration) async throws -> [Record] {
+    try ReaderSupport.check(maximum)
+    let deadline = ContinuousClock.now + timeout
+    while true {
+      try Task.checkCancellation()
+      try check()
+      let version = store.signal.version
+      var records = try queue.drain(maximum)
+      if !records.isEmpty { return records }
+      let plan = queue.plan()
+      let group = group
+      let (found, current) = try await store.read { db in
+        (try plan.fetch(db), try GroupTable.generation(db, group: group))
+      }
+      if current != generation {
+        try await synchronise()
+        continue
+      }
+      queue.accept(found)
+      records = try queue.drain(maximum)
+      if !records.isEmpty { return records }
+      let left = deadline - ContinuousClock.now
+      if left <= .zero { return [] }
+      await store.signal.wait(after: version, for: left)
+    }
+  }
+
+  func seek(_ partition: TopicPartition, to position: StartPosition) async throws {
+    try check()
+    guard let id = queue.id(of: partition) else { throw ReaderSupport.notAssigned(partition) }
+    let offset = try await store.read { try PartitionRows.resolve($0, partition, id: id, position) }
+    queue.seek(partition, to: offset)
+  }
+
+  var positions: [TopicPartition: Int64] { queue.positions }
+
+  var assignment: Set<TopicPartition> { queue.partitions }
+
+  var membership: GroupMembership {
+    get throws {
+      try check()
+      return GroupMembership(group: group, memberID: memberID, generation: generation)
+    }
+  }
+
+  func commit(_ offsets: [TopicPartition: Int64]) async throws {
+    let commit = GroupOffsets(membership: try membership, offsets: offsets)
+    try await store.write { try GroupTable.commit($0, commit) }
+  }
+
+  func pause(_ partitions: Set<TopicPartition>) {
+    userPaused.formUnion(partitions.intersection(queue.partitions))
+    applyPauses()
+  }
+
+  func resume(_ partitions: Set<TopicPartition>) {
+    userPaused.subtract(partitions)
+    applyPauses()
+    store.signal.fire()
+  }
+
+  func close() async {
+    if isClosed { return }
+    stop()
+    _ = try? await running?.value
+    let (group, memberID) = (group, memberID)
+    // If the file cannot be written now, the lease lapses by itself.
+    try? await store.writeAndAnnounce { try GroupTable.leave($0, group: group, memberID: memberID) }
+    onClose()
+  }
+
+  /// Stops without leaving the group, as a process that dies does.
+  func abandon() {
+    stop()
+    onClose()
+  }
+
+  private func stop() {
+    isClosed = true
+    pulse?.cancel()
+    queue = PartitionQueue(options: options)
+    store.signal.fire()
+  }
+
+  private func check() throws(MessageLogError) {
+    try store.check()
+    if isClosed { throw .closed("reader") }
+  }
+
+  /// A third of the lease, or sooner when another member's lease is about to lapse.
+  private func untilHeartbeat() -> Duration? {
+    if isClosed { return nil }
+    let regular = max(20, options.sessionTimeout.milliseconds / 3)
+    guard let nextDeadline else { return .milliseconds(regular) }
+    let lapse = nextDeadline - SystemTime.bootMilliseconds() + 5
+    return .milliseconds(min(regular, max(20, lapse)))
+  }
+
+  /// One heartbeat at a time; who comes while one is under way waits for it.
+  private func synchronise() async throws {
+    if let running { return try await running.value }
+    let task = Task { try await self.beat() }
+    running = task
+    defer { running = nil }
+    try await task.value
+  }
+
+  private func beat() async throws {
+    if isClosed { return }
+    let member = GroupTable.Member(
+      group: group, id: memberID, topics: topics, timeout: options.sessionTimeout.milliseconds,
+      initial: options.startWhenNoCommit)
+    let releasing = finished
+    let outcome = try await store.write { try GroupTable.heartbeat($0, member, releasing: releasing) }
+    finished.subtract(releasing)
+    if outcome.hasChanged {
+      try await store.writeAndAnnounce { _ in }
+    }
+    if !isClosed { apply(outcome) }
+  }
+
+  private func apply(_ outcome: GroupTable.Outcome) {
+    generation = outcome.generation
+    nextDeadline = outcome.nextDeadline
+    let owned = Dictionary(uniqueKeysWithValues: outcome.owned.map { ($0.place, $0) })
+    for place in queue.partitions where owned[place] == nil {
+      queue.remove(place)
+      epochs[place] = nil
+      userPaused.remove(place)
+    }
+    for item in outcome.owned where epochs[item.place] != item.epoch {
+      queue.add(item.place, id: item.id, at: item.start)
+      epochs[item.place] = item.epoch
+      revoking.remove(item.place)
+    }
+    revoking.formIntersection(owned.keys)
+    let leaving = outcome.excess.subtracting(revoking)
+    if !leaving.isEmpty {
+      revoking.formUnion(leaving)
+      Task { await self.drain(leaving) }
+    }
+    applyPauses()
+  }
+
+  /// Lets the consumer finish its work on partitions that go to others, for at most the session time-out.
+  private func drain(_ leaving: Set<TopicPartition>) async {
+    if let willRevoke = options.willRevoke {
+      let done = ChangeSignal()
+      let version = done.version
+      Task {
+        await willRevoke(leaving)
+        done.fire()
+      }
+      await done.wait(after: version, for: options.sessionTimeout)
+    }
+    if isClosed { return }
+    finished.formUnion(leaving)
+    // A heartbeat under way does not know of these yet.
+    _ = try? await running?.value
+    try? await synchronise()
+  }
+
+  private func applyPauses() {
+    for place in queue.partitions {
+      queue.setPaused(place, userPaused.contains(place) || revoking.contains(place))
+    }
+  }
+}

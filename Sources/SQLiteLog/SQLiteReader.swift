@@ -1,0 +1,79 @@
+import MessageLog
+
+/// Reads given partitions, without a group.
+actor SQLiteReader: RecordReader {
+  private let store: Store
+  private var queue: PartitionQueue
+  private var isClosed = false
+
+  init(store: Store, queue: PartitionQueue) {
+    self.store = store
+    self.queue = queue
+  }
+
+  func next(maximum: Int, timeout: Duration) async throws -> [Record] {
+    try ReaderSupport.check(maximum)
+    let deadline = ContinuousClock.now + timeout
+    while true {
+      try Task.checkCancellation()
+      try store.check()
+      if isClosed { throw MessageLogError.closed("reader") }
+      let version = store.signal.version
+      var records = try queue.drain(maximum)
+      if !records.isEmpty { return records }
+      let plan = queue.plan()
+      if !plan.items.isEmpty {
+        let found = try await store.read { try plan.fetch($0) }
+        queue.accept(found)
+        records = try queue.drain(maximum)
+        if !records.isEmpty { return records }
+      }
+      let left = deadline - ContinuousClock.now
+      if left <= .zero { return [] }
+      await store.signal.wait(after: version, for: left)
+    }
+  }
+
+  func seek(_ partition: TopicPartition, to position: StartPosition) async throws {
+    guard let id = queue.id(of: partition) else { throw ReaderSupport.notAssigned(partition) }
+    let offset = try await store.read { try PartitionRows.resolve($0, partition, id: id, position) }
+    queue.seek(partition, to: offset)
+  }
+
+  var positions: [TopicPartition: Int64] { queue.positions }
+
+  func pause(_ partitions: Set<TopicPartition>) {
+    for place in partitions { queue.setPaused(place, true) }
+  }
+
+  func resume(_ partitions: Set<TopicPartition>) {
+    for place in partitions { queue.setPaused(place, false) }
+    store.signal.fire()
+  }
+
+  func close() {
+    isClosed = true
+    queue = PartitionQueue(options: ReaderOptions())
+    store.signal.fire()
+  }
+
+  /// Bytes that wait in memory, for tests of the bound.
+  var queuedBytes: Int { queue.queuedBytes }
+}
+
+/// What both kinds of reader share.
+enum ReaderSupport {
+  static func check(_ maximum: Int) throws(MessageLogError) {
+    guard maximum > 0 else {
+      throw MessageLogError(
+        .invalid, "a reader was asked for no records", expected: "maximum above 0", found: "\(maximum)",
+        advice: "ask for at least one")
+    }
+  }
+
+  static func notAssigned(_ place: TopicPartition) -> MessageLogError {
+    MessageLogError(
+      .invalid, "the partition is not assigned to this reader", topic: place.topic, partition: place.partition,
+      advice: "seek only in assigned partitions")
+  }
+}

@@ -1,0 +1,108 @@
+/// Sequences packed one after another without padding; attention does not cross from one to the next.
+public struct PackedBatch: Sendable, Hashable {
+  /// The tokens of all sequences, `[rows]`.
+  public var tokens: [Int32]
+  /// Where each sequence starts, and at the end the number of rows: `[sequences + 1]`, ascending from 0.
+  public var sequenceStarts: [Int32]
+  /// The token that should follow each row's token, or −1 where nothing is asked, `[rows]`.
+  public var targets: [Int32]
+  /// The weight of each row's loss, ≥ 0; ignored where the target is −1, `[rows]`.
+  public var weights: [Float]
+
+  /// An empty batch, to append to.
+  public init() {
+    self.init(tokens: [], sequenceStarts: [0], targets: [], weights: [])
+  }
+
+  /// A batch of these arrays; ``Student`` checks them when it is used.
+  public init(tokens: [Int32], sequenceStarts: [Int32], targets: [Int32], weights: [Float]) {
+    self.tokens = tokens
+    self.sequenceStarts = sequenceStarts
+    self.targets = targets
+    self.weights = weights
+  }
+
+  /// The number of rows (tokens).
+  public var rowCount: Int { tokens.count }
+  /// The number of sequences.
+  public var sequenceCount: Int { max(0, sequenceStarts.count - 1) }
+  /// The rows that have a target, ascending.
+  public var targetRows: [Int32] { targets.indices.filter { targets[$0] >= 0 }.map(Int32.init) }
+
+  /// Appends one sequence.
+  ///
+  /// - Parameters:
+  ///   - tokens: its tokens.
+  ///   - targets: what should follow each, −1 where nothing is asked; as many as tokens.
+  ///   - weight: the weight of each of its targets.
+  public mutating func append(tokens: [Int32], targets: [Int32], weight: Float = 1) {
+    self.tokens += tokens
+    self.targets += targets
+    weights += [Float](repeating: weight, count: tokens.count)
+    sequenceStarts.append(Int32(truncatingIfNeeded: self.tokens.count))
+  }
+
+  /// Appends a prompt and its completion: the loss is on the completion's tokens alone, each predicted by the token before it.
+  public mutating func append(prompt: [Int32], completion: [Int32], weight: Float = 1) {
+    let all = prompt + completion
+    let targets = all.indices.dropLast().map { $0 + 1 >= prompt.count ? all[$0 + 1] : -1 }
+    append(tokens: Array(all.dropLast()), targets: targets, weight: weight)
+  }
+}
+
+extension PackedBatch {
+  /// The rows of one sequence.
+  func rows(ofSequence index: Int) -> Range<Int> { Int(sequenceStarts[index])..<Int(sequenceStarts[index + 1]) }
+
+  /// The longest sequence.
+  var longestSequence: Int { (0..<sequenceCount).map { rows(ofSequence: $0).count }.max() ?? 0 }
+
+  /// Checks the arrays against each other and against a model.
+  func validate(vocabularySize: Int, maximumPositions: Int) throws(StudentError) {
+    try require(rowCount <= 1 << 24, .batchShape, "the batch", "at most \(1 << 24) rows", "\(rowCount)", "split it")
+    let rows = rowCount
+    try require(
+      targets.count == rows && weights.count == rows, .batchShape, "the batch",
+      "\(rows) targets and weights, as tokens",
+      "\(targets.count) and \(weights.count)", "give each row one of each")
+    try require(
+      sequenceStarts.first == 0 && sequenceStarts.last == Int32(rows), .batchShape, "sequenceStarts",
+      "0 at the start and \(rows) at the end", "\(sequenceStarts.prefix(1))…\(sequenceStarts.suffix(1))",
+      "list each sequence's first row, then the number of rows")
+    for (start, end) in zip(sequenceStarts, sequenceStarts.dropFirst()) {
+      try require(
+        start < end, .batchShape, "sequenceStarts", "strictly ascending rows", "\(start), \(end)",
+        "drop empty sequences")
+      try require(
+        Int(end) - Int(start) <= maximumPositions, .sequenceLength, "the sequence at row \(start)",
+        "at most \(maximumPositions) tokens",
+        "\(Int(end) - Int(start))", "shorten it, or leave it out")
+    }
+    let limit = Int32(vocabularySize)
+    for row in 0..<rows {
+      try require(
+        tokens[row] >= 0 && tokens[row] < limit, .tokenRange, "the token of row \(row)", "0..<\(limit)",
+        "\(tokens[row])",
+        "use the model's own tokenizer")
+      try require(
+        targets[row] >= -1 && targets[row] < limit, .tokenRange, "the target of row \(row)", "−1..<\(limit)",
+        "\(targets[row])",
+        "use the model's own tokenizer")
+      try require(
+        weights[row] >= 0 && weights[row].isFinite, .numberRange, "the weight of row \(row)", "a finite number ≥ 0",
+        "\(weights[row])",
+        "correct the sample's weight")
+    }
+  }
+}
+
+/// Throws unless the condition holds; the texts are made only if it does not.
+func require(
+  _ condition: Bool, _ code: StudentError.Code, _ context: @autoclosure () -> String,
+  _ expected: @autoclosure () -> String,
+  _ found: @autoclosure () -> String, _ advice: @autoclosure () -> String
+) throws(StudentError) {
+  guard condition else {
+    throw StudentError(code, context: context(), expected: expected(), found: found(), advice: advice())
+  }
+}

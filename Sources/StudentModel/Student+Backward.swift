@@ -1,0 +1,229 @@
+import CKernels
+import ModelFiles
+
+/// A teacher's logits for the rows with a target, and how much they count.
+struct TeacherSignal {
+  let logits: UnsafeBufferPointer<Float>
+  let weight: Float
+}
+
+extension Student {
+  /// Forward and backward pass of the weighted cross-entropy; the gradient goes to ``gradients``.
+  ///
+  /// - Parameters:
+  ///   - batch: the sequences, with targets and weights.
+  ///   - dropout: masks for this pass, or nil.
+  ///   - accumulate: adds to ``gradients`` instead of overwriting them.
+  ///   - normalizer: what the summed gradient is divided by; nil for the batch's Σ weight (the mean loss).
+  /// - Returns: the loss, summed.
+  /// - Throws: ``StudentError`` on a batch that does not fit the model.
+  public func forwardBackward(
+    _ batch: PackedBatch, dropout: Dropout? = nil, accumulate: Bool = false, normalizer: Float? = nil
+  ) throws(StudentError) -> LossReport {
+    try train(batch, teacher: nil, dropout: dropout, accumulate: accumulate, normalizer: normalizer)
+  }
+
+  /// As without a teacher, for the loss (1 − klWeight)·cross-entropy + klWeight·KL(teacher ‖ student).
+  ///
+  /// - Parameters:
+  ///   - batch: the sequences, with targets and weights.
+  ///   - teacherLogits: `[target rows, V]`, as ``forward(_:rows:)`` of the teacher on the same batch gives them.
+  ///   - klWeight: 0…1.
+  ///   - dropout: masks for this pass, or nil.
+  ///   - accumulate: adds to ``gradients`` instead of overwriting them.
+  ///   - normalizer: what the summed gradient is divided by; nil for the batch's Σ weight (the mean loss).
+  /// - Returns: the loss, summed.
+  /// - Throws: ``StudentError`` on a batch or teacher that does not fit the model.
+  public func forwardBackward(
+    _ batch: PackedBatch, teacherLogits: UnsafeBufferPointer<Float>, klWeight: Float, dropout: Dropout? = nil,
+    accumulate: Bool = false, normalizer: Float? = nil
+  ) throws(StudentError) -> LossReport {
+    let teacher = TeacherSignal(logits: teacherLogits, weight: klWeight)
+    return try train(batch, teacher: teacher, dropout: dropout, accumulate: accumulate, normalizer: normalizer)
+  }
+
+  /// The loss of a batch, without dropout and without touching ``gradients``.
+  ///
+  /// - Throws: ``StudentError`` on a batch that does not fit the model.
+  public func loss(_ batch: PackedBatch) throws(StudentError) -> LossReport {
+    try batch.validate(vocabularySize: sizes.V, maximumPositions: configuration.maximumPositions)
+    let wanted = batch.targetRows
+    guard !wanted.isEmpty else { return LossReport() }
+    let pass = Pass(batch: batch, space: workspace(for: batch), wanted: wanted, dropout: nil)
+    runLayers(pass)
+    return runHead(pass, teacher: nil, gradientScale: nil)
+  }
+
+  private func train(
+    _ batch: PackedBatch, teacher: TeacherSignal?, dropout: Dropout?, accumulate: Bool, normalizer: Float?
+  ) throws(StudentError) -> LossReport {
+    try batch.validate(vocabularySize: sizes.V, maximumPositions: configuration.maximumPositions)
+    let wanted = batch.targetRows
+    try check(teacher, rows: wanted.count)
+    let rate = dropout?.rate ?? 0
+    try require(rate >= 0 && rate < 1, .numberRange, "the dropout rate", "0..<1", "\(rate)", "correct the recipe")
+    let weightSum = wanted.reduce(0.0) { $0 + Double(batch.weights[Int($1)]) }
+    let divisor = normalizer.map(Double.init) ?? weightSum
+    try require(
+      divisor >= 0 && divisor.isFinite, .numberRange, "the normalizer", "a positive number", "\(divisor)",
+      "give Σ weight or nil")
+    let gradients = gradients
+    if !accumulate { gradients.update(repeating: 0) }
+    guard !wanted.isEmpty else { return LossReport() }
+    let pass = Pass(batch: batch, space: workspace(for: batch), wanted: wanted, dropout: dropout)
+    runLayers(pass)
+    let report = runHead(pass, teacher: teacher, gradientScale: divisor > 0 ? Float(1 / divisor) : 0)
+    runLayersBackward(pass)
+    return report
+  }
+
+  private func check(_ teacher: TeacherSignal?, rows: Int) throws(StudentError) {
+    guard let teacher else { return }
+    try require(
+      teacher.logits.count == rows * sizes.V, .bufferSize, "the teacher's logits", "\(rows) rows of \(sizes.V)",
+      "\(teacher.logits.count) numbers", "use forward of a teacher with the same vocabulary on the same batch")
+    try require(
+      teacher.weight >= 0 && teacher.weight <= 1, .numberRange, "klWeight", "0…1", "\(teacher.weight)",
+      "correct the recipe")
+  }
+
+  /// Logits, loss and, with a scale, the gradients of the head, chunk by chunk; leaves d(finalNorm) in `space.dNorm`.
+  func runHead(_ pass: Pass, teacher: TeacherSignal?, gradientScale: Float?) -> LossReport {
+    let (space, s, p) = (pass.space, sizes, parameters.pointer)
+    let (targets, weights) = (
+      pass.wanted.map { pass.batch.targets[Int($0)] }, pass.wanted.map { pass.batch.weights[Int($0)] }
+    )
+    let klWeight = teacher?.weight ?? 0
+    var losses = [retort_row_loss](repeating: retort_row_loss(), count: space.headRows)
+    var report = LossReport()
+    for start in stride(from: 0, to: pass.wanted.count, by: space.headRows) {
+      let count = min(space.headRows, pass.wanted.count - start)
+      writeLogits(pass, rows: start..<start + count, into: space.logits)
+      targets.withUnsafeBufferPointer { targets in
+        weights.withUnsafeBufferPointer { weights in
+          retort_cross_entropy(
+            count, s.V, space.logits, s.V, targets.baseAddress.map { $0 + start },
+            weights.baseAddress.map { $0 + start },
+            gradientScale ?? 0, teacher?.logits.baseAddress.map { $0 + start * s.V }, s.V, klWeight,
+            gradientScale == nil ? 0 : 1, &losses)
+        }
+      }
+      report = report + summary(losses.prefix(count), weights: weights[start..<start + count], klWeight: klWeight)
+      guard gradientScale != nil else { continue }
+      let g = gradients.pointer
+      retort_gemm(
+        RETORT_NN, count, s.C, s.V, space.logits, s.V, p + headOffset, s.C, space.dNorm + start * s.C, s.C, nil, 0,
+        space.productScratch)
+      retort_gemm(
+        RETORT_TN, s.V, s.C, count, space.logits, s.V, space.finalNorm + start * s.C, s.C, g + headOffset, s.C, nil, 1,
+        space.productScratch)
+    }
+    return report
+  }
+
+  private func summary(
+    _ losses: ArraySlice<retort_row_loss>, weights: ArraySlice<Float>, klWeight: Float
+  ) -> LossReport {
+    var report = LossReport(targetCount: losses.count)
+    let share = Double(klWeight)
+    for (loss, weight) in zip(losses, weights) {
+      let (weight, entropy, divergence) = (Double(weight), Double(loss.cross_entropy), Double(loss.divergence))
+      report.lossSum += weight * ((1 - share) * entropy + share * divergence)
+      report.crossEntropySum += weight * entropy
+      report.divergenceSum += weight * divergence
+      report.weightSum += weight
+      report.correctCount += Int(loss.correct)
+    }
+    return report
+  }
+
+  /// From `space.dNorm` (the final norm's output gradient at the wanted rows) down to the embeddings.
+  private func runLayersBackward(_ pass: Pass) {
+    let (space, s, p, g) = (pass.space, sizes, parameters.pointer, gradients.pointer)
+    retort_rmsnorm_backward(
+      pass.wanted.count, s.C, space.output, p + finalNormOffset, space.finalInverseRMS, space.dNorm, space.dResidual, 0,
+      g + finalNormOffset)
+    for layer in (0..<s.L).reversed() {
+      runFeedForwardBackward(pass, layer: layer)
+      runAttentionBackward(pass, layer: layer)
+    }
+    let rows = pass.batch.rowCount
+    if let mask = pass.mask(place: 0) { retort_dropout_add(rows * s.C, mask, nil, space.dResidual, space.dResidual) }
+    retort_scatter_add_rows(rows, s.C, space.dResidual, pass.batch.tokens, g + embeddingOffset)
+  }
+
+  /// The gradient that enters a branch: the residual's, masked as the branch was.
+  private func branchGradient(_ pass: Pass, place: Int, rows: Int) -> UnsafeMutablePointer<Float> {
+    guard let mask = pass.mask(place: place) else { return pass.space.dResidual }
+    retort_dropout_add(rows * sizes.C, mask, nil, pass.space.dResidual, pass.space.branch)
+    return pass.space.branch
+  }
+
+  private func runFeedForwardBackward(_ pass: Pass, layer: Int) {
+    let (space, at, p, g, s) = (pass.space, offsets[layer], parameters.pointer, gradients.pointer, sizes)
+    let (a, rows) = (space.layers[layer], pass.rows(layer: layer, of: s))
+    let dBranch = branchGradient(pass, place: 2 + 2 * layer, rows: rows)
+    retort_gemm(
+      RETORT_NN, rows, s.F, s.C, dBranch, s.C, p + at.down, s.F, space.dHidden, s.F, nil, 0, space.productScratch)
+    retort_swiglu_backward(rows, s.F, a.gateUp, space.dHidden, space.hidden)
+    retort_gemm(
+      RETORT_TN, s.C, s.F, rows, dBranch, s.C, space.hidden, s.F, g + at.down, s.F, nil, 1, space.productScratch)
+    retort_gemm(
+      RETORT_TN, 2 * s.F, s.C, rows, a.gateUp, 2 * s.F, a.norm2, s.C, g + at.gateUp, s.C, nil, 1, space.productScratch)
+    retort_gemm(
+      RETORT_NN, rows, s.C, 2 * s.F, a.gateUp, 2 * s.F, p + at.gateUp, s.C, space.dNorm, s.C, nil, 0,
+      space.productScratch)
+    retort_rmsnorm_backward(
+      rows, s.C, a.middle, p + at.norm2, a.inverseRMS2, space.dNorm, space.dResidual, 1, g + at.norm2)
+  }
+
+  private func runAttentionBackward(_ pass: Pass, layer: Int) {
+    let (space, at, p, g, s) = (pass.space, offsets[layer], parameters.pointer, gradients.pointer, sizes)
+    let (a, rows, wanted) = (space.layers[layer], pass.batch.rowCount, pass.rows(layer: layer, of: s))
+    let isSubset = layer == s.L - 1 && !pass.isWhole
+    let heads = isSubset ? space.tailAttention : a.attention
+    let dHeads = isSubset ? space.dTail : space.dAttention
+    let dBranch = branchGradient(pass, place: 1 + 2 * layer, rows: wanted)
+    retort_gemm(RETORT_NN, wanted, s.HD, s.C, dBranch, s.C, p + at.o, s.HD, dHeads, s.HD, nil, 0, space.productScratch)
+    retort_gemm(RETORT_TN, s.C, s.HD, wanted, dBranch, s.C, heads, s.HD, g + at.o, s.HD, nil, 1, space.productScratch)
+    if isSubset { spreadTail(pass) }
+    let sequences = attentionSequences(pass, layer: layer)
+    retort_attention_backward(
+      sequences, attentionGradients(pass), sequences.count, s.H, s.KV, s.D, s.attentionScale, space.attentionScratch,
+      Int32(space.threads))
+    retort_rope(rows, s.H + s.KV, s.D, space.dQKV, s.QKV, pass.positions, space.cosine, space.sine, 1)
+    for (index, projection) in at.projections.enumerated() {
+      let (width, column) = s.projection(index)
+      let dOut = space.dQKV + column
+      retort_gemm(
+        RETORT_TN, width, s.C, rows, dOut, s.QKV, a.norm1, s.C, g + projection.weight, s.C, nil, 1, space.productScratch
+      )
+      if let bias = projection.bias { retort_column_sums(rows, width, dOut, s.QKV, g + bias) }
+      retort_gemm(
+        RETORT_NN, rows, s.C, width, dOut, s.QKV, p + projection.weight, s.C, space.dNorm, s.C, nil, index == 0 ? 0 : 1,
+        space.productScratch)
+    }
+    retort_rmsnorm_backward(
+      rows, s.C, a.input, p + at.norm1, a.inverseRMS1, space.dNorm, space.dResidual, 1, g + at.norm1)
+  }
+
+  /// Spreads the last layer's gradients from the wanted rows over all rows; the others get zero.
+  private func spreadTail(_ pass: Pass) {
+    let (space, s, rows, wanted) = (pass.space, sizes, pass.batch.rowCount, pass.wanted)
+    space.dAttention.update(repeating: 0, count: rows * s.HD)
+    retort_scatter_add_rows(wanted.count, s.HD, space.dTail, wanted, space.dAttention)
+    space.dTail.update(from: space.dResidual, count: wanted.count * s.C)
+    space.dResidual.update(repeating: 0, count: rows * s.C)
+    retort_scatter_add_rows(wanted.count, s.C, space.dTail, wanted, space.dResidual)
+  }
+
+  private func attentionGradients(_ pass: Pass) -> [retort_sequence_gradient] {
+    let (space, s) = (pass.space, sizes)
+    return (0..<pass.batch.sequenceCount).map { index in
+      let first = pass.batch.rows(ofSequence: index).lowerBound
+      let dq = space.dQKV + first * s.QKV
+      return retort_sequence_gradient(
+        dout: space.dAttention + first * s.HD, dq: dq, dk: dq + s.HD, dv: dq + s.HD + s.KVD)
+    }
+  }
+}

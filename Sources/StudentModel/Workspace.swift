@@ -1,0 +1,179 @@
+import CKernels
+import ModelFiles
+
+/// What one layer's forward pass leaves for its backward pass; row-major, `n` rows.
+struct LayerActivations {
+  /// The residual stream before the layer, `[n, C]`.
+  var input: UnsafeMutablePointer<Float>
+  /// 1 / root mean square of `input`, `[n]`, and of `middle`.
+  var inverseRMS1: UnsafeMutablePointer<Float>
+  var inverseRMS2: UnsafeMutablePointer<Float>
+  /// The normalised input, `[n, C]`.
+  var norm1: UnsafeMutablePointer<Float>
+  /// Queries, keys and values after rotation, side by side, `[n, (H + 2·KV)·D]`.
+  var qkv: UnsafeMutablePointer<Float>
+  /// The heads' outputs, `[n, H·D]`.
+  var attention: UnsafeMutablePointer<Float>
+  /// The residual stream between attention and feed-forward, `[n, C]`.
+  var middle: UnsafeMutablePointer<Float>
+  /// The normalised middle, `[n, C]`.
+  var norm2: UnsafeMutablePointer<Float>
+  /// Gate and up projections side by side, `[n, 2·F]`; the backward pass turns them into their gradients.
+  var gateUp: UnsafeMutablePointer<Float>
+}
+
+/// All activation buffers of a pass, allocated once for a capacity and used again by every batch that fits.
+final class Workspace {
+  let rows: Int
+  let longest: Int
+  let threads: Int
+  let headRows: Int
+
+  private(set) var layers: [LayerActivations] = []
+  /// The residual stream after the last layer, its normalised rows and 1 / root mean square.
+  let output: UnsafeMutablePointer<Float>
+  let finalNorm: UnsafeMutablePointer<Float>
+  let finalInverseRMS: UnsafeMutablePointer<Float>
+  /// The last layer's attention outputs at the rows that are asked for, `[n, H·D]`.
+  let tailAttention: UnsafeMutablePointer<Float>
+  /// One residual branch, `[n, C]`; the feed-forward's hidden activations, `[n, F]`.
+  let branch: UnsafeMutablePointer<Float>
+  let hidden: UnsafeMutablePointer<Float>
+  /// One chunk of logits, `[headRows, V]`.
+  let logits: UnsafeMutablePointer<Float>
+  /// Gradients: of the residual stream and of a norm's output `[n, C]`, hidden `[n, F]`, qkv, attention, and its tail rows.
+  let dResidual: UnsafeMutablePointer<Float>
+  let dNorm: UnsafeMutablePointer<Float>
+  let dHidden: UnsafeMutablePointer<Float>
+  let dQKV: UnsafeMutablePointer<Float>
+  let dAttention: UnsafeMutablePointer<Float>
+  let dTail: UnsafeMutablePointer<Float>
+  /// Rotary tables, `[longest, D / 2]`.
+  let cosine: UnsafeMutablePointer<Float>
+  let sine: UnsafeMutablePointer<Float>
+  let productScratch: UnsafeMutablePointer<Float>
+  let attentionScratch: UnsafeMutablePointer<Float>
+
+  private let slab: FloatBuffer
+
+  /// The number of rows of logits held at once: about 4 MB of them.
+  static func headRows(rows: Int, vocabularySize: Int) -> Int {
+    max(1, min(rows, max(32, (1 << 20) / max(1, vocabularySize))))
+  }
+
+  init(_ configuration: DecoderConfiguration, rows: Int, longest: Int) {
+    let sizes = Sizes(configuration)
+    self.rows = rows
+    self.longest = longest
+    threads = Int(retort_pool_threads())
+    headRows = Workspace.headRows(rows: rows, vocabularySize: sizes.V)
+    let (product, attention) = Workspace.scratch(
+      sizes, rows: rows, longest: longest, headRows: headRows, threads: threads)
+    var plan = Plan()
+    func take(_ count: Int) -> Int { plan.take(count) }
+    let perLayer = (0..<sizes.L).map { _ in
+      [
+        take(rows * sizes.C), take(rows), take(rows), take(rows * sizes.C), take(rows * sizes.QKV),
+        take(rows * sizes.HD),
+        take(rows * sizes.C), take(rows * sizes.C), take(rows * 2 * sizes.F),
+      ]
+    }
+    let shared = [
+      take(rows * sizes.C), take(rows * sizes.C), take(rows), take(rows * sizes.HD), take(rows * sizes.C),
+      take(rows * sizes.F),
+      take(headRows * sizes.V), take(rows * sizes.C), take(rows * sizes.C), take(rows * sizes.F),
+      take(rows * sizes.QKV),
+      take(rows * sizes.HD), take(rows * max(sizes.HD, sizes.C)), take(longest * sizes.D / 2),
+      take(longest * sizes.D / 2),
+      take(product), take(attention),
+    ]
+    slab = FloatBuffer(plan.total)
+    let base = slab.start
+    layers = perLayer.map { at in
+      LayerActivations(
+        input: base + at[0], inverseRMS1: base + at[1], inverseRMS2: base + at[2], norm1: base + at[3],
+        qkv: base + at[4],
+        attention: base + at[5], middle: base + at[6], norm2: base + at[7], gateUp: base + at[8])
+    }
+    (output, finalNorm, finalInverseRMS, tailAttention) = (
+      base + shared[0], base + shared[1], base + shared[2], base + shared[3]
+    )
+    (branch, hidden, logits) = (base + shared[4], base + shared[5], base + shared[6])
+    (dResidual, dNorm, dHidden, dQKV) = (base + shared[7], base + shared[8], base + shared[9], base + shared[10])
+    (dAttention, dTail, cosine, sine) = (base + shared[11], base + shared[12], base + shared[13], base + shared[14])
+    (productScratch, attentionScratch) = (base + shared[15], base + shared[16])
+    retort_rope_table(0, longest, sizes.D, configuration.ropeTheta, cosine, sine)
+  }
+
+  /// Hands out stretches of the slab, each on its own cache line.
+  private struct Plan {
+    var total = 0
+    mutating func take(_ count: Int) -> Int {
+      defer { total += (count + 15) / 16 * 16 }
+      return total
+    }
+  }
+
+  /// The largest scratch that any product and any attention of the pass needs.
+  private static func scratch(_ s: Sizes, rows: Int, longest: Int, headRows: Int, threads: Int) -> (
+    product: Int, attention: Int
+  ) {
+    let forward = [(s.HD, s.C), (s.KVD, s.C), (s.C, s.HD), (2 * s.F, s.C), (s.C, s.F), (s.V, s.C)]
+    var product = 0
+    for (outputs, inputs) in forward {
+      let rows = outputs == s.V ? max(headRows, 1) : rows
+      product = max(product, Int(retort_gemm_scratch(RETORT_NT, rows, outputs, inputs)))
+      product = max(product, Int(retort_gemm_scratch(RETORT_NN, rows, inputs, outputs)))
+      product = max(product, Int(retort_gemm_scratch(RETORT_TN, outputs, inputs, rows)))
+    }
+    return (product, Int(retort_attention_scratch(longest, s.D, Int32(threads))))
+  }
+}
+
+/// The glossary of sizes: C channels, L layers, D head size, F feed-forward, V vocabulary, HD all query heads, KVD all key heads.
+struct Sizes {
+  let C: Int
+  let L: Int
+  let H: Int
+  let KV: Int
+  let D: Int
+  let F: Int
+  let V: Int
+  var HD: Int { H * D }
+  var KVD: Int { KV * D }
+  var QKV: Int { (H + 2 * KV) * D }
+
+  init(_ configuration: DecoderConfiguration) {
+    C = configuration.hiddenSize
+    L = configuration.layerCount
+    H = configuration.headCount
+    KV = configuration.keyValueHeadCount
+    D = configuration.headSize
+    F = configuration.feedForwardSize
+    V = configuration.vocabularySize
+  }
+}
+
+/// Offsets of one layer's tensors in the flat parameter buffer.
+struct LayerOffsets {
+  let norm1: Int
+  /// Weight and bias of q, k, v.
+  let projections: [(weight: Int, bias: Int?)]
+  let o: Int
+  let norm2: Int
+  /// The gate's weights; the up projection's follow at once, so that both are one matrix `[2·F, C]`.
+  let gateUp: Int
+  let down: Int
+
+  init(_ layout: ParameterLayout, layer: Int) {
+    func offset(_ name: String) -> Int? { layout["model.layers.\(layer).\(name)"]?.offset }
+    norm1 = offset("input_layernorm.weight") ?? 0
+    projections = ["q", "k", "v"].map {
+      (offset("self_attn.\($0)_proj.weight") ?? 0, offset("self_attn.\($0)_proj.bias"))
+    }
+    o = offset("self_attn.o_proj.weight") ?? 0
+    norm2 = offset("post_attention_layernorm.weight") ?? 0
+    gateUp = offset("mlp.gate_proj.weight") ?? 0
+    down = offset("mlp.down_proj.weight") ?? 0
+  }
+}

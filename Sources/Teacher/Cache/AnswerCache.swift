@@ -1,0 +1,143 @@
+#if canImport(FoundationEssentials)
+  internal import FoundationEssentials
+#else
+  internal import Foundation
+#endif
+internal import GRDB
+package import Topics
+
+/// One finished exchange: what is cached, and what a label is made of.
+package struct Exchange: Sendable {
+  package let call: Call
+  package let usage: TokenUsage
+  package let cost: Double
+  package let trace: [ChatMessage]
+  package let logprobs: JSON?
+  package let raw: String
+
+  package init(
+    call: Call, usage: TokenUsage, cost: Double, trace: [ChatMessage], logprobs: JSON?, raw: String
+  ) {
+    self.call = call
+    self.usage = usage
+    self.cost = cost
+    self.trace = trace
+    self.logprobs = logprobs
+    self.raw = raw
+  }
+}
+
+/// Successful exchanges by content, in one SQLite file that several processes may share.
+///
+/// Only exchanges that led to an accepted label are stored, so a failure is always asked anew. Durability: a
+/// power loss may lose the last entries (they are asked for again), never the file's consistency.
+package final class AnswerCache: Sendable {
+  private static let version: Int64 = 1
+  /// "RTrt" as SQLite's application id: whose file this is.
+  private static let applicationID: Int64 = 0x5254_7274
+
+  private let queue: DatabaseQueue
+
+  /// Opens or makes the file.
+  ///
+  /// - Throws: `TeacherError` with `cache_unusable`.
+  package init(path: String) throws(TeacherError) {
+    var configuration = Configuration()
+    configuration.busyMode = .timeout(10)
+    configuration.label = "retort.teacher.cache"
+    do {
+      queue = try DatabaseQueue(path: path, configuration: configuration)
+      try queue.writeWithoutTransaction { db in
+        try db.execute(sql: "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL")
+        try db.inTransaction(.immediate) {
+          try Self.prepare(db, path: path)
+          return .commit
+        }
+      }
+    } catch let error as TeacherError {
+      throw error
+    } catch {
+      throw TeacherError(
+        .cacheUnusable, subject: path, expected: "a SQLite file that can be written", found: String(describing: error))
+    }
+  }
+
+  private static func prepare(_ db: Database, path: String) throws {
+    let owner = try Int64.fetchOne(db, sql: "PRAGMA application_id") ?? 0
+    let tables = try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_master") ?? 0
+    if owner == 0, tables == 0 {
+      try db.execute(
+        sql: """
+          PRAGMA application_id = \(applicationID);
+          PRAGMA user_version = \(version);
+          CREATE TABLE answers (
+            key BLOB PRIMARY KEY, at INTEGER NOT NULL, tokens INTEGER NOT NULL, cost REAL NOT NULL, answer TEXT NOT NULL
+          ) WITHOUT ROWID;
+          CREATE INDEX answers_at ON answers (at);
+          """)
+      return
+    }
+    let found = try Int64.fetchOne(db, sql: "PRAGMA user_version") ?? 0
+    guard owner == applicationID, found == version else {
+      throw TeacherError(
+        .cacheUnusable, subject: path, expected: "an answer cache of version \(version)",
+        found: owner == applicationID ? "version \(found)" : "another program's database")
+    }
+  }
+
+  /// SHA-256 of the canonical JSON of everything the answer depends on.
+  package static func key(parameters: JSONObject, messages: [JSON], sample: Int) -> Digest {
+    Digest.sha256(
+      JSON.object([
+        "parameters": .object(parameters), "messages": .array(messages), "sample": .integer(Int64(sample)),
+      ]).canonical)
+  }
+
+  /// The stored exchange, if there is one that can be read. Its usage and cost are zero: it costs nothing again.
+  package func exchange(for key: Digest) throws -> Exchange? {
+    let text = try queue.read { db in
+      try String.fetchOne(
+        db.cachedStatement(sql: "SELECT answer FROM answers WHERE key = ?"), arguments: [Data(key.bytes)])
+    }
+    guard let text, let json = try? JSON.parse(text), let call = json["call"].flatMap({ try? Call(json: $0) }) else {
+      return nil
+    }
+    let trace = (json["trace"]?.arrayValue ?? []).compactMap { try? ChatMessage(json: $0) }
+    return Exchange(
+      call: call, usage: .none, cost: 0, trace: trace, logprobs: json["logprobs"],
+      raw: json["raw"]?.stringValue ?? "")
+  }
+
+  /// Stores an exchange; the last one wins.
+  package func store(_ exchange: Exchange, for key: Digest, at wallMilliseconds: Int64) throws {
+    var answer: JSONObject = [
+      "call": exchange.call.json, "raw": .string(exchange.raw), "trace": .array(exchange.trace.map(\.json)),
+    ]
+    answer["logprobs"] = exchange.logprobs
+    let text = JSON.object(answer).text
+    try queue.write { db in
+      try db.cachedStatement(
+        sql: "INSERT OR REPLACE INTO answers (key, at, tokens, cost, answer) VALUES (?, ?, ?, ?, ?)"
+      ).execute(arguments: [Data(key.bytes), wallMilliseconds, exchange.usage.total, exchange.cost, text])
+    }
+  }
+
+  /// Removes an exchange whose label was refused later.
+  package func remove(_ key: Digest) throws {
+    try queue.write { db in
+      try db.cachedStatement(sql: "DELETE FROM answers WHERE key = ?").execute(arguments: [Data(key.bytes)])
+    }
+  }
+
+  /// What stored exchanges have cost since a moment: (milliseconds since 1970, tokens, money).
+  package func spending(since wallMilliseconds: Int64) throws -> [(at: Int64, tokens: Int, cost: Double)] {
+    try queue.read { db in
+      try Row.fetchAll(
+        db, sql: "SELECT at, tokens, cost FROM answers WHERE at > ? ORDER BY at", arguments: [wallMilliseconds]
+      ).map { (at: $0["at"], tokens: $0["tokens"], cost: $0["cost"]) }
+    }
+  }
+
+  /// Closes the file.
+  package func close() { try? queue.close() }
+}

@@ -1,0 +1,49 @@
+package import Logging
+package import Topics
+
+/// The cache as labelling sees it: a failure of it is reported once and never costs a label.
+package struct ForgivingCache: Sendable {
+  private let cache: AnswerCache
+  private let counters: TeacherCounters
+  private let logger: Logger
+  private let clock: TeacherClock
+
+  package init(_ cache: AnswerCache, counters: TeacherCounters, logger: Logger, clock: TeacherClock) {
+    self.cache = cache
+    self.counters = counters
+    self.logger = logger
+    self.clock = clock
+  }
+
+  package func exchange(for key: Digest) -> Exchange? {
+    let found = guarded { try $0.exchange(for: key) } ?? nil
+    counters.update {
+      $0.cacheHits += found == nil ? 0 : 1
+      $0.cacheMisses += found == nil ? 1 : 0
+    }
+    return found
+  }
+
+  package func store(_ exchange: Exchange, for key: Digest) {
+    guarded { try $0.store(exchange, for: key, at: clock.wallMilliseconds()) }
+  }
+
+  package func remove(_ key: Digest) { guarded { try $0.remove(key) } }
+
+  package func close() { cache.close() }
+
+  @discardableResult
+  private func guarded<Value>(_ body: (AnswerCache) throws -> Value) -> Value? {
+    do { return try body(cache) } catch {
+      let failures = counters.updating { metrics -> Int in
+        metrics.cacheFailures += 1
+        return metrics.cacheFailures
+      }
+      if failures == 1 {
+        logger.warning(
+          "the answer cache fails; labelling goes on without it", metadata: ["found": "\(String(describing: error))"])
+      }
+      return nil
+    }
+  }
+}

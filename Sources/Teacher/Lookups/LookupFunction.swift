@@ -1,0 +1,31 @@
+public import Topics
+
+/// A function that is executed while labelling; its result goes back to the teacher.
+public struct LookupFunction: Sendable {
+  /// What the teacher is told about it, and the schema its arguments must fit.
+  public let definition: FunctionDefinition
+  /// How it is executed.
+  public let binding: LookupBinding
+
+  /// Binds a function.
+  public init(definition: FunctionDefinition, binding: LookupBinding) {
+    self.definition = definition
+    self.binding = binding
+  }
+}
+
+/// How a lookup function is executed.
+///
+/// In every case arguments are data: nothing is ever pasted into a URL, a command line, or a query.
+public enum LookupBinding: Sendable, Hashable {
+  /// An HTTP request. `POST`, `PUT` and `PATCH` carry the arguments as a JSON object; `GET` carries them as
+  /// query items (strings as they are, everything else as JSON). Redirects are not followed. The body of a 2xx
+  /// answer is the result; 4xx rejects the record; 429, 5xx, and no connection are waited out.
+  case http(url: String, method: String = "POST", headers: [String: String] = [:], timeout: Duration = .seconds(10))
+  /// A program, started directly (never through a shell), with the arguments as one JSON object on standard
+  /// input. What it writes on standard output is the result; any other exit status than 0 rejects the record.
+  case command([String], timeout: Duration = .seconds(10))
+  /// One reading query on a SQLite file, with the arguments as `:named` parameters (missing ones are NULL,
+  /// arrays and objects are bound as JSON text). The result is an array of objects, one a row.
+  case sql(databasePath: String, query: String, maximumRows: Int = 100, timeout: Duration = .seconds(5))
+}

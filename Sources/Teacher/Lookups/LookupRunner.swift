@@ -1,0 +1,165 @@
+#if canImport(FoundationEssentials)
+  internal import FoundationEssentials
+#else
+  internal import Foundation
+#endif
+package import Logging
+package import Topics
+
+/// Executes one bound lookup function.
+package struct LookupRunner: Sendable {
+  /// The largest result, in bytes.
+  package static let maximumResultBytes = 1 << 20
+
+  private enum Executor: Sendable {
+    case http(url: String, method: String, headers: [(String, String)], timeout: Duration, ResilientCaller)
+    case command(BoundedProcess)
+    case sql(SQLLookup)
+  }
+
+  package let function: LookupFunction
+  /// The time one run may take.
+  package let timeout: Duration
+  private let executor: Executor
+  private let transport: HTTPTransport
+
+  /// Checks the binding and opens what it needs.
+  ///
+  /// - Throws: `TeacherError` with `invalid_lookup`.
+  package init(
+    _ function: LookupFunction, transport: HTTPTransport, configuration: TeacherConfiguration, clock: TeacherClock,
+    logger: Logger
+  ) throws(TeacherError) {
+    self.function = function
+    self.transport = transport
+    let name = function.definition.name
+    switch function.binding {
+    case .http(let url, let method, let headers, let timeout):
+      self.timeout = timeout
+      try Self.check(name, timeout)
+      let methods = ["GET", "POST", "PUT", "PATCH"]
+      guard HTTPTransport.isUsable(url), methods.contains(method) else {
+        throw TeacherError(
+          .invalidLookup, subject: "lookup \(name)",
+          expected: "an http or https URL and one of \(methods.joined(separator: ", "))", found: "\(method) \(url)")
+      }
+      let gate = EndpointGate(
+        name: "lookup \(name)", maximumConcurrent: configuration.maximumConcurrentRequests,
+        breaker: configuration.breaker, budget: nil, clock: clock, logger: logger)
+      let caller = ResilientCaller(gate: gate, retry: configuration.retry, clock: clock)
+      let sorted = headers.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+      executor = .http(url: url, method: method, headers: sorted, timeout: timeout, caller)
+    case .command(let arguments, let timeout):
+      self.timeout = timeout
+      try Self.check(name, timeout)
+      guard let program = arguments.first, BoundedProcess.find(program) != nil else {
+        throw TeacherError(
+          .invalidLookup, subject: "lookup \(name)", expected: "a program that can be executed",
+          found: arguments.first ?? "nothing")
+      }
+      executor = .command(
+        BoundedProcess(arguments: arguments, timeout: timeout, maximumOutputBytes: Self.maximumResultBytes))
+    case .sql(let path, let query, let maximumRows, let timeout):
+      self.timeout = timeout
+      try Self.check(name, timeout)
+      executor = .sql(
+        try SQLLookup(
+          function: function.definition, databasePath: path, query: query, maximumRows: maximumRows, timeout: timeout,
+          maximumBytes: Self.maximumResultBytes))
+    }
+  }
+
+  private static func check(_ name: String, _ timeout: Duration) throws(TeacherError) {
+    guard timeout > .zero, timeout <= .seconds(3_600) else {
+      throw TeacherError(
+        .invalidLookup, subject: "lookup \(name)", expected: "a timeout above 0 and at most an hour",
+        found: "\(timeout)")
+    }
+  }
+
+  /// The gate of an HTTP binding.
+  package var gate: EndpointGate? {
+    if case .http(_, _, _, _, let caller) = executor { return caller.gate }
+    return nil
+  }
+
+  /// Runs the function; arguments have been checked against its schema.
+  ///
+  /// - Returns: the result, JSON or text, at most 1 MB.
+  /// - Throws: `Rejection` with `lookup_failed`, or `CancellationError`.
+  package func run(_ arguments: JSONObject) async throws -> String {
+    switch executor {
+    case .http(let url, let method, let headers, let timeout, let caller):
+      return try await caller.run(failure: .lookupFailed, canary: nil) { _ in
+        await self.request(url, method, headers, timeout, arguments)
+      }
+    case .command(let process): return try result(of: await process.run(input: JSON.object(arguments).bytes))
+    case .sql(let lookup):
+      switch await lookup.run(arguments) {
+      case .rows(let text): return text
+      case .timedOut:
+        try Task.checkCancellation()
+        throw failed("the query took too long")
+      case .tooLarge: throw failed("the rows are larger than \(Self.maximumResultBytes) bytes")
+      case .failed(let message):
+        try Task.checkCancellation()
+        throw failed(message)
+      }
+    }
+  }
+
+  private func failed(_ message: String) -> Rejection {
+    Rejection(code: .lookupFailed, message: "lookup \(function.definition.name): \(message)")
+  }
+
+  private func result(of ending: BoundedProcess.Result) throws -> String {
+    switch ending {
+    case .exited(0, let output, _):
+      guard let text = String(validating: output, as: UTF8.self) else { throw failed("the output is no UTF-8") }
+      return text
+    case .exited(let status, _, let errors): throw failed("exit status \(status): \(errors.prefix(300))")
+    case .signalled(let signal, let errors): throw failed("ended by signal \(signal): \(errors.prefix(300))")
+    case .timedOut: throw failed("the command took too long")
+    case .outputTooLarge: throw failed("the output is larger than \(Self.maximumResultBytes) bytes")
+    case .cancelled: throw CancellationError()
+    case .notStarted(let message): throw failed("the command did not start: \(message)")
+    }
+  }
+
+  private func request(
+    _ url: String, _ method: String, _ headers: [(String, String)], _ timeout: Duration, _ arguments: JSONObject
+  ) async -> Attempt<String> {
+    let carriesBody = method != "GET"
+    let answer = await transport.send(
+      method: method, url: carriesBody ? url : Self.url(url, with: arguments), headers: headers,
+      body: carriesBody ? JSON.object(arguments).bytes : nil, timeout: timeout,
+      maximumBytes: Self.maximumResultBytes)
+    switch answer {
+    case .answer(200..<300, _, let body):
+      guard let text = String(validating: body, as: UTF8.self) else { return .rejected(failed("the body is no UTF-8")) }
+      return .success(text, tokens: 0, money: 0)
+    case .answer(let status, let wait, _) where status == 429 || status == 503:
+      let after = wait.flatMap { RetryAfter.parse($0, wallMilliseconds: TeacherClock.system.wallMilliseconds()) }
+      return .outage(.outage, message: "status \(status)", retryAfter: after, blamable: false)
+    case .answer(let status, _, _) where status >= 500:
+      return .outage(.outage, message: "status \(status)", retryAfter: nil, blamable: true)
+    case .answer(let status, _, _): return .rejected(failed("status \(status)"))
+    case .tooLarge(let status):
+      return .rejected(failed("status \(status) with a body larger than \(Self.maximumResultBytes) bytes"))
+    case .timedOut: return .outage(.outage, message: "no answer within \(timeout)", retryAfter: nil, blamable: true)
+    case .failed(let message): return .outage(.outage, message: message, retryAfter: nil, blamable: false)
+    }
+  }
+
+  /// The URL with the arguments as percent-encoded query items.
+  package static func url(_ url: String, with arguments: JSONObject) -> String {
+    guard var parts = URLComponents(string: url) else { return url }
+    var items = parts.queryItems ?? []
+    for (key, value) in arguments { items.append(URLQueryItem(name: key, value: value.stringValue ?? value.text)) }
+    parts.queryItems = items.isEmpty ? nil : items
+    // A plus sign is a space to many servers.
+    parts.percentEncodedQuery = parts.percentEncodedQuery?.split(separator: "+", omittingEmptySubsequences: false)
+      .joined(separator: "%2B")
+    return parts.string ?? url
+  }
+}

@@ -1,0 +1,99 @@
+public import Topics
+
+/// How to reach the teacher and how much it may do.
+public struct TeacherConfiguration: Sendable {
+  /// A base URL, with or without a version path: `https://host`, `https://host/v1`, or the whole
+  /// `…/chat/completions`. Nil: there is no teacher, only recorded answers are labels.
+  public var endpoint: String?
+  /// The model's name, as the endpoint knows it.
+  public var model: String
+  /// Sent as a bearer token; masked in every message.
+  public var apiKey: String?
+  /// Who the samples say produced their label. Default: the model's name.
+  public var producer: String?
+  /// Sampling temperature, 0…2. Default 0.
+  public var temperature = 0.0
+  /// Answers of the teacher per exchange, 1…64. Default 8.
+  public var maximumTurns = 8
+  /// Time for one HTTP call, answer included. Default 60 s.
+  public var callTimeout = Duration.seconds(60)
+  /// Time for one exchange, with its lookups but without pauses and back-off. Default 180 s.
+  public var totalTimeout = Duration.seconds(180)
+  /// Requests in flight at the endpoint, 1…1,024. Default 8.
+  public var maximumConcurrentRequests = 8
+  /// Back-off.
+  public var retry = RetryPolicy()
+  /// When to stop trying at all.
+  public var breaker = BreakerPolicy()
+  /// What an hour may cost. Nil: unlimited.
+  public var budget: BudgetPolicy?
+  /// What tokens cost, for the budget and the samples' cost.
+  public var prices = Prices()
+  /// A SQLite file for successful answers, made when missing. Nil: no cache.
+  public var cachePath: String?
+  /// Ask for this many log-probabilities a token, 0…20. Nil: none.
+  public var topLogprobs: Int?
+  /// Whether `tool_choice` is `required`. Default true; false for endpoints that know only `auto`.
+  public var requiresToolCall = true
+  /// Seed of the first sample; sample `i` uses `seed + i`. Nil: no seed is sent. Default 0.
+  public var seed: Int64? = 0
+  /// Upper bound of an answer, sent as `max_tokens`. Nil: not sent.
+  public var maximumAnswerTokens: Int?
+  /// Further members of the request body, such as `reasoning_effort`; part of the cache's key.
+  public var extraParameters: JSONObject = [:]
+  /// The largest body accepted from the endpoint, in bytes. Default 1 MB.
+  public var maximumResponseBytes = 1 << 20
+  /// The largest request, in bytes of its messages. Default 256 KB.
+  public var maximumRequestBytes = 256 << 10
+
+  /// Makes a configuration with the defaults stated at each property.
+  public init(endpoint: String?, model: String = "", apiKey: String? = nil) {
+    self.endpoint = endpoint
+    self.model = model
+    self.apiKey = apiKey
+  }
+
+  /// Checks every range.
+  ///
+  /// - Throws: `TeacherError` with `invalid_configuration`, naming the property.
+  public func validate() throws(TeacherError) {
+    try check("teacher.temperature", 0...2, temperature)
+    try check("teacher.maximum_turns", 1...64, maximumTurns)
+    try check("teacher.maximum_concurrent_requests", 1...1_024, maximumConcurrentRequests)
+    try check("teacher.maximum_response_bytes", 1_024...(64 << 20), maximumResponseBytes)
+    try check("teacher.maximum_request_bytes", 64...(64 << 20), maximumRequestBytes)
+    try check("teacher.call_timeout", Duration.milliseconds(1)...Duration.seconds(86_400), callTimeout)
+    try check("teacher.total_timeout", Duration.milliseconds(1)...Duration.seconds(86_400), totalTimeout)
+    if let topLogprobs { try check("teacher.top_logprobs", 0...20, topLogprobs) }
+    if let maximumAnswerTokens { try check("teacher.maximum_answer_tokens", 1...(1 << 24), maximumAnswerTokens) }
+    try retry.validate()
+    try breaker.validate()
+    try budget?.validate()
+    try prices.validate()
+    guard endpoint == nil || !model.isEmpty else {
+      throw TeacherError(
+        .invalidConfiguration, subject: "teacher.model", expected: "a model name beside teacher.endpoint",
+        found: "nothing")
+    }
+    if let apiKey, apiKey.utf8.contains(where: { $0 < 0x21 || $0 > 0x7e }) || apiKey.isEmpty {
+      throw TeacherError(
+        .invalidConfiguration, subject: "teacher.api_key", expected: "visible ASCII without spaces",
+        found: "another character (a line end from a file, perhaps)")
+    }
+    for key in ["model", "messages", "tools", "stream", "n"] where extraParameters[key] != nil {
+      throw TeacherError(
+        .invalidConfiguration, subject: "teacher.extra_parameters", expected: "no \(key)", found: key)
+    }
+  }
+
+  func check<T: Comparable>(_ subject: String, _ range: ClosedRange<T>, _ value: T) throws(TeacherError) {
+    try TeacherConfiguration.require(subject, range, value)
+  }
+
+  static func require<T: Comparable>(_ subject: String, _ range: ClosedRange<T>, _ value: T) throws(TeacherError) {
+    guard range.contains(value) else {
+      throw TeacherError(
+        .invalidConfiguration, subject: subject, expected: "a value in \(range)", found: "\(value)")
+    }
+  }
+}

@@ -1,0 +1,139 @@
+public import Topics
+
+/// Prompts, answers and calls of one task: text to tokens and back.
+///
+/// The answer to a request is the canonical text of the call: `{"name":…,"arguments":{…}}` without spaces, keys in the order of
+/// ``canonicalText(of:request:functions:)``. Its structure is made of structure tokens (``StructureTokens``), its values of
+/// pieces, encoded by themselves: the same pieces as in the request. Immutable; safe from any number of tasks.
+public struct CallCodec: Sendable {
+  /// The tokenizer, with the structure tokens of the functions.
+  public let tokenizer: Tokenizer
+  /// The functions that answers may call.
+  public let functions: FunctionSet
+  /// How prompts are written: "retort-1" where the tokenizer has its controls, else ChatML.
+  public let template: PromptTemplate
+  /// The id that ends an answer.
+  public let endOfAnswer: Int32
+
+  /// Connects a tokenizer with the functions of a task.
+  ///
+  /// - Throws: ``TokenizationError`` `missing_token` where the tokenizer has the controls of neither template.
+  public init(tokenizer: Tokenizer, functions: FunctionSet) throws(TokenizationError) {
+    let controls = tokenizer.controls
+    let own = [controls.user, controls.assistant, controls.system, controls.tool, controls.call]
+    if own.allSatisfy({ $0 != nil }) {
+      template = .retort
+      endOfAnswer = controls.endOfText
+    } else if tokenizer.control("<|im_start|>") != nil, let end = tokenizer.control("<|im_end|>") {
+      template = .chatML
+      endOfAnswer = end
+    } else {
+      throw TokenizationError(
+        .missingToken, context: "tokenizer", expected: "<|user|> and the other controls of retort-1, or <|im_start|>",
+        found: "neither", advice: "use a tokenizer of the Qwen2 family or one that retort trained")
+    }
+    self.tokenizer = tokenizer
+    self.functions = functions
+  }
+
+  /// The structure tokens that a tokenizer for these functions should have; ``StructureTokens/texts(for:)``.
+  public static func structureTokens(for functions: FunctionSet) -> [String] { StructureTokens.texts(for: functions) }
+
+  /// The template "retort-1" in Jinja: with `add_generation_prompt` it gives exactly ``promptText(_:)``.
+  public static var chatTemplate: String { PromptTemplate.retort.jinja ?? "" }
+
+  /// The call with its keys in canonical order.
+  ///
+  /// Keys stand in the order in which their values first occur in the request (at word boundaries where they do), then those
+  /// whose values do not occur, in the schema's order, then those that the schema does not name, in order of their bytes;
+  /// nested objects alike.
+  public static func canonical(_ call: Call, request: String, functions: FunctionSet) -> Call {
+    let schema = functions[call.name]?.parametersJSON ?? .null
+    return Call(name: call.name, arguments: CanonicalCall(request: request, schema: schema).arguments(call.arguments))
+  }
+
+  /// The canonical text of a call: compact JSON of ``canonical(_:request:functions:)``.
+  public static func canonicalText(of call: Call, request: String, functions: FunctionSet) -> String {
+    canonical(call, request: request, functions: functions).json.text
+  }
+
+  /// The prompt for a conversation; it ends where the answer begins.
+  public func prompt(_ messages: [ChatMessage]) -> [Int32] {
+    var ids: [Int32] = []
+    for part in template.parts(messages) {
+      switch part {
+      case .control(let text): if let id = tokenizer.control(text) { ids.append(id) }
+      case .text(let text): ids += tokenizer.encode(text)
+      }
+    }
+    return ids
+  }
+
+  /// The text of the prompt, controls spelled out.
+  public func promptText(_ messages: [ChatMessage]) -> String {
+    template.parts(messages).map { part in
+      switch part {
+      case .control(let text), .text(let text): text
+      }
+    }.joined()
+  }
+
+  /// The ids of the answer that makes `call`; they end with ``endOfAnswer``.
+  ///
+  /// Without the end they decode to ``canonicalText(of:request:functions:)`` (for a tokenizer that does not normalize).
+  ///
+  /// - Parameter request: the text in which values are looked for, which decides the order of keys.
+  /// - Throws: ``TokenizationError`` `unknown_function`.
+  public func answer(_ call: Call, request: String) throws(TokenizationError) -> [Int32] {
+    try requireKnown(call.name)
+    let call = Self.canonical(call, request: request, functions: functions)
+    var ids: [Int32] = []
+    for part in AnswerWriter(call, find: tokenizer.structure).parts {
+      switch part {
+      case .structure(let id): ids.append(id)
+      case .text(let text): ids += tokenizer.encode(text)
+      }
+    }
+    ids.append(endOfAnswer)
+    return ids
+  }
+
+  /// The call that an answer's text makes.
+  ///
+  /// Strict: one JSON object with exactly `name` and `arguments`, a known function, an object of arguments, nothing before or
+  /// after. Whether the arguments satisfy the function's schema is for `functions.violations(of:)` to say.
+  ///
+  /// - Throws: ``TokenizationError`` `invalid_answer`, `unknown_function`.
+  public func call(fromAnswer text: String) throws(TokenizationError) -> Call { try call(fromAnswer: Array(text.utf8)) }
+
+  /// The call that an answer's bytes make; ``call(fromAnswer:)-(String)``.
+  ///
+  /// - Throws: ``TokenizationError`` `invalid_answer`, `unknown_function`.
+  public func call(fromAnswer bytes: [UInt8]) throws(TokenizationError) -> Call {
+    let json: JSON
+    do throws(JSONError) {
+      json = try JSON.parse(bytes, maximumBytes: 1 << 20)
+    } catch {
+      throw Self.invalid("one JSON object", error.description)
+    }
+    guard let object = json.objectValue, object.count == 2, let name = object["name"]?.stringValue,
+      let arguments = object["arguments"]?.objectValue
+    else { throw Self.invalid("an object with exactly a name and an object of arguments", json.text) }
+    try requireKnown(name)
+    return Call(name: name, arguments: arguments)
+  }
+
+  private func requireKnown(_ name: String) throws(TokenizationError) {
+    guard functions[name] != nil else {
+      throw TokenizationError(
+        .unknownFunction, context: "answer", expected: "one of \(functions.functions.count) functions", found: name,
+        advice: "check that the model belongs to this task")
+    }
+  }
+
+  private static func invalid(_ expected: String, _ found: String) -> TokenizationError {
+    TokenizationError(
+      .invalidAnswer, context: "answer", expected: expected, found: found,
+      advice: "train longer, or decode with constraints")
+  }
+}

@@ -1,0 +1,64 @@
+extension Tokenizer {
+  /// Reads the vocabulary of a GGUF file (`tokenizer.ggml.*`, model "gpt2", pre "qwen2").
+  ///
+  /// - Parameters:
+  ///   - tokens: by id; pieces in GPT-2's byte alphabet, all others as they are. Unused ones at the end are dropped.
+  ///   - types: by id: 1 piece, 3 control, 4 added token that prints its text, 5 unused.
+  ///   - merges: pairs with a space between, in order of rank.
+  ///   - normalizesToNFC: what the tokenizer declared before it went into the file, which cannot say it.
+  /// - Throws: ``TokenizationError`` `tokenizer_malformed`, `missing_token`.
+  public init(
+    ggufTokens tokens: [String], types: [Int32], merges: [String], normalizesToNFC: Bool = false
+  ) throws(TokenizationError) {
+    guard tokens.count == types.count, tokens.count <= Self.maximumTokens else {
+      throw TokenizationError.malformed(
+        "GGUF vocabulary", "at most \(Self.maximumTokens) tokens, each with a type",
+        "\(tokens.count) and \(types.count)")
+    }
+    let count = (types.lastIndex { $0 != TokenKind.unused.rawValue } ?? -1) + 1
+    var pieces = [[UInt8]?](repeating: nil, count: count)
+    var ids: [[UInt8]: Int32] = [:]
+    var added: [Added] = []
+    var addedTexts: Set<[UInt8]> = []
+    for id in 0..<count {
+      let text = tokens[id]
+      guard let kind = TokenKind(rawValue: types[id]), !text.isEmpty else {
+        throw TokenizationError.malformed("token \(id)", "a text and a type 1, 3, 4 or 5", "\"\(text)\", \(types[id])")
+      }
+      switch kind {
+      case .unused: continue
+      case .piece:
+        guard let bytes = ByteAlphabet.bytes(text), ids.updateValue(Int32(id), forKey: bytes) == nil else {
+          throw TokenizationError.malformed("token \(id)", "text of its own in GPT-2's byte alphabet", text)
+        }
+        pieces[id] = bytes
+      case .control, .structure:
+        guard addedTexts.insert(Array(text.utf8)).inserted else {
+          throw TokenizationError.malformed("token \(id)", "a text of its own", text)
+        }
+        added.append(Added(id: Int32(id), text: text, kind: kind))
+      }
+    }
+    var reader = MergeReader(ids: ids)
+    for merge in merges { try reader.read(merge) }
+    while let last = pieces.last, last == nil { pieces.removeLast() }
+    try self.init(pieces: pieces, merges: reader.merges, added: added, normalizesToNFC: normalizesToNFC)
+  }
+
+  /// The tokens by id as GGUF writes them: pieces in GPT-2's byte alphabet, all others as they are.
+  public var ggufTokens: [String] {
+    kinds.indices.map { id in
+      switch kinds[id] {
+      case .piece: ByteAlphabet.text(literal(Int32(id)))
+      case .control, .structure: String(decoding: literal(Int32(id)), as: UTF8.self)
+      case .unused: "[PAD\(id)]"
+      }
+    }
+  }
+
+  /// The type of each token as GGUF writes it: 1 piece, 3 control, 4 structure, 5 unused.
+  public var ggufTypes: [Int32] { kinds.map(\.rawValue) }
+
+  /// The merges in order of rank as GGUF writes them.
+  public var ggufMerges: [String] { mergeTexts }
+}

@@ -1,0 +1,125 @@
+import ModelFiles
+public import Topics
+
+/// A folder of checkpoints and sample segments, each file named by the SHA-256 of its bytes: `<folder>/<2 digits>/<digest>`.
+///
+/// A file is written under another name, flushed, and renamed, so that what has a digest's name is whole. What reads it
+/// checks every byte against the name. One process writes to a folder at a time; any number may read. It deliberately
+/// keeps no list and deletes nothing: ``files(of:)`` tells what a checkpoint needs.
+public struct CheckpointStore: Sendable, Hashable {
+  /// The folder; made when the first file is written.
+  public let folder: String
+
+  /// A store in this folder.
+  public init(folder: String) { self.folder = folder }
+
+  /// Where the file with a digest is, or would be.
+  public func path(of digest: Digest) -> String { "\(folder)/\(digest.hex.prefix(2))/\(digest.hex)" }
+
+  /// Whether the store has a file of that name.
+  public func contains(_ digest: Digest) -> Bool { FileSystem.exists(path(of: digest)) }
+
+  /// What a checkpoint says about itself; its bytes are checked.
+  ///
+  /// - Throws: ``TrainingError`` `checkpoint_not_found`, `checkpoint_damaged`, `checkpoint_mismatch`, `io`.
+  public func summary(of digest: Digest) throws(TrainingError) -> CheckpointSummary {
+    let (_, header, bytes) = try open(digest)
+    return CheckpointSummary(digest: digest, bytes: bytes, header: header)
+  }
+
+  /// The files that a checkpoint needs: itself and its segments.
+  ///
+  /// - Throws: ``TrainingError`` as ``summary(of:)``.
+  public func files(of digest: Digest) throws(TrainingError) -> [Digest] { try summary(of: digest).files }
+
+  /// Puts bytes; the same bytes twice are one file.
+  func put(_ bytes: [UInt8]) throws(TrainingError) -> Digest {
+    let digest = Digest.sha256(bytes)
+    guard !contains(digest) else { return digest }
+    try FileSystem.makeFolder("\(folder)/\(digest.hex.prefix(2))")
+    do throws(ModelFileError) {
+      _ = try AtomicFile.write(bytes, to: path(of: digest))
+    } catch {
+      throw TrainingError(error)
+    }
+    return digest
+  }
+
+  /// Puts what `writer` writes.
+  func put(_ writer: SafetensorsWriter) throws(TrainingError) -> (digest: Digest, bytes: Int) {
+    try FileSystem.makeFolder(folder)
+    // One name for all: a leftover of a killed process is overwritten by the next checkpoint.
+    let incoming = "\(folder)/incoming.checkpoint"
+    let file: WrittenFile
+    do throws(ModelFileError) {
+      file = try writer.write(to: incoming)
+    } catch {
+      throw TrainingError(error)
+    }
+    try FileSystem.makeFolder("\(folder)/\(file.digest.hex.prefix(2))")
+    try FileSystem.rename(incoming, to: path(of: file.digest))
+    return (file.digest, file.bytes)
+  }
+
+  /// The bytes of a segment, checked.
+  func segment(_ digest: Digest) throws(TrainingError) -> [UInt8] {
+    let path = path(of: digest)
+    guard contains(digest) else { throw Self.missing(path) }
+    let bytes = try FileSystem.contents(of: path, limit: 1 << 30)
+    let found = Digest.sha256(bytes)
+    guard found == digest else { throw Self.damaged(path, digest, found) }
+    return bytes
+  }
+
+  /// A checkpoint's file and header, every byte checked.
+  func open(
+    _ digest: Digest
+  ) throws(TrainingError) -> (file: SafetensorsFile, header: CheckpointHeader, bytes: Int) {
+    let path = path(of: digest)
+    guard contains(digest) else { throw Self.missing(path) }
+    let (found, bytes) = try FileSystem.digest(of: path)
+    guard found == digest else { throw Self.damaged(path, digest, found) }
+    let file: SafetensorsFile
+    do throws(ModelFileError) {
+      file = try SafetensorsFile(path: path)
+    } catch {
+      throw TrainingError(error)
+    }
+    let text = file.metadata[CheckpointHeader.metadataKey] ?? "{}"
+    let json: JSON
+    do throws(JSONError) {
+      json = try JSON.parse(text)
+    } catch {
+      throw TrainingError(
+        .checkpointDamaged, context: path, expected: "a JSON header", found: error.description,
+        advice: "use an older checkpoint")
+    }
+    return (file, try CheckpointHeader(json: json, path: path), bytes)
+  }
+
+  private static func missing(_ path: String) -> TrainingError {
+    TrainingError(
+      .checkpointNotFound, context: path, expected: "a file", found: "none",
+      advice: "copy it from where it was written, or replay the samples")
+  }
+
+  private static func damaged(_ path: String, _ expected: Digest, _ found: Digest) -> TrainingError {
+    TrainingError(
+      .checkpointDamaged, context: path, expected: "the SHA-256 \(expected.hex)", found: found.hex,
+      advice: "delete the damaged file and use an older checkpoint, or replay the samples")
+  }
+}
+
+extension TrainingError {
+  /// What a model file's error means for a checkpoint.
+  init(_ error: ModelFileError) {
+    let code: Code =
+      switch error.code {
+      case .io: .io
+      case .notFound: .checkpointNotFound
+      default: .checkpointDamaged
+      }
+    self.init(
+      code, context: error.context, expected: error.expected, found: error.found, advice: error.advice)
+  }
+}

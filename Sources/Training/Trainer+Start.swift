@@ -1,0 +1,33 @@
+import ModelFiles
+import StudentModel
+import Tokenization
+import Topics
+
+extension Trainer {
+  /// A trunk from scratch: a tokenizer trained on these texts, and random weights.
+  static func makeTrunk(texts: [String], recipe: TrainingRecipe, functions: FunctionSet) throws -> Trunk {
+    let structure = CallCodec.structureTokens(for: functions)
+    let tokenizer = try Tokenizer.train(
+      texts, vocabularySize: recipe.vocabularySize + structure.count, spaceFused: recipe.spaceFusedPieces,
+      structure: structure)
+    let student = try Student(
+      configuration: recipe.configuration(vocabularySize: tokenizer.vocabularySize),
+      seed: CounterRandom(seed: UInt64(recipe.seed), .initialization).bits(0),
+      initialization: Initialization(embeddingDeviation: recipe.embeddingDeviation, linearGain: recipe.linearGain))
+    return try makeTrunk(student, tokenizer, recipe: recipe, functions: functions)
+  }
+
+  /// A trunk that continues a base model.
+  static func makeTrunk(_ base: BaseModel, recipe: TrainingRecipe, functions: FunctionSet) throws -> Trunk {
+    try makeTrunk(base.student.copy(), base.tokenizer, recipe: recipe, functions: functions)
+  }
+
+  private static func makeTrunk(
+    _ student: Student, _ tokenizer: Tokenizer, recipe: TrainingRecipe, functions: FunctionSet
+  ) throws -> Trunk {
+    let limit = min(recipe.maximumSequence, student.configuration.maximumPositions)
+    let encoder = try SampleEncoder(tokenizer: tokenizer, functions: functions, maximumSequence: limit)
+    return Trunk(
+      student: student, tokenizer: tokenizer, encoder: encoder, optimizer: AdamW(layout: student.layout))
+  }
+}

@@ -1,0 +1,126 @@
+public import Topics
+
+extension TrainingRecipe {
+  /// One setting: its key, where it lives, and its range.
+  enum Knob {
+    case integer(String, WritableKeyPath<TrainingRecipe, Int>, ClosedRange<Int>)
+    case number(String, WritableKeyPath<TrainingRecipe, Double>, ClosedRange<Double>)
+
+    var name: String {
+      switch self {
+      case .integer(let name, _, _), .number(let name, _, _): name
+      }
+    }
+  }
+
+  /// All settings in the order in which they are written.
+  static var knobs: [Knob] {
+    [
+      .integer("hidden_size", \.hiddenSize, 32...8_192),
+      .integer("layer_count", \.layerCount, 1...128),
+      .integer("head_count", \.headCount, 1...128),
+      .integer("key_value_head_count", \.keyValueHeadCount, 1...128),
+      .integer("feed_forward_size", \.feedForwardSize, 32...65_536),
+      .number("rope_theta", \.ropeTheta, 1...1e9),
+      .number("embedding_deviation", \.embeddingDeviation, 1e-6...10),
+      .number("linear_gain", \.linearGain, 1e-6...10),
+      .integer("vocabulary_size", \.vocabularySize, 300...200_000),
+      .integer("space_fused_pieces", \.spaceFusedPieces, 0...100_000),
+      .integer("tokenizer_samples", \.tokenizerSamples, 1...1_000_000),
+      .integer("maximum_sequence", \.maximumSequence, 16...32_768),
+      .integer("round_size", \.roundSize, 1...65_536),
+      .number("replay_per_sample", \.replayPerSample, 0...10_000),
+      .integer("replay_choices", \.replayChoices, 1...16),
+      .integer("batch_size", \.batchSize, 1...4_096),
+      .integer("release_every", \.releaseEvery, 1...1_000_000_000),
+      .number("learning_rate", \.learningRate, 0...1),
+      .integer("warmup_steps", \.warmupSteps, 0...1_000_000),
+      .number("weight_decay", \.weightDecay, 0...1),
+      .number("beta1", \.beta1, 0...0.9999),
+      .number("beta2", \.beta2, 0...0.999999),
+      .number("epsilon", \.epsilon, 1e-12...0.1),
+      .number("clip_norm", \.clipNorm, 1e-6...1e6),
+      .number("dropout", \.dropout, 0...0.9),
+      .number("swap_probability", \.swapProbability, 0...1),
+      .number("swap_uniform_share", \.swapUniformShare, 0...1),
+      .integer("decay_steps", \.decaySteps, 0...1_000_000),
+      .number("final_rate_share", \.finalRateShare, 0...1),
+      .integer("seed", \.seed, 0...((1 << 53) - 1)),
+    ]
+  }
+
+  /// The keys that a recipe may have, in the order in which they are written.
+  public static var keys: [String] { knobs.map(\.name) }
+
+  /// A recipe from a JSON object; what it does not name keeps its default.
+  ///
+  /// - Throws: ``TrainingError`` with code `invalid_recipe` for a key that is not known (naming the nearest one), a
+  ///   value of the wrong type or outside its range, or sizes that do not fit each other.
+  public init(json: JSON) throws(TrainingError) {
+    self.init()
+    guard let object = json.objectValue else {
+      throw Self.invalid("recipe", "an object", json.typeName, "write settings as \"key\": value")
+    }
+    let knobs = Self.knobs
+    for (key, value) in object {
+      guard let knob = knobs.first(where: { $0.name == key }) else {
+        let nearest = NearestName.of(key, among: Self.keys)
+        throw Self.invalid("recipe", "a known key", "\"\(key.prefix(64))\"", "did you mean \"\(nearest)\"?")
+      }
+      try set(knob, value)
+    }
+    try checkSizes()
+  }
+
+  /// The recipe as JSON: every key, in order.
+  public var json: JSON {
+    var object = JSONObject()
+    for knob in Self.knobs {
+      switch knob {
+      case .integer(let name, let path, _): object[name] = .integer(Int64(self[keyPath: path]))
+      case .number(let name, let path, _): object[name] = .number(self[keyPath: path])
+      }
+    }
+    return .object(object)
+  }
+
+  private mutating func set(_ knob: Knob, _ value: JSON) throws(TrainingError) {
+    switch knob {
+    case .integer(let name, let path, let range):
+      guard let number = value.integerValue, let whole = Int(exactly: number), range.contains(whole) else {
+        throw Self.invalid(
+          name, "a whole number in \(range.lowerBound)…\(range.upperBound)", Self.shown(value), "correct the recipe")
+      }
+      self[keyPath: path] = whole
+    case .number(let name, let path, let range):
+      guard let number = value.doubleValue, number.isFinite, range.contains(number) else {
+        throw Self.invalid(
+          name, "a number in \(range.lowerBound)…\(range.upperBound)", Self.shown(value), "correct the recipe")
+      }
+      self[keyPath: path] = number
+    }
+  }
+
+  private func checkSizes() throws(TrainingError) {
+    func require(_ holds: Bool, _ name: String, _ expected: String, _ found: Int) throws(TrainingError) {
+      guard holds else { throw Self.invalid(name, expected, String(found), "correct the recipe") }
+    }
+    try require(
+      headCount % keyValueHeadCount == 0, "key_value_head_count", "a divisor of \(headCount)", keyValueHeadCount)
+    try require(hiddenSize % headCount == 0, "head_count", "a divisor of \(hiddenSize)", headCount)
+    try require(hiddenSize / headCount % 2 == 0, "hidden_size", "an even number of channels a head", hiddenSize)
+    try require(
+      spaceFusedPieces <= vocabularySize - 294, "space_fused_pieces", "at most \(vocabularySize - 294)",
+      spaceFusedPieces)
+    try require(hiddenSize % 32 == 0, "hidden_size", "a multiple of 32", hiddenSize)
+    try require(feedForwardSize % 32 == 0, "feed_forward_size", "a multiple of 32", feedForwardSize)
+  }
+
+  private static func invalid(
+    _ context: String, _ expected: String, _ found: String, _ advice: String
+  ) -> TrainingError {
+    TrainingError(.invalidRecipe, context: context, expected: expected, found: found, advice: advice)
+  }
+
+  private static func shown(_ value: JSON) -> String { String(value.text.prefix(64)) }
+}

@@ -1,0 +1,195 @@
+import ArgumentParser
+import Foundation
+import Inference
+import MessageLog
+import ModelFiles
+import Pipeline
+import SQLiteLog
+import StudentModel
+import Teacher
+import Tokenization
+import Topics
+import Training
+
+/// `retort bench`: speed of this build on this machine.
+struct BenchCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "bench", abstract: "Speed of this build on this machine.",
+    subcommands: [Train.self, Prefill.self, Decode.self, Tokenize.self, Log.self, Label.self])
+
+  /// The options of the benchmarks that run a model.
+  struct Options: ParsableArguments {
+    @OptionGroup var global: GlobalOptions
+    @Option(name: .long, help: ArgumentHelp("A Hugging Face folder, for its sizes.", valueName: "dir"))
+    var model: String?
+    @Option(name: .long, help: ArgumentHelp("A GGUF file.", valueName: "file"))
+    var file: String?
+    @Option(name: .long, help: "Sequences at once.")
+    var batch: Int?
+    @Option(name: .long, help: "Tokens of a sequence.")
+    var sequence: Int?
+    @Option(name: .long, help: "Tokens to generate or read.")
+    var tokens: Int?
+    @Option(name: .long, help: "Threads; 0 is one a core.")
+    var threads: Int?
+
+    func wire() throws {
+      for (name, value, range) in [
+        ("--batch", batch, 1...4_096), ("--sequence", sequence, 2...32_768), ("--tokens", tokens, 1...1_000_000),
+        ("--threads", threads, 0...64),
+      ] {
+        if let value, !range.contains(value) {
+          throw ConfigurationError("\(name): expected \(range.lowerBound) to \(range.upperBound), found \(value)")
+        }
+      }
+      _ = Wiring(try global.configuration(threads.map { ["threads": String($0)] } ?? [:]))
+    }
+
+    /// The sizes that are trained: those of a folder, or the default student's.
+    func configuration() throws -> DecoderConfiguration {
+      if let model { return try HuggingFaceFolder.read(model).configuration }
+      let recipe = TrainingRecipe()
+      return recipe.configuration(vocabularySize: (recipe.vocabularySize + 96) / 32 * 32)
+    }
+
+    /// The model that is run: a file, a folder, or a random one of the default student's sizes.
+    func decoder() throws -> DecoderModel {
+      if let file { return try DecoderModel(gguf: file) }
+      let configuration = try configuration()
+      let student = try Student(configuration: configuration, seed: 1)
+      return try withExtendedLifetime(student) {
+        try DecoderModel(
+          configuration: configuration, parameters: UnsafeBufferPointer(student.parameters), tokenizer: nil)
+      }
+    }
+  }
+
+  /// `retort bench train`.
+  struct Train: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Tokens a second of full fine-tuning: forward, backward, AdamW.")
+    @OptionGroup var options: Options
+
+    func run() async throws {
+      try options.wire()
+      let report = try TrainingBenchmark.run(
+        configuration: options.configuration(), batch: options.batch ?? 16, sequence: options.sequence ?? 32,
+        steps: 20)
+      let result: JSON = [
+        "tokens_per_second": .number(report.tokensPerSecond), "peak_rss_bytes": .integer(Int64(PeakMemory.bytes)),
+        "step_ms": .number(report.stepMilliseconds), "gflops": .number(report.gigaflops),
+        "parameters": .integer(Int64(report.parameters)), "threads": .integer(Int64(KernelPool.threads)),
+      ]
+      if options.global.json { Output.print(result) } else {
+        Output.print(
+          "\(Figures.short(report.tokensPerSecond)) tokens/s, \(Figures.short(report.stepMilliseconds)) ms a step, "
+            + "\(Figures.short(report.gigaflops)) GFLOP/s in products, peak memory \(Figures.bytes(PeakMemory.bytes))")
+      }
+    }
+  }
+
+  /// `retort bench prefill`.
+  struct Prefill: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Tokens a second of reading prompts.")
+    @OptionGroup var options: Options
+
+    func run() async throws {
+      try options.wire()
+      let report = try InferenceBenchmark.prefill(
+        options.decoder(), batch: options.batch ?? 1, tokens: options.sequence ?? options.tokens ?? 128)
+      BenchCommand.print(report, json: options.global.json)
+    }
+  }
+
+  /// `retort bench decode`.
+  struct Decode: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Tokens a second of generating.")
+    @OptionGroup var options: Options
+
+    func run() async throws {
+      try options.wire()
+      let report = try InferenceBenchmark.decode(
+        options.decoder(), batch: options.batch ?? 1, tokens: options.tokens ?? 128, prompt: options.sequence ?? 16)
+      BenchCommand.print(report, json: options.global.json)
+    }
+  }
+
+  private static func print(_ report: InferenceBenchmark.Report, json: Bool) {
+    if json {
+      Output.print([
+        "tokens_per_second": .number(report.tokensPerSecond), "batch": .integer(Int64(report.batch)),
+        "tokens": .integer(Int64(report.tokens)), "threads": .integer(Int64(report.threads)),
+      ])
+    } else {
+      Output.print("\(Figures.short(report.tokensPerSecond)) tokens/s (batch \(report.batch), \(report.threads) threads)")
+    }
+  }
+
+  /// `retort bench tokenize`.
+  struct Tokenize: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Megabytes a second of encoding text, one thread.")
+    @OptionGroup var global: GlobalOptions
+    @Option(name: .long, help: ArgumentHelp("A text file; made-up requests by default.", valueName: "file"))
+    var data: String?
+    @Option(name: .long, help: ArgumentHelp("A tokenizer.json; one trained on the text by default.", valueName: "file"))
+    var tokenizer: String?
+
+    func run() async throws {
+      let result = try TokenizerBenchmark.run(
+        text: data.map(Self.read) ?? TokenizerBenchmark.sample, tokenizerJSON: tokenizer.map(Self.read))
+      if global.json {
+        Output.print([
+          "megabytes_per_second": .number(result.megabytesPerSecond), "tokens_per_second": .number(result.tokensPerSecond),
+        ])
+      } else {
+        Output.print("\(Figures.short(result.megabytesPerSecond)) MB/s, \(Figures.short(result.tokensPerSecond)) tokens/s")
+      }
+    }
+
+    private static func read(_ path: String) throws -> [UInt8] {
+      guard let data = FileManager.default.contents(atPath: path) else {
+        throw ConfigurationError("\(path): cannot be read; check the path and its permissions")
+      }
+      return [UInt8](data)
+    }
+  }
+
+  /// `retort bench log`.
+  struct Log: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Records a second of 1 KB appended in batches of 1,000, and read.")
+    @OptionGroup var global: GlobalOptions
+    @Option(name: .long, help: "Records.")
+    var records = 300_000
+
+    func run() async throws {
+      let folder = FileManager.default.temporaryDirectory.appendingPathComponent("retort-bench-\(UUID().uuidString)").path
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+      defer { try? FileManager.default.removeItem(atPath: folder) }
+      let log = try SQLiteLog(path: folder + "/bench.db")
+      let result = try await LogBenchmark.run(log: log, records: max(1_000, records))
+      try await log.close()
+      if global.json {
+        Output.print([
+          "append_per_second": .number(result.appendPerSecond), "read_per_second": .number(result.readPerSecond),
+          "records": .integer(Int64(result.records)),
+        ])
+      } else {
+        Output.print("\(Figures.short(result.appendPerSecond)) records/s appended, \(Figures.short(result.readPerSecond)) records/s read")
+      }
+    }
+  }
+
+  /// `retort bench label`.
+  struct Label: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Requests a second through the label stage, labels recorded.")
+    @OptionGroup var global: GlobalOptions
+    @Option(name: .long, help: "Requests.")
+    var requests = 20_000
+
+    func run() async throws {
+      let perSecond = try await LabelBenchmark.run(requests: max(100, requests))
+      if global.json { Output.print(["requests_per_second": .number(perSecond)]) } else {
+        Output.print("\(Figures.short(perSecond)) requests/s labelled")
+      }
+    }
+  }
+}

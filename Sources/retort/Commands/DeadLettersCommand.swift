@@ -1,0 +1,112 @@
+import ArgumentParser
+import MessageLog
+import Pipeline
+import Topics
+
+/// `retort deadletters`: requests without a label.
+struct DeadLettersCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "deadletters", abstract: "Requests that got no label: look at them, put them back.",
+    subcommands: [List.self, Show.self, Redrive.self])
+
+  /// `retort deadletters list`.
+  struct List: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "One line for each dead letter.")
+
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+      let wiring = Wiring(try global.configuration())
+      let log = try await wiring.openLog()
+      let entries = try await DeadLetters.list(log: log, names: wiring.names)
+      try await log.close()
+      if global.json {
+        Output.print(.array(entries.map(\.summary)))
+      } else {
+        var table = Table(["offset", "code", "request", "attempts", "redriven", "message"])
+        for entry in entries {
+          table.add([
+            "\(entry.offset)", entry.letter.code, entry.requestKey, "\(entry.letter.attempts)",
+            entry.isRedriven ? "yes" : "", String(entry.letter.message.prefix(100)),
+          ])
+        }
+        Output.print(table.text)
+      }
+    }
+  }
+
+  /// `retort deadletters show OFFSET`.
+  struct Show: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Everything about one dead letter.")
+
+    @OptionGroup var global: GlobalOptions
+
+    @Argument(help: "The offset, as `list` shows it.")
+    var offset: Int64
+
+    func run() async throws {
+      let wiring = Wiring(try global.configuration())
+      let log = try await wiring.openLog()
+      let entries = try await DeadLetters.list(log: log, names: wiring.names)
+      try await log.close()
+      guard let entry = entries.first(where: { $0.offset == offset }) else {
+        throw PipelineError(.notFound, "no dead letter has offset \(offset); `retort deadletters list` shows them")
+      }
+      if global.json {
+        Output.print(entry.letter.json)
+      } else {
+        let letter = entry.letter
+        Output.print("code      \(letter.code)\nmessage   \(letter.message)\nattempts  \(letter.attempts)")
+        Output.print("request   \(letter.source.topic)/\(letter.source.partition) at offset \(letter.source.offset)")
+        if let answer = letter.answer { Output.print("answer    \(answer)") }
+        Output.print(String(decoding: (letter.value ?? []).prefix(4_096), as: UTF8.self))
+      }
+    }
+  }
+
+  /// `retort deadletters redrive`.
+  struct Redrive: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Put dead letters back into requests, each once and only once.")
+
+    @OptionGroup var global: GlobalOptions
+
+    @Argument(help: "Offsets, as `list` shows them; none with --code or --all.")
+    var offsets: [Int64] = []
+
+    @Option(name: .long, help: "All dead letters with this code.")
+    var code: String?
+
+    @Flag(name: .long, help: "All dead letters.")
+    var all = false
+
+    func run() async throws {
+      guard all || code != nil || !offsets.isEmpty else {
+        throw ConfigurationError("redrive: name offsets, or --code CODE, or --all")
+      }
+      let wiring = Wiring(try global.configuration())
+      let log = try await wiring.openLog()
+      let count = try await DeadLetters.redrive(log: log, names: wiring.names) { entry in
+        all || entry.letter.code == code || offsets.contains(entry.offset)
+      }
+      try await log.close()
+      if global.json {
+        Output.print(["redriven": .integer(Int64(count))])
+      } else {
+        Output.print("put back \(count) requests")
+      }
+    }
+  }
+}
+
+extension DeadLetters.Entry {
+  fileprivate var requestKey: String { String(decoding: (letter.key ?? []).prefix(60), as: UTF8.self) }
+
+  fileprivate var summary: JSON {
+    [
+      "offset": .integer(offset), "code": .string(letter.code), "key": .string(requestKey),
+      "attempts": .integer(Int64(letter.attempts)), "redriven": .bool(isRedriven), "message": .string(letter.message),
+      "source": letter.source.json,
+    ]
+  }
+}

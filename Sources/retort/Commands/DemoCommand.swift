@@ -1,0 +1,34 @@
+import ArgumentParser
+import Foundation
+import Pipeline
+
+/// `retort demo`: the whole loop on this machine, no configuration, ends with a report.
+struct DemoCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "demo", abstract: "The whole loop on this machine, no configuration; ends with a report.")
+
+  @Flag(name: .long, help: "The report as JSON on standard output.")
+  var json = false
+
+  @Option(name: .long, help: ArgumentHelp("Work here and keep everything; a temporary folder by default.", valueName: "dir"))
+  var dir: String?
+
+  func run() async throws {
+    let temporary = FileManager.default.temporaryDirectory.appendingPathComponent("retort-demo-\(UUID().uuidString)").path
+    let folder = dir ?? temporary
+    if dir != nil, FileManager.default.fileExists(atPath: folder + "/retort.db") {
+      throw ConfigurationError("\(folder): has a log already; name a new folder")
+    }
+    do {
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    } catch {
+      throw ConfigurationError("\(folder): the folder cannot be made; check permissions and free space")
+    }
+    defer { if dir == nil { try? FileManager.default.removeItem(atPath: folder) } }
+    Output.note("A home's voice assistant; the teacher is a stand-in on loopback, not an LLM. About three minutes on two cores.")
+    let result = try await DemoRun(folder: folder, isQuiet: false).run()
+    let report = DemoReport(result: result, folder: dir)
+    if json { Output.print(report.json) } else { Output.print(report.text) }
+    if !result.labelled.holds { throw ExitStatus.checkFailed }
+  }
+}

@@ -1,0 +1,117 @@
+import ArgumentParser
+import Foundation
+import MessageLog
+import Pipeline
+import Releases
+import SQLiteLog
+import StudentModel
+import Topics
+import Training
+
+/// `retort doctor`: what is wrong here, and what mends it.
+struct DoctorCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "doctor", abstract: "Say what is wrong here, and what mends it.")
+
+  @OptionGroup var global: GlobalOptions
+
+  /// One thing that was looked at.
+  private struct Finding {
+    let subject: String
+    let problem: String?
+    let detail: String
+  }
+
+  func run() async throws {
+    let findings = try await examine()
+    let problems = findings.filter { $0.problem != nil }
+    if global.json {
+      Output.print([
+        "ok": .bool(problems.isEmpty),
+        "findings": .array(
+          findings.map {
+            ["subject": .string($0.subject), "ok": .bool($0.problem == nil), "text": .string($0.problem ?? $0.detail)]
+          }),
+      ])
+    } else {
+      for finding in findings {
+        Output.print("\(finding.problem == nil ? "ok  " : "BAD ") \(finding.subject): \(finding.problem ?? finding.detail)")
+      }
+    }
+    if !problems.isEmpty { throw ExitStatus.checkFailed }
+  }
+
+  private func examine() async throws -> [Finding] {
+    let configuration = try global.configuration()
+    let wiring = Wiring(configuration)
+    var findings = Wiring.problems(of: configuration).map { Finding(subject: "configuration", problem: $0, detail: "") }
+    if findings.isEmpty { findings.append(Finding(subject: "configuration", problem: nil, detail: "every setting holds")) }
+    findings.append(
+      Finding(
+        subject: "processor", problem: nil,
+        detail: "kernels \(KernelPool.level), \(ProcessInfo.processInfo.activeProcessorCount) cores"))
+    findings += await self.log(wiring)
+    findings.append(folder(wiring.state))
+    findings.append(key(wiring))
+    findings.append(space(wiring.state))
+    return findings
+  }
+
+  private func log(_ wiring: Wiring) async -> [Finding] {
+    do {
+      let log = try wiring.openBareLog()
+      var findings = [Finding(subject: "log", problem: nil, detail: wiring.configuration.text("log.url"))]
+      if let embedded = log as? SQLiteLog {
+        let records = try await embedded.verify()
+        findings.append(Finding(subject: "log file", problem: nil, detail: "checksums of \(records) records hold"))
+      }
+      let plan = try await DeploymentTopics.plan(
+        log: log, names: wiring.names, requestPartitions: wiring.configuration.integer("log.partitions"))
+      for topic in plan.missing {
+        findings.append(Finding(subject: "topic \(topic.name)", problem: "missing; run `retort topics apply`", detail: ""))
+      }
+      for pair in plan.differing {
+        findings.append(
+          Finding(
+            subject: "topic \(pair.wanted.name)",
+            problem: "expected \(TopicsCommand.Apply.text(pair.wanted)), found \(TopicsCommand.Apply.text(pair.found)); alter it", detail: ""))
+      }
+      try await log.close()
+      return findings
+    } catch {
+      return [Finding(subject: "log", problem: "\(error)", detail: "")]
+    }
+  }
+
+  private func folder(_ path: String) -> Finding {
+    let files = FileManager.default
+    let existing = files.fileExists(atPath: path) ? path : (path as NSString).deletingLastPathComponent
+    let place = existing.isEmpty ? "." : existing
+    guard files.isWritableFile(atPath: place) else {
+      return Finding(subject: "state folder", problem: "\(path) cannot be written; change `state` or its permissions", detail: "")
+    }
+    return Finding(subject: "state folder", problem: nil, detail: path)
+  }
+
+  private func key(_ wiring: Wiring) -> Finding {
+    guard wiring.keys.publicFile != nil else {
+      return Finding(subject: "signing key", problem: nil, detail: "none yet; the first release makes one")
+    }
+    do {
+      let key = try wiring.keys.signingKey()
+      return Finding(subject: "signing key", problem: nil, detail: key.id)
+    } catch {
+      return Finding(subject: "signing key", problem: "\(error)", detail: "")
+    }
+  }
+
+  private func space(_ path: String) -> Finding {
+    let place = FileManager.default.fileExists(atPath: path) ? path : "."
+    let attributes = try? FileManager.default.attributesOfFileSystem(forPath: place)
+    let free = (attributes?[.systemFreeSize] as? NSNumber)?.int64Value ?? 0
+    guard free > 500_000_000 else {
+      return Finding(
+        subject: "disk", problem: "\(Figures.bytes(Int(free))) free; checkpoints and the log need about 500 MB", detail: "")
+    }
+    return Finding(subject: "disk", problem: nil, detail: "\(Figures.bytes(Int(free))) free")
+  }
+}

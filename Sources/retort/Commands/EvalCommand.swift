@@ -1,0 +1,98 @@
+import ArgumentParser
+import Evaluation
+import Foundation
+import Inference
+import Pipeline
+import Topics
+
+/// `retort eval`: exact match, function accuracy, argument F1, with intervals.
+struct EvalCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "eval", abstract: "Measure a model on labelled requests, or its perplexity on a text.")
+
+  @OptionGroup var global: GlobalOptions
+  @OptionGroup var which: ModelOptions
+
+  @Option(name: .long, help: ArgumentHelp("JSONL of {\"id\", \"text\" or \"messages\", \"call\"}; with --perplexity any text.", valueName: "file"))
+  var data: String
+
+  @Flag(name: .long, help: "The perplexity of the file's text instead.")
+  var perplexity = false
+
+  @Option(name: .long, help: ArgumentHelp("At most so many tokens for the perplexity.", valueName: "n"))
+  var maxTokens: Int?
+
+  @Flag(name: .long, help: "Plain greedy decoding, not held to the functions' schemas.")
+  var unconstrained = false
+
+  @Option(name: .long, help: ArgumentHelp("Exit with status 3 below this exact match (0 to 1).", valueName: "share"))
+  var threshold: Double?
+
+  func run() async throws {
+    let wiring = Wiring(try global.configuration())
+    if perplexity {
+      try await measurePerplexity(wiring)
+      return
+    }
+    let samples = try readSamples()
+    let model = try await which.load(wiring)
+    let cases = try Answering.evaluate(samples, model: model, options: DecodeOptions(constrained: !unconstrained))
+    let report = EvaluationReport(cases)
+    if global.json { Output.print(report.json) } else { Output.print(Self.text(of: report)) }
+    if let threshold, report.exactMatch.estimate < threshold {
+      Output.complain("exact match \(Figures.percent(report.exactMatch.estimate)) is below \(Figures.percent(threshold))")
+      throw ExitStatus.checkFailed
+    }
+  }
+
+  private func readSamples() throws -> [MeasuredSample] {
+    var samples: [MeasuredSample] = []
+    let lines = try LineReader(path: data)
+    for (index, line) in lines.enumerated() where !line.allSatisfy({ $0 == 0x20 || $0 == 0x0D }) {
+      do {
+        let request = try RequestRecord(imported: JSON.parse(line))
+        guard let call = try request.response?.answeredCall() else {
+          throw ConfigurationError("expected a call, found none")
+        }
+        samples.append(MeasuredSample(id: request.id, messages: request.messages, call: call))
+      } catch {
+        throw ConfigurationError("\(data), line \(index + 1): \(error)")
+      }
+    }
+    if let failure = lines.failure { throw ConfigurationError(failure) }
+    guard !samples.isEmpty else { throw ConfigurationError("\(data): expected at least one labelled request, found none") }
+    return samples
+  }
+
+  private func measurePerplexity(_ wiring: Wiring) async throws {
+    guard let bytes = FileManager.default.contents(atPath: data) else {
+      throw ConfigurationError("\(data): cannot be read; check the path and its permissions")
+    }
+    let text = String(decoding: bytes, as: UTF8.self)
+    let model: DecoderModel
+    if let file = which.file {
+      // Any decoder has a perplexity, one without functions too.
+      model = try DecoderModel(gguf: file)
+    } else {
+      model = try await which.load(wiring).model
+    }
+    let report = try Perplexity.evaluate(model, text: text, maximumTokens: maxTokens ?? .max)
+    if global.json {
+      Output.print(report.json)
+    } else {
+      Output.print("\(report.tokens) tokens, \(Figures.fixed(report.nll, 4)) nats each, perplexity \(Figures.short(report.perplexity))")
+    }
+  }
+
+  private static func text(of report: EvaluationReport) -> String {
+    func line(_ name: String, _ value: Interval) -> String {
+      "\(name)  \(Figures.percent(value.estimate))  (95 %: \(Figures.percent(value.lower)) to \(Figures.percent(value.upper)))"
+    }
+    return [
+      "n                  \(report.count)", line("exact match      ", report.exactMatch),
+      line("function accuracy", report.functionAccuracy), line("argument F1      ", report.argumentF1),
+      "invalid            \(report.invalid)",
+      "latency            \(Figures.short(report.latency.p50)) ms median, \(Figures.short(report.latency.p99)) ms at 99 %",
+    ].joined(separator: "\n")
+  }
+}

@@ -1,0 +1,293 @@
+import ArgumentParser
+import Foundation
+import MessageLog
+import ModelFiles
+import Pipeline
+import Releases
+import RetortClient
+import Topics
+
+/// `retort models`: what was released.
+struct ModelsCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "models", abstract: "What was released: look at it, fetch it, verify it, promote it, roll it back.",
+    subcommands: [List.self, Show.self, Fetch.self, Verify.self, Promote.self, Rollback.self, Collect.self])
+
+  /// `retort models list`.
+  struct List: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Every candidate with its verdict.")
+
+    @OptionGroup var global: GlobalOptions
+    @Option(name: .long, help: "The model's name; that of the configuration by default.")
+    var model: String?
+
+    func run() async throws {
+      let wiring = Wiring(try global.configuration())
+      let log = try await wiring.openLog()
+      let name = model ?? wiring.model
+      let releases = try await DeploymentScan.releases(of: name, log: log, names: wiring.names)
+      let deployed = try await DeploymentScan.newest(of: name, log: log, names: wiring.names)
+      try await log.close()
+      var table = Table(["version", "status", "exact match", "size", "samples", "sha256"])
+      var list: [JSON] = []
+      for (manifest, verdict) in releases {
+        let status = Self.status(manifest, verdict, deployed)
+        let exact = manifest.evidence.first { $0.metric == "exact_match" && $0.subject == .candidate }?.value
+        let sha256 = manifest.weights?.sha256.hex ?? ""
+        table.add([
+          "\(manifest.version)", status, exact.map(Figures.percent) ?? "", Figures.bytes(Int(manifest.weights?.bytes ?? 0)),
+          "\(manifest.lineage.samples)", String(sha256.prefix(16)),
+        ])
+        list.append([
+          "name": .string(manifest.model), "version": .integer(Int64(manifest.version)), "status": .string(status),
+          "sha256": .string(sha256), "bytes": .integer(manifest.weights?.bytes ?? 0),
+          "exact_match": exact.map { .number($0) } ?? .null, "samples": .integer(Int64(manifest.lineage.samples)),
+          "created": .string(manifest.created), "manifest_digest": .string(manifest.digest.hex),
+          "reasons": .array((verdict?.reasons ?? []).map { .string($0) }),
+        ])
+      }
+      if global.json { Output.print(.array(list)) } else { Output.print(table.text) }
+    }
+
+    /// `deployed`, `promoted` (once), `rejected` or `pending`.
+    private static func status(
+      _ manifest: Manifest, _ verdict: ReleaseVerdict?, _ deployed: DeploymentRecord?
+    ) -> String {
+      if deployed?.manifestDigest == manifest.digest { return "deployed" }
+      guard let verdict else { return "pending" }
+      return verdict.promoted ? "promoted" : "rejected"
+    }
+  }
+
+  /// `retort models show`.
+  struct Show: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "The manifest of one release, with its evidence and verdict.")
+
+    @OptionGroup var global: GlobalOptions
+    @OptionGroup var target: ReleaseOptions
+
+    func run() async throws {
+      let wiring = Wiring(try global.configuration())
+      let log = try await wiring.openLog()
+      let manifest = try await target.manifest(wiring, log)
+      let verdict = try await DeploymentScan.releases(of: manifest.model, log: log, names: wiring.names)
+        .first { $0.manifest.digest == manifest.digest }?.verdict
+      try await log.close()
+      if global.json {
+        Output.print(["manifest": manifest.json, "verdict": verdict?.json ?? .null])
+        return
+      }
+      Output.print("\(manifest.model) version \(manifest.version), \(manifest.created)")
+      Output.print("manifest  \(manifest.digest.hex)")
+      for file in manifest.files {
+        Output.print("\(file.role.rawValue.padding(10))\(Figures.bytes(Int(file.bytes)))  \(file.sha256.hex)")
+      }
+      for item in manifest.evidence {
+        let range = item.low.flatMap { low in item.high.map { " (\(Figures.fixed(low, 4)) to \(Figures.fixed($0, 4)))" } } ?? ""
+        Output.print("evidence  \(item.subject.rawValue) \(item.metric) \(Figures.fixed(item.value, 4))\(range), n \(item.n)")
+      }
+      for reason in verdict?.reasons ?? [] { Output.print("verdict   \(reason)") }
+    }
+  }
+
+  /// `retort models fetch`.
+  struct Fetch: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Write a release's files into a folder, verified.")
+
+    @OptionGroup var global: GlobalOptions
+    @OptionGroup var target: ReleaseOptions
+    @Option(name: .long, help: ArgumentHelp("Where to; the current folder by default.", valueName: "dir"))
+    var out = "."
+
+    func run() async throws {
+      let wiring = Wiring(try global.configuration())
+      let log = try await wiring.openLog()
+      let manifest = try await target.manifest(wiring, log)
+      try wiring.trustedKeys().verify(manifest)
+      try FileManager.default.createDirectory(atPath: out, withIntermediateDirectories: true)
+      var written: [JSON] = []
+      for file in manifest.files {
+        let path = "\(out)/\(manifest.model)-\(manifest.version).\(file.format)"
+        _ = try AtomicFile.write(try await ArtifactFetcher(log: log, names: wiring.names).fetch(file), to: path)
+        written.append(.string(path))
+      }
+      try await log.close()
+      if global.json { Output.print(["files": .array(written)]) } else {
+        for path in written { Output.print(path.stringValue ?? "") }
+      }
+    }
+  }
+
+  /// `retort models verify`.
+  struct Verify: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Check a release as a subscriber would: signature, digests, loading, probes.")
+
+    @OptionGroup var global: GlobalOptions
+    @OptionGroup var target: ReleaseOptions
+
+    func run() async throws {
+      let wiring = Wiring(try global.configuration())
+      let log = try await wiring.openLog()
+      let manifest = try await target.manifest(wiring, log)
+      do {
+        try wiring.trustedKeys().verify(manifest)
+        let fetcher = ArtifactFetcher(log: log, names: wiring.names)
+        var probes: [Probe] = []
+        for file in manifest.files {
+          let bytes = try await fetcher.fetch(file)
+          if file.role == .probes { probes = try Probe.read(bytes, name: "probes") }
+          if file.role == .weights { try wiring.store.put(bytes) }
+        }
+        let model = try ReleaseCheck.load(
+          wiring.store.path(of: manifest.weights?.sha256 ?? manifest.digest), manifest: manifest)
+        try ReleaseCheck.ask(probes, of: model)
+        if global.json {
+          Output.print(["verified": true, "version": .integer(Int64(manifest.version)), "probes": .integer(Int64(probes.count))])
+        } else {
+          Output.print("\(manifest.model) version \(manifest.version): signature, digests and \(probes.count) probes hold")
+        }
+        try await log.close()
+      } catch let error as ReleaseError {
+        try? await log.close()
+        if global.json { Output.print(["verified": false, "code": .string(error.code.rawValue), "reason": .string(error.description)]) }
+        Output.complain(error.description)
+        throw ExitStatus.checkFailed
+      }
+    }
+  }
+
+  /// `retort models promote`.
+  struct Promote: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Deploy a version by hand, whatever the gate said.")
+
+    @OptionGroup var global: GlobalOptions
+    @Option(name: .long, help: "The model's name; that of the configuration by default.")
+    var model: String?
+    @Argument(help: "The version.")
+    var version: Int
+    @Option(name: .long, help: "Why; it is part of the deployment.")
+    var reason = "promoted by hand"
+
+    func run() async throws {
+      try await ManualDeployment(global: global, model: model, action: .promote, reason: reason).deploy { _, _ in version }
+    }
+  }
+
+  /// `retort models rollback`.
+  struct Rollback: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Deploy an earlier version: the last promoted one before the deployed, or --to.")
+
+    @OptionGroup var global: GlobalOptions
+    @Option(name: .long, help: "The model's name; that of the configuration by default.")
+    var model: String?
+    @Option(name: .long, help: ArgumentHelp("The version to go back to.", valueName: "n"))
+    var to: Int?
+    @Option(name: .long, help: "Why; it is part of the deployment.")
+    var reason = "rolled back by hand"
+
+    func run() async throws {
+      try await ManualDeployment(global: global, model: model, action: .rollback, reason: reason).deploy { releases, deployed in
+        if let to { return to }
+        let earlier = releases.filter { $0.verdict?.promoted == true && $0.manifest.version < deployed.manifest.version }
+        guard let last = earlier.last else {
+          throw ClientError(.notFound, "no promoted version lies before \(deployed.manifest.version); name one with --to")
+        }
+        return last.manifest.version
+      }
+    }
+  }
+
+  /// `retort models gc`.
+  struct Collect: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "gc", abstract: "Tombstone the chunks and delete the files that nothing promoted refers to.")
+
+    @OptionGroup var global: GlobalOptions
+    @Option(name: .long, help: ArgumentHelp("Promoted versions to keep beside the deployed one.", valueName: "n"))
+    var keep = 3
+    @Flag(name: .long, help: "Only say what would go.")
+    var dryRun = false
+
+    func run() async throws {
+      let wiring = Wiring(try global.configuration())
+      let log = try await wiring.openLog()
+      let report = try await GarbageCollection.run(
+        log: log, names: wiring.names, store: wiring.store, checkpoints: wiring.checkpoints, model: wiring.model,
+        keep: max(0, keep), dryRun: dryRun)
+      try await log.close()
+      if global.json {
+        Output.print(report.json)
+      } else {
+        Output.print(
+          "\(dryRun ? "would remove" : "removed") \(report.chunks) chunks from the log and \(report.files) files, "
+            + "\(Figures.bytes(report.bytes))")
+      }
+    }
+  }
+}
+
+/// A model and a version of it.
+struct ReleaseOptions: ParsableArguments {
+  @Option(name: .long, help: "The model's name; that of the configuration by default.")
+  var model: String?
+
+  @Argument(help: "The version; the deployed one by default.")
+  var version: Int?
+
+  func manifest(_ wiring: Wiring, _ log: any MessageLog) async throws -> Manifest {
+    try await ReleaseLookup(wiring: wiring, log: log).manifest(model ?? wiring.model, version: version)
+  }
+}
+
+/// A deployment that a person decides.
+private struct ManualDeployment {
+  let global: GlobalOptions
+  let model: String?
+  let action: DeploymentRecord.Action
+  let reason: String
+
+  func deploy(
+    _ choose: ([(manifest: Manifest, verdict: ReleaseVerdict?)], DeploymentRecord) throws -> Int
+  ) async throws {
+    let wiring = Wiring(try global.configuration())
+    let log = try await wiring.openLog()
+    let name = model ?? wiring.model
+    // The release stage's own transactional id: two deployments at once would otherwise share an epoch.
+    let writer = try await log.transactionalWriter(id: "\(wiring.names.prefix)release.\(name)")
+    let releases = try await DeploymentScan.releases(of: name, log: log, names: wiring.names)
+    let deployed = try await DeploymentScan.newest(of: name, log: log, names: wiring.names)
+    let version: Int
+    if let deployed {
+      version = try choose(releases, deployed)
+    } else if action == .promote, let first = releases.first {
+      let stand = DeploymentRecord(epoch: 1, action: .promote, manifest: first.manifest, reason: reason, time: first.manifest.created)
+      version = try choose(releases, stand)
+    } else {
+      throw ClientError(.notFound, "\(name): nothing is deployed, so there is nothing to go back from")
+    }
+    guard let chosen = releases.first(where: { $0.manifest.version == version }) else {
+      throw ClientError(.notFound, "\(name) has no version \(version); `retort models list` shows what there is")
+    }
+    let record = try wiring.keys.signingKey().sign(
+      DeploymentRecord(
+        epoch: (deployed?.epoch ?? 0) + 1, action: action, manifest: chosen.manifest, reason: reason,
+        time: RFC3339.text(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))))
+    _ = try await writer.commit(
+      append: [RecordCoding.record(record, topic: wiring.names.models, key: name)], offsets: nil)
+    await writer.close()
+    try await log.close()
+    if global.json {
+      Output.print(["version": .integer(Int64(version)), "epoch": .integer(record.epoch), "action": .string(action.rawValue)])
+    } else {
+      Output.print("\(name) version \(version) is deployed, epoch \(record.epoch)")
+    }
+  }
+}
+
+extension String {
+  fileprivate func padding(_ width: Int) -> String {
+    self + String(repeating: " ", count: max(0, width - count))
+  }
+}

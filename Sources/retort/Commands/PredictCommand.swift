@@ -1,0 +1,42 @@
+import ArgumentParser
+import Inference
+import Topics
+
+/// `retort predict`: one answer on standard output.
+struct PredictCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "predict", abstract: "Answer one request: the call as JSON on standard output.")
+
+  @OptionGroup var global: GlobalOptions
+  @OptionGroup var which: ModelOptions
+
+  @Flag(name: .long, help: "Plain greedy decoding, not held to the functions' schemas.")
+  var unconstrained = false
+
+  @Argument(help: "The request.")
+  var text: String
+
+  func run() async throws {
+    guard text.utf8.count <= 1 << 20 else {
+      throw ConfigurationError("the request: expected at most 1 MB, found \(text.utf8.count) bytes")
+    }
+    let wiring = Wiring(try global.configuration())
+    let model = try await which.load(wiring)
+    let decoder = try Decoder(model: model, maximumBatch: 1)
+    let options = DecodeOptions(constrained: !unconstrained)
+    guard let answer = try decoder.answer([[.user(text)]], options: options).first else { throw ExitStatus.failed }
+    if global.json {
+      Output.print([
+        "call": answer.call?.json ?? .null, "text": .string(answer.text), "confidence": .number(answer.confidence),
+        "tokens": .integer(Int64(answer.tokens)), "prompt_tokens": .integer(Int64(answer.promptTokens)),
+        "invalid": answer.invalidReason.map { .string($0) } ?? .null,
+      ])
+    } else {
+      Output.print(answer.text)
+    }
+    if answer.call == nil {
+      Output.complain(answer.invalidReason ?? "the answer is no call")
+      throw ExitStatus.failed
+    }
+  }
+}

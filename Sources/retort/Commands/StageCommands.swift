@@ -1,0 +1,92 @@
+import ArgumentParser
+import MessageLog
+import Pipeline
+import Teacher
+import Topics
+import Training
+
+/// The options of every command that runs stages.
+struct StageOptions: ParsableArguments {
+  @OptionGroup var global: GlobalOptions
+
+  @Flag(name: .long, help: "End when everything in the log has gone through.")
+  var untilIdle = false
+
+  @Flag(name: .long, help: "The same as --until-idle.")
+  var once = false
+
+  @Option(name: .long, help: ArgumentHelp("Threads for training and inference; 0 is one a core.", valueName: "n"))
+  var threads: Int?
+
+  var mode: RunMode { untilIdle || once ? .untilIdle : .forever }
+
+  /// Runs stages and prints what came of it.
+  func run(_ choice: StageChoice) async throws {
+    let configuration = try global.configuration(threads.map { ["threads": String($0)] } ?? [:])
+    let problems = Wiring.problems(of: configuration)
+    if let first = problems.first { throw ConfigurationError(first) }
+    let wiring = Wiring(configuration)
+    let logger = Wiring.logger("retort")
+    let log = try await wiring.openLog()
+    let teacher = choice.contains(.label) ? try wiring.teacher(logger: logger) : nil
+    let report = RunReport()
+    do {
+      try await wiring.run(choice, mode: mode, log: log, teacher: teacher, logger: logger) { report.take($0) }
+    } catch {
+      await teacher?.shutdown()
+      try? await log.close()
+      throw error
+    }
+    await teacher?.shutdown()
+    try await log.close()
+    report.end()
+    if global.json { Output.print(report.json) } else { Output.print(report.text) }
+  }
+}
+
+/// `retort run`: every stage in one process.
+struct RunCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run", abstract: "Run the whole pipeline: label, train, release.")
+
+  @OptionGroup var options: StageOptions
+
+  func run() async throws { try await options.run(.all) }
+}
+
+/// `retort label`: stage 1 alone.
+struct LabelCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "label", abstract: "Label requests; nothing else.")
+
+  @OptionGroup var options: StageOptions
+
+  func run() async throws { try await options.run(.label) }
+}
+
+/// `retort train`: stage 2 alone.
+struct TrainCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "train", abstract: "Train on samples; nothing else.")
+
+  @OptionGroup var options: StageOptions
+
+  @Flag(name: .long, help: "Print the recipe with every default, and end.")
+  var showRecipe = false
+
+  func run() async throws {
+    guard !showRecipe else {
+      Output.print(try Wiring(try options.global.configuration()).recipe().json)
+      return
+    }
+    try await options.run(.train)
+  }
+}
+
+/// `retort release`: stage 3 alone.
+struct ReleaseCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "release", abstract: "Compress, measure and release; nothing else.")
+
+  @OptionGroup var options: StageOptions
+
+  func run() async throws { try await options.run(.release) }
+}

@@ -1,0 +1,58 @@
+import ArgumentParser
+import Foundation
+import MessageLog
+import RetortClient
+import Topics
+
+/// `retort subscribe`: keeps a folder on the newest promoted release.
+struct SubscribeCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "subscribe", abstract: "Keep DIR/current on the newest promoted release.")
+
+  @OptionGroup var global: GlobalOptions
+
+  @Option(name: .long, help: ArgumentHelp("The model's name; that of the configuration by default.", valueName: "name"))
+  var model: String?
+
+  @Option(name: .long, help: ArgumentHelp("The folder; `current` in it is a link to the release.", valueName: "dir"))
+  var dir: String
+
+  @Option(name: .long, help: ArgumentHelp("Run by /bin/sh after each switch, with RETORT_MODEL_DIR and RETORT_MODEL_VERSION.", valueName: "cmd"))
+  var exec: String?
+
+  @Flag(name: .long, help: "End after the release that is deployed now; exit status 1 where there is none.")
+  var once = false
+
+  @Option(name: .long, help: ArgumentHelp("This subscriber's name on adoptions.", valueName: "name"))
+  var name: String?
+
+  func run() async throws {
+    let wiring = Wiring(try global.configuration())
+    let log = try await wiring.openLog()
+    let logger = Wiring.logger("retort.subscribe")
+    let folder = ModelFolder(dir)
+    let follower = try ReleaseFollower(
+      log: log, names: wiring.names, model: model ?? wiring.model, keys: try wiring.trustedKeys(), folder: folder,
+      subscriber: name ?? "\(ProcessInfo.processInfo.hostName):\(dir)", agent: "retort/\(BuildVersion.text)",
+      logger: logger)
+    let subscriber = Subscriber(follower: follower, folder: folder, command: exec, logger: logger)
+    repeat {
+      guard let release = try await subscriber.adoptNext(timeout: once ? .seconds(2) : nil) else {
+        Output.complain("no release of \(model ?? wiring.model) was adopted")
+        throw ExitStatus.failed
+      }
+      let line: JSON = [
+        "model": .string(release.manifest.model), "version": .integer(Int64(release.manifest.version)),
+        "epoch": .integer(release.deployment.epoch), "dir": .string(release.folder),
+        "sha256": .string(release.manifest.weights?.sha256.hex ?? ""),
+      ]
+      if global.json {
+        Output.print(line)
+      } else {
+        Output.print("\(dir)/current is \(release.manifest.model) version \(release.manifest.version)")
+      }
+    } while !once
+    await follower.close()
+    try await log.close()
+  }
+}

@@ -1,0 +1,200 @@
+import ArgumentParser
+import Foundation
+import MessageLog
+import Pipeline
+import RetortClient
+import Topics
+
+/// `retort topics`: the deployment's topics.
+struct TopicsCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "topics", abstract: "Create, look at, follow and check the topics.",
+    subcommands: [Apply.self, List.self, Tail.self, Check.self])
+
+  /// `retort topics apply`.
+  struct Apply: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Create the topics that are missing, showing the plan first.")
+
+    @OptionGroup var global: GlobalOptions
+
+    @Flag(name: .long, help: "Do it without asking.")
+    var yes = false
+
+    func run() async throws {
+      let wiring = Wiring(try global.configuration())
+      let log = try wiring.openBareLog()
+      let plan = try await DeploymentTopics.plan(
+        log: log, names: wiring.names, requestPartitions: wiring.configuration.integer("log.partitions"))
+      for topic in plan.missing { Output.note("create \(topic.name): \(Self.text(topic))") }
+      for (found, wanted) in plan.differing {
+        Output.note("\(wanted.name) differs: has \(Self.text(found)), expected \(Self.text(wanted)); not changed")
+      }
+      if !plan.missing.isEmpty {
+        guard yes || confirm() else { throw ExitStatus.failed }
+        try await log.create(plan.missing)
+      }
+      try await log.close()
+      if global.json {
+        Output.print([
+          "created": .array(plan.missing.map { .string($0.name) }),
+          "differing": .array(plan.differing.map { .string($0.wanted.name) }),
+        ])
+      } else {
+        Output.print(plan.missing.isEmpty ? "nothing to create" : "created \(plan.missing.count) topics")
+      }
+      if !plan.differing.isEmpty { throw ExitStatus.checkFailed }
+    }
+
+    private func confirm() -> Bool {
+      Output.write("Go on? [y/N] ")
+      return readLine()?.lowercased().hasPrefix("y") == true
+    }
+
+    static func text(_ topic: TopicConfiguration) -> String {
+      let cleanup = topic.cleanup.map(\.rawValue).sorted().joined(separator: ",")
+      return "\(topic.partitions) partitions, cleanup \(cleanup.isEmpty ? "none" : cleanup)"
+        + (topic.retentionMilliseconds.map { ", retention \($0 / 3_600_000) h" } ?? "")
+        + ", messages up to \(topic.maximumMessageBytes) bytes"
+    }
+  }
+
+  /// `retort topics list`.
+  struct List: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "The topics with their policies and how much is in them.")
+
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+      let wiring = Wiring(try global.configuration())
+      let log = try wiring.openBareLog()
+      var table = Table(["topic", "partitions", "cleanup", "first", "next"])
+      var list: [JSON] = []
+      for topic in try await log.topics().sorted(by: { $0.name < $1.name }) {
+        var low: Int64 = 0
+        var high: Int64 = 0
+        for partition in topic.topicPartitions {
+          let marks = try await log.watermarks(of: partition)
+          low += marks.low
+          high += marks.high
+        }
+        let cleanup = topic.cleanup.map(\.rawValue).sorted()
+        table.add([topic.name, "\(topic.partitions)", cleanup.joined(separator: ","), "\(low)", "\(high)"])
+        list.append([
+          "name": .string(topic.name), "partitions": .integer(Int64(topic.partitions)),
+          "cleanup": .array(cleanup.map { .string($0) }), "low": .integer(low), "high": .integer(high),
+        ])
+      }
+      try await log.close()
+      if global.json { Output.print(.array(list)) } else { Output.print(table.text) }
+    }
+  }
+
+  /// `retort topics tail NAME`.
+  struct Tail: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Follow a topic: one JSON object a record.")
+
+    @OptionGroup var global: GlobalOptions
+
+    @Argument(help: "The topic's name, without the prefix.")
+    var name: String
+
+    @Flag(name: .long, help: "From the beginning rather than from now.")
+    var fromBeginning = false
+
+    @Flag(name: .long, help: "Stop at the end instead of waiting for more.")
+    var once = false
+
+    func run() async throws {
+      let wiring = Wiring(try global.configuration())
+      let log = try await wiring.openLog()
+      let specification = try TopicLookup.find(name)
+      let topic = wiring.names[specification]
+      guard let configuration = try await log.topics().first(where: { $0.name == topic }) else { return }
+      let start: StartPosition = fromBeginning || once ? .earliest : .latest
+      let reader = try await log.reader(
+        of: Dictionary(uniqueKeysWithValues: configuration.topicPartitions.map { ($0, start) }),
+        options: ReaderOptions(onLostRange: .skip))
+      while !Task.isCancelled {
+        let records = try await reader.next(maximum: 1_000, timeout: .milliseconds(once ? 200 : 1_000))
+        if records.isEmpty && once { break }
+        for record in records { Output.print(Self.json(of: record)) }
+      }
+      await reader.close()
+      try await log.close()
+    }
+
+    static func json(of record: Record) -> JSON {
+      var object: JSONObject = [
+        "topic": .string(record.topic), "partition": .integer(Int64(record.partition)),
+        "offset": .integer(record.offset), "timestamp": .integer(record.timestamp),
+      ]
+      object["key"] = record.key.map { .string(String(decoding: $0, as: UTF8.self)) } ?? .null
+      var headers = JSONObject()
+      for header in record.headers { headers[header.name] = .string(String(decoding: header.value, as: UTF8.self)) }
+      object["headers"] = .object(headers)
+      if let value = record.value {
+        object["value"] = (try? JSON.parse(value)) ?? ["bytes": .integer(Int64(value.count))]
+      } else {
+        object["value"] = .null
+      }
+      return .object(object)
+    }
+  }
+
+  /// `retort topics check`.
+  struct Check: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Validate the records in the log against the schemas of their topics.")
+
+    @OptionGroup var global: GlobalOptions
+
+    @Argument(help: "A topic's name, without the prefix; all topics by default.")
+    var name: String?
+
+    func run() async throws {
+      let wiring = Wiring(try global.configuration())
+      let log = try await wiring.openLog()
+      let specifications = try name.map { [try TopicLookup.find($0)] } ?? TopicSpecification.all
+      var checked = 0
+      var problems: [String] = []
+      var failed = 0
+      for specification in specifications where specification.contentType == "application/json" {
+        try await TopicScan.each(log: log, topic: wiring.names[specification]) { record in
+          guard record.value != nil else { return }
+          checked += 1
+          var found: [String]
+          do {
+            found = specification.schema.violations(of: try RecordCoding.json(of: record, as: specification))
+              .map { "\(RecordCoding.place(of: record)): \($0)" }
+          } catch {
+            found = ["\(error)"]
+          }
+          if !found.isEmpty { failed += 1 }
+          if problems.count < 20 { problems += found.prefix(20 - problems.count) }
+        }
+      }
+      try await log.close()
+      if global.json {
+        Output.print([
+          "records": .integer(Int64(checked)), "invalid": .integer(Int64(failed)),
+          "problems": .array(problems.map { .string($0) }),
+        ])
+      } else {
+        for problem in problems { Output.print(problem) }
+        Output.print("\(checked) records checked, \(failed) invalid")
+      }
+      if failed > 0 { throw ExitStatus.checkFailed }
+    }
+  }
+}
+
+/// A topic by the name that a user types.
+enum TopicLookup {
+  static func find(_ name: String) throws -> TopicSpecification {
+    if let topic = TopicSpecification.named(name) { return topic }
+    let names = TopicSpecification.all.map(\.name)
+    let nearest = NearestKey.of(name, among: names).map { "; did you mean \($0)?" } ?? ""
+    throw ConfigurationError("no topic is called \(name); there are \(names.joined(separator: ", "))\(nearest)")
+  }
+}

@@ -1,0 +1,141 @@
+import Foundation
+import Topics
+import Yams
+
+/// The settings of one run: defaults, under `retort.yaml`, under the environment, under flags.
+struct Configuration: Sendable {
+  /// Every key that was set or has a default.
+  private var values: [String: JSON] = [:]
+  /// The folder of `retort.yaml`; relative paths in it start there.
+  let folder: String
+
+  /// Reads the configuration.
+  ///
+  /// - Parameters:
+  ///   - path: the file; where `nil`, `retort.yaml` in the current folder if it is there, else the defaults alone.
+  ///   - overrides: settings from flags, by key.
+  ///   - environment: environment variables.
+  /// - Throws: ``ConfigurationError`` for the first thing that is wrong.
+  init(
+    path: String?, overrides: [String: String] = [:],
+    environment: [String: String] = ProcessInfo.processInfo.environment
+  ) throws {
+    let file = path ?? "retort.yaml"
+    folder = (file as NSString).deletingLastPathComponent
+    for setting in Settings.all { values[setting.key] = setting.standard }
+    if path != nil || FileManager.default.fileExists(atPath: file) {
+      let problems = try read(file: file)
+      if let first = problems.first { throw ConfigurationError(first) }
+    }
+    for setting in Settings.all {
+      if let text = environment[setting.variable], !text.isEmpty {
+        values[setting.key] = try setting.parse(text, from: setting.variable)
+      }
+    }
+    for (key, text) in overrides.sorted(by: { $0.key < $1.key }) {
+      guard let setting = Settings.byKey[key] else { throw ConfigurationError("unknown setting \(key)") }
+      values[key] = try setting.parse(text, from: "--\(key)")
+    }
+  }
+
+  /// Everything that is wrong with a file, one sentence each.
+  static func problems(in file: String) throws -> [String] {
+    var configuration = try Configuration(path: nil, overrides: [:], environment: [:], emptyFolderOf: file)
+    return try configuration.read(file: file)
+  }
+
+  private init(path: String?, overrides: [String: String], environment: [String: String], emptyFolderOf file: String) throws {
+    folder = (file as NSString).deletingLastPathComponent
+    for setting in Settings.all { values[setting.key] = setting.standard }
+  }
+
+  // MARK: - Values
+
+  func text(_ key: String) -> String { values[key]?.stringValue ?? "" }
+  func optionalText(_ key: String) -> String? {
+    values[key]?.stringValue.flatMap { $0.isEmpty ? nil : $0 }
+  }
+  func integer(_ key: String) -> Int { Int(values[key]?.integerValue ?? 0) }
+  func optionalInteger(_ key: String) -> Int? { values[key]?.integerValue.map { Int($0) } }
+  func number(_ key: String) -> Double { values[key]?.doubleValue ?? 0 }
+  func optionalNumber(_ key: String) -> Double? { values[key]?.doubleValue }
+  func flag(_ key: String) -> Bool { values[key]?.boolValue ?? false }
+  func texts(_ key: String) -> [String] { values[key]?.arrayValue?.compactMap(\.stringValue) ?? [] }
+  func tree(_ key: String) -> JSON? { values[key] }
+  func duration(_ key: String) -> Duration { .milliseconds(integer(key)) }
+
+  /// A path from a setting, from the folder of the configuration file.
+  func path(_ key: String) -> String { resolve(text(key)) }
+
+  /// The same for any path.
+  func resolve(_ path: String) -> String {
+    path.hasPrefix("/") || folder.isEmpty ? path : "\(folder)/\(path)"
+  }
+
+  /// A secret: from the environment variable of `key`, or the file that `key_file` names; never from YAML.
+  func secret(_ key: String, environment: [String: String] = ProcessInfo.processInfo.environment) throws -> String? {
+    let variable = "RETORT_" + key.uppercased().replacingOccurrences(of: ".", with: "_")
+    if let value = environment[variable], !value.isEmpty { return value }
+    guard let file = optionalText(key + "_file") else { return nil }
+    guard let data = FileManager.default.contents(atPath: resolve(file)), data.count < 65_536 else {
+      throw ConfigurationError("\(key)_file: \(resolve(file)) cannot be read as a secret; check the path and permissions")
+    }
+    return String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+  }
+
+  // MARK: - Reading YAML
+
+  /// Takes over a file's settings and returns what is wrong with it.
+  private mutating func read(file: String) throws -> [String] {
+    guard let data = FileManager.default.contents(atPath: file) else {
+      throw ConfigurationError("\(file): cannot be read; run `retort init` to write one, or name it with --config")
+    }
+    guard data.count <= 1 << 20 else {
+      throw ConfigurationError("\(file): expected at most 1 MB, found \(data.count) bytes")
+    }
+    let node: Node?
+    do {
+      node = try Yams.compose(yaml: String(decoding: data, as: UTF8.self))
+    } catch {
+      throw ConfigurationError("\(file): not valid YAML: \(error)")
+    }
+    guard let node else { return [] }
+    guard case .object(let root) = try YAMLTree.json(of: node, file: file) else {
+      throw ConfigurationError("\(file): expected keys at the top level, found a \(node.tag)")
+    }
+    var problems: [String] = []
+    take(root, under: "", file: file, problems: &problems)
+    return problems
+  }
+
+  private mutating func take(_ object: JSONObject, under prefix: String, file: String, problems: inout [String]) {
+    for (name, value) in object {
+      let key = prefix + name
+      if let setting = Settings.byKey[key] {
+        if setting.accepts(value) {
+          values[key] = value
+        } else if value != .null {
+          problems.append("\(file): \(key): expected \(setting.expectation), found \(value.text.prefix(80))")
+        }
+      } else if Settings.isSecret(key) {
+        problems.append("\(file): \(key): secrets do not belong in this file; set the environment variable or \(key)_file")
+      } else if Settings.sections.contains(key), case .object(let section) = value {
+        take(section, under: key + ".", file: file, problems: &problems)
+      } else if Settings.sections.contains(key), value == .null {
+        continue
+      } else {
+        let nearest = NearestKey.of(key, among: Settings.byKey.keys)
+        problems.append("\(file): unknown key \(key)" + (nearest.map { "; did you mean \($0)?" } ?? ""))
+      }
+    }
+  }
+}
+
+extension Setting {
+  fileprivate func parse(_ text: String, from origin: String) throws -> JSON {
+    guard let value = value(from: text) else {
+      throw ConfigurationError("\(origin): expected \(expectation), found \(text.prefix(80))")
+    }
+    return value
+  }
+}

@@ -1,0 +1,97 @@
+import Topics
+
+/// Every key of `retort.yaml`, in the order in which `retort init` writes them.
+enum Settings {
+  /// All of them.
+  static let all: [Setting] = model + log + task + teacher + split + train + release + serve
+
+  /// The same by key.
+  static let byKey: [String: Setting] = Dictionary(uniqueKeysWithValues: all.map { ($0.key, $0) })
+
+  /// The paths that hold other keys.
+  static let sections: Set<String> = Set(
+    all.flatMap { setting in
+      let parts = setting.key.split(separator: ".")
+      return (1..<max(1, parts.count)).map { parts.prefix($0).joined(separator: ".") }
+    })
+
+  /// Keys that must not stand in a file.
+  static func isSecret(_ key: String) -> Bool { key == "teacher.api_key" }
+
+  private static let model: [Setting] = [
+    Setting("model", .text, "assistant", "Name of the student and of the models released from it."),
+    Setting("state", .text, ".retort", "Folder for checkpoints, keys and the teacher's cache."),
+    Setting("threads", .integer(0...64), 0, "Threads for training and inference; 0 is one a core."),
+  ]
+
+  private static let log: [Setting] = [
+    Setting("log.url", .text, "sqlite:retort.db", "Which log: sqlite:PATH."),
+    Setting("log.prefix", .text, "retort.", "What every topic's name begins with."),
+    Setting("log.partitions", .integer(1...1_000), 1, "Partitions of the topic requests, when it is created."),
+  ]
+
+  private static let task: [Setting] = [
+    Setting("task.functions", .text, "functions.json", "OpenAI tool definitions: the functions whose call is the answer."),
+    Setting(
+      "task.instructions", .text,
+      "Answer the user's request with exactly one function call. Copy values from the request.",
+      "What the teacher is told."),
+    Setting("task.lookups", .tree, [], "Functions the teacher may call while labelling; see the README."),
+    Setting("task.grounded", .flag, false, "Refuse labels whose text values do not occur in the request."),
+    Setting("task.verifier.command", .texts, [], "A program that accepts a label (exit status 0) or refuses it."),
+    Setting("task.verifier.url", .text, "", "An HTTP address that accepts a label or refuses it."),
+    Setting("task.verifier.timeout_ms", .integer(1...600_000), 10_000, "How long the verifier may take."),
+    Setting("task.votes.samples", .integer(1...32), 1, "Answers asked for each request."),
+    Setting("task.votes.agreement", .number(0...1), 0.5, "Share of the answers that must agree."),
+    Setting("task.trusted_producers", .texts, ["import"], "Producers whose recorded answers are labels."),
+  ]
+
+  private static let teacher: [Setting] = [
+    Setting("teacher.endpoint", .text, "", "An OpenAI-compatible address, such as http://localhost:8000/v1; empty: no teacher."),
+    Setting("teacher.model", .text, "", "The teacher's name there."),
+    Setting("teacher.api_key_file", .text, "", "File with the key; or set RETORT_TEACHER_API_KEY."),
+    Setting("teacher.temperature", .number(0...2), 0, "Sampling temperature."),
+    Setting("teacher.max_turns", .integer(1...64), 8, "Exchanges for one request, lookups included."),
+    Setting("teacher.call_timeout_ms", .integer(1...3_600_000), 60_000, "Time for one exchange."),
+    Setting("teacher.total_timeout_ms", .integer(1...86_400_000), 180_000, "Time for one request, outages excluded."),
+    Setting("teacher.max_request_bytes", .integer(64...(64 << 20)), .integer(256 << 10), "Longest request that is sent to the teacher."),
+    Setting("teacher.max_concurrent_requests", .integer(1...1_024), 8, "Requests in flight."),
+    Setting("teacher.tokens_per_hour", .integer(0...Int.max), 0, "Budget that pauses labelling; 0 is none."),
+    Setting("teacher.money_per_hour", .number(0...1e9), 0, "Budget that pauses labelling; 0 is none."),
+    Setting("teacher.price_per_million_prompt_tokens", .number(0...1e9), 0, "For the money budget and the samples' cost."),
+    Setting("teacher.price_per_million_completion_tokens", .number(0...1e9), 0, "The same for what it writes."),
+  ]
+
+  private static let split: [Setting] = [
+    Setting("split.salt", .text, "retort", "Mixed into the hash that holds samples out."),
+    Setting("split.dev", .number(0...0.5), 0.04, "Share of samples for thresholds."),
+    Setting("split.gate", .number(0...0.5), 0.08, "Share of samples for the gate alone."),
+  ]
+
+  private static let train: [Setting] = [
+    Setting("train.base", .text, "", "A Hugging Face folder to start from; empty: from scratch."),
+    Setting("train.seed", .integer(0...Int.max), 1, "The seed of everything random in training."),
+    Setting("train.recipe", .tree, .object([:]), "Hyperparameters that differ from the defaults; `retort train --show-recipe` lists them."),
+  ]
+
+  private static let release: [Setting] = [
+    Setting("release.every", .integer(1...1_000_000_000), 4_000, "Training samples between two releases."),
+    Setting("release.prune", .number(0...0.9), 0.125, "Share of feed-forward neurons to remove."),
+    Setting("release.recovery_steps", .integer(0...100_000), 120, "Steps of recovery after pruning."),
+    Setting("release.quantize", .choice(["q8_0", "f16", "f32"]), "q8_0", "Format of the released weights."),
+    Setting("release.gate.minimum", .integer(1...1_000_000), 100, "Fewest gate samples for a verdict."),
+    Setting("release.gate.margin", .number(0...1), 0.02, "How much worse than the incumbent a release may be, at worst."),
+    Setting("release.gate.floor", .number(0...1), 0, "Exact match that a release must reach in any case."),
+    Setting("release.probes", .text, "", "JSONL of requests that subscribers ask a new model; empty: made from the functions."),
+    Setting("release.store", .choice(["log", "file"]), "log", "Where released files go: chunks in the log, or a folder."),
+    Setting("release.licence", .text, "proprietary", "The licence named in manifests."),
+  ]
+
+  private static let serve: [Setting] = [
+    Setting("serve.host", .text, "127.0.0.1", "Address to listen on."),
+    Setting("serve.port", .integer(0...65_535), 8_080, "Port to listen on; 0 takes a free one."),
+    Setting("serve.max_concurrent_requests", .integer(1...10_000), 64, "Requests in flight; more get 429."),
+    Setting("serve.spool_bytes", .integer(0...Int.max), .integer(64 << 20), "Bound of the spool of live requests on disk."),
+    Setting("serve.trusted_keys", .texts, [], "Files with public keys of releases to trust; empty: the state folder's."),
+  ]
+}

@@ -1,0 +1,73 @@
+import Foundation
+
+/// The lines of a file or of standard input, read in pieces, each of bounded length.
+final class LineReader: Sequence, IteratorProtocol {
+  private let handle: FileHandle
+  private let path: String
+  private var buffer: [UInt8] = []
+  private var start = 0
+  private var scanned = 0
+  private var isAtEnd = false
+  private static let maximumLine = 64 << 20
+
+  /// Why reading stopped early, if it did.
+  private(set) var failure: String?
+
+  /// - Throws: ``ConfigurationError`` where the file cannot be opened.
+  init(path: String) throws {
+    self.path = path
+    if path == "-" {
+      handle = .standardInput
+    } else {
+      var isFolder: ObjCBool = false
+      guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), !isFolder.boolValue,
+        let handle = FileHandle(forReadingAtPath: path)
+      else {
+        throw ConfigurationError("\(path): cannot be read; check the path and its permissions")
+      }
+      self.handle = handle
+    }
+  }
+
+  func next() -> [UInt8]? {
+    while true {
+      if let end = buffer[scanned...].firstIndex(of: 0x0A) {
+        let line = Array(buffer[start..<end])
+        start = end + 1
+        scanned = start
+        return line
+      }
+      scanned = buffer.count
+      if isAtEnd {
+        guard start < buffer.count else { return nil }
+        let line = Array(buffer[start...])
+        start = buffer.count
+        return line
+      }
+      guard fill() else { return nil }
+    }
+  }
+
+  private func fill() -> Bool {
+    if start > 0 {
+      buffer.removeFirst(start)
+      scanned -= start
+      start = 0
+    }
+    guard buffer.count <= Self.maximumLine else {
+      failure = "\(path): a line is longer than \(Self.maximumLine) bytes; expected JSON Lines"
+      return false
+    }
+    do {
+      guard let piece = try handle.read(upToCount: 1 << 20), !piece.isEmpty else {
+        isAtEnd = true
+        return true
+      }
+      buffer.append(contentsOf: piece)
+      return true
+    } catch {
+      failure = "\(path): cannot be read further: \(error.localizedDescription)"
+      return false
+    }
+  }
+}

@@ -1,0 +1,112 @@
+import Foundation
+import Pipeline
+import Synchronization
+import Topics
+import Training
+
+/// Follows a running pipeline: one line a step, and a summary at the end.
+final class RunReport: Sendable {
+  private struct State {
+    var labelled = LabelProgress()
+    var lastLabelLine = ContinuousClock.now - .seconds(10)
+    var samplesSeen = 0
+    var rounds = 0
+    var releases: [ReleaseSummary] = []
+    var started = ContinuousClock.now
+  }
+
+  private let state = Mutex(State())
+  private let isQuiet: Bool
+
+  init(isQuiet: Bool = false) {
+    self.isQuiet = isQuiet
+  }
+
+  /// Takes an event from any thread.
+  func take(_ event: PipelineEvent) {
+    guard let line = line(for: event), !isQuiet else { return }
+    Output.note(line)
+  }
+
+  /// Says the last counts that were held back.
+  func end() {
+    let labelled = state.withLock { $0.labelled }
+    if labelled.requests > 0, !isQuiet { Output.note(Self.text(labelled)) }
+  }
+
+  private func line(for event: PipelineEvent) -> String? {
+    state.withLock { state in
+      switch event {
+      case .labelled(let progress):
+        state.labelled = progress
+        guard ContinuousClock.now - state.lastLabelLine > .seconds(2) else { return nil }
+        state.lastLabelLine = .now
+        return Self.text(progress)
+      case .studentStarted(let vocabulary, let parameters):
+        return "train    student of \(parameters) parameters, vocabulary \(vocabulary)"
+      case .step: return nil
+      case .round(let report, let samples, let recent):
+        state.samplesSeen = samples
+        state.rounds = report.round
+        let score = recent.map { ", prequential \(Figures.percent($0.exactMatch))" } ?? ""
+        return "train    round \(report.round): \(samples) samples, \(report.steps) steps, loss \(Figures.short(report.meanLoss))\(score)"
+      case .releasePoint(let point): return "train    release point \(point.number)"
+      case .candidate(let version, let part): return "release  version \(version): \(part)"
+      case .released(let release):
+        state.releases.append(release)
+        return Self.text(release)
+      }
+    }
+  }
+
+  private static func text(_ progress: LabelProgress) -> String {
+    let skipped = progress.skipped.values.reduce(0, +)
+    let dead = progress.dead.values.reduce(0, +)
+    return "label    \(progress.requests) requests: \(progress.sampled) sampled, \(skipped) skipped, \(dead) dead"
+  }
+
+  private static func text(_ release: ReleaseSummary) -> String {
+    let verdict = release.isPromoted ? "promoted" : "rejected (\(release.reasons.first ?? ""))"
+    return "release  version \(release.version) \(verdict): \(Figures.bytes(release.bytes)), exact match "
+      + "\(Figures.percent(release.exactMatch)) of \(release.gateSamples) (uncompressed \(Figures.percent(release.parentExactMatch))), "
+      + "\(Figures.short(release.latencyP50)) ms"
+  }
+
+  /// Every release so far.
+  var releases: [ReleaseSummary] { state.withLock { $0.releases } }
+
+  var text: String {
+    state.withLock { state in
+      let seconds = (ContinuousClock.now - state.started).components.seconds
+      let promoted = state.releases.count { $0.isPromoted }
+      return "done in \(seconds) s: \(state.labelled.requests) requests labelled, \(state.samplesSeen) samples trained in all, "
+        + "\(state.releases.count) releases made, \(promoted) promoted"
+    }
+  }
+
+  var json: JSON {
+    state.withLock { state in
+      var object = JSONObject()
+      object["requests"] = .integer(Int64(state.labelled.requests))
+      object["samples"] = .integer(Int64(state.labelled.sampled))
+      object["skipped"] = .integer(Int64(state.labelled.skipped.values.reduce(0, +)))
+      object["deadletters"] = .integer(Int64(state.labelled.dead.values.reduce(0, +)))
+      object["trained"] = .integer(Int64(state.samplesSeen))
+      object["rounds"] = .integer(Int64(state.rounds))
+      object["releases"] = .array(state.releases.map(\.json))
+      return .object(object)
+    }
+  }
+}
+
+extension ReleaseSummary {
+  /// The summary as the commands print it.
+  var json: JSON {
+    [
+      "version": .integer(Int64(version)), "promoted": .bool(isPromoted), "sha256": .string(sha256.hex),
+      "bytes": .integer(Int64(bytes)), "parameters": .integer(Int64(parameters)), "exact_match": .number(exactMatch),
+      "parent_exact_match": .number(parentExactMatch), "gate_samples": .integer(Int64(gateSamples)),
+      "latency_ms_p50": .number(latencyP50), "reasons": .array(reasons.map { .string($0) }),
+    ]
+  }
+}

@@ -1,0 +1,73 @@
+import ArgumentParser
+import Foundation
+import Inference
+import MessageLog
+import Pipeline
+import Releases
+import RetortClient
+import Topics
+
+/// Which model a command means: a released one by name, or a file.
+struct ModelOptions: ParsableArguments {
+  @Option(name: .long, help: ArgumentHelp("A released model, by name.", valueName: "name"))
+  var model: String?
+
+  @Option(name: .long, help: ArgumentHelp("A GGUF file.", valueName: "file"))
+  var file: String?
+
+  @Option(name: .long, help: ArgumentHelp("A version of the model; the deployed one by default.", valueName: "n"))
+  var version: Int?
+
+  /// The model, loaded; a released one is fetched and its signature and digests are checked.
+  func load(_ wiring: Wiring) async throws -> ServingModel {
+    if let file {
+      guard model == nil else { throw ConfigurationError("give --model or --file, not both") }
+      return try ServingModel(gguf: file)
+    }
+    let log = try await wiring.openLog()
+    do {
+      let fetched = try await fetch(wiring, log: log)
+      try await log.close()
+      return fetched
+    } catch {
+      try? await log.close()
+      throw error
+    }
+  }
+
+  private func fetch(_ wiring: Wiring, log: any MessageLog) async throws -> ServingModel {
+    let manifest = try await ReleaseLookup(wiring: wiring, log: log).manifest(model ?? wiring.model, version: version)
+    try wiring.trustedKeys().verify(manifest)
+    guard let file = manifest.weights else {
+      throw ClientError(.notFound, "\(manifest.model) version \(manifest.version): its manifest names no weights")
+    }
+    if !wiring.store.contains(file.sha256) {
+      try wiring.store.put(try await ArtifactFetcher(log: log, names: wiring.names).fetch(file))
+    }
+    return try ReleaseCheck.load(wiring.store.path(of: file.sha256), manifest: manifest)
+  }
+}
+
+/// Finding manifests in the log.
+struct ReleaseLookup {
+  let wiring: Wiring
+  let log: any MessageLog
+
+  /// The manifest of a version, or of what is deployed.
+  func manifest(_ model: String, version: Int?) async throws -> Manifest {
+    if let version {
+      let all = try await DeploymentScan.releases(of: model, log: log, names: wiring.names)
+      guard let found = all.first(where: { $0.manifest.version == version }) else {
+        let known = all.map { String($0.manifest.version) }.joined(separator: ", ")
+        throw ClientError(
+          .notFound, "\(model) has no version \(version); it has \(known.isEmpty ? "none" : known) (`retort models list`)")
+      }
+      return found.manifest
+    }
+    guard let deployed = try await DeploymentScan.newest(of: model, log: log, names: wiring.names) else {
+      throw ClientError(
+        .notFound, "\(model): no version is deployed; `retort models list` shows what was made, `retort run` makes more")
+    }
+    return deployed.manifest
+  }
+}

@@ -1,0 +1,100 @@
+import Compression
+import Foundation
+import Logging
+import MessageLog
+import Pipeline
+import Releases
+import Teacher
+import Topics
+import Training
+
+/// Which stages a command runs.
+struct StageChoice: OptionSet {
+  let rawValue: Int
+
+  static let label = StageChoice(rawValue: 1)
+  static let train = StageChoice(rawValue: 2)
+  static let release = StageChoice(rawValue: 4)
+  static let all: StageChoice = [.label, .train, .release]
+}
+
+extension Wiring {
+  /// Runs stages until the mode says to stop.
+  func run(
+    _ choice: StageChoice, mode: RunMode, log: any MessageLog, teacher: Teacher?, logger: Logger,
+    observer: @escaping PipelineObserver
+  ) async throws {
+    let services = StageServices(
+      label: try choice.contains(.label) ? teacher.map { try label(log: log, teacher: $0, logger: logger) } : nil,
+      train: try choice.contains(.train) ? train(log: log, logger: logger, observer: observer) : nil,
+      release: try choice.contains(.release) ? release(log: log, logger: logger, observer: observer) : nil,
+      observer: observer)
+    try await services.run(mode, logger: logger)
+  }
+
+  private func label(log: any MessageLog, teacher: Teacher, logger: Logger) throws -> LabelStage {
+    LabelStage(
+      log: log, names: names, teacher: teacher, functions: try functions(),
+      trustedProducers: Set(configuration.texts("task.trusted_producers")), split: try split(), logger: logger)
+  }
+
+  private func train(
+    log: any MessageLog, logger: Logger, observer: @escaping PipelineObserver
+  ) throws -> TrainStage {
+    let functions = try functions()
+    var base: (@Sendable () throws -> BaseModel)?
+    if let folder = configuration.optionalText("train.base").map({ configuration.resolve($0) }) {
+      base = { try BaseModel(folder: folder, functions: functions) }
+    }
+    return TrainStage(
+      log: log, names: names, model: model, recipe: try recipe(), functions: functions, base: base,
+      checkpoints: checkpoints, logger: logger, observer: observer)
+  }
+
+  private func release(
+    log: any MessageLog, logger: Logger, observer: @escaping PipelineObserver
+  ) throws -> ReleaseStage {
+    ReleaseStage(
+      log: log, names: names, model: model, functions: try functions(), checkpoints: checkpoints, store: store,
+      policy: try releasePolicy(), key: try keys.signingKey(), logger: logger, observer: observer)
+  }
+
+  /// Where checkpoints lie.
+  var checkpoints: CheckpointStore { CheckpointStore(folder: state + "/checkpoints") }
+  /// This deployment's keys.
+  var keys: KeyFolder { KeyFolder(state + "/keys") }
+
+  /// How candidates are made and judged.
+  func releasePolicy() throws -> ReleaseStage.Policy {
+    var compression = CompressionPolicy()
+    compression.feedForwardKeep = 1 - configuration.number("release.prune")
+    compression.recoverySteps = configuration.integer("release.recovery_steps")
+    compression.quantize = .init(rawValue: configuration.text("release.quantize")) ?? .q8
+    let gate = GatePolicy(
+      minimumSamples: configuration.integer("release.gate.minimum"), margin: configuration.number("release.gate.margin"),
+      floor: configuration.number("release.gate.floor"))
+    return ReleaseStage.Policy(
+      compression: compression, gate: gate, probes: try probes(),
+      storesInLog: configuration.text("release.store") == "log", licence: configuration.text("release.licence"),
+      codeVersion: BuildVersion.text)
+  }
+
+  private func probes() throws -> [Probe] {
+    guard let file = configuration.optionalText("release.probes").map({ configuration.resolve($0) }) else { return [] }
+    guard let data = FileManager.default.contents(atPath: file) else {
+      throw ConfigurationError("release.probes: \(file) cannot be read; check the path and its permissions")
+    }
+    return try Probe.read([UInt8](data), name: file)
+  }
+
+  /// The keys whose signatures are believed here.
+  func trustedKeys() throws -> TrustedKeys {
+    let files = configuration.texts("serve.trusted_keys").map(configuration.resolve)
+    if !files.isEmpty { return try TrustedKeys.load(files) }
+    guard let own = keys.publicFile else {
+      throw ConfigurationError(
+        "no public key to trust: set serve.trusted_keys to the files of who signs the releases (\(state)/keys has none)")
+    }
+    return try TrustedKeys.load([own])
+  }
+}

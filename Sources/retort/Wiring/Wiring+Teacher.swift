@@ -1,0 +1,123 @@
+import Foundation
+import Logging
+import Teacher
+import Topics
+
+extension Wiring {
+  /// The task: instructions, functions, lookups and checks.
+  func task() throws -> TaskDefinition {
+    TaskDefinition(
+      instructions: configuration.text("task.instructions"), functions: try functions(), lookups: try lookups(),
+      grounded: configuration.flag("task.grounded") ? .required : .off, verifier: verifier(),
+      votes: VotePolicy(
+        samples: configuration.integer("task.votes.samples"), agreement: configuration.number("task.votes.agreement")),
+      trustedProducers: Set(configuration.texts("task.trusted_producers")))
+  }
+
+  /// The teacher's settings.
+  func teacherConfiguration() throws -> TeacherConfiguration {
+    var teacher = TeacherConfiguration(
+      endpoint: configuration.optionalText("teacher.endpoint"), model: configuration.text("teacher.model"),
+      apiKey: try configuration.secret("teacher.api_key"))
+    teacher.temperature = configuration.number("teacher.temperature")
+    teacher.maximumTurns = configuration.integer("teacher.max_turns")
+    teacher.callTimeout = configuration.duration("teacher.call_timeout_ms")
+    teacher.totalTimeout = configuration.duration("teacher.total_timeout_ms")
+    teacher.maximumConcurrentRequests = configuration.integer("teacher.max_concurrent_requests")
+    teacher.maximumRequestBytes = configuration.integer("teacher.max_request_bytes")
+    let tokens = configuration.integer("teacher.tokens_per_hour")
+    let money = configuration.number("teacher.money_per_hour")
+    if tokens > 0 || money > 0 {
+      teacher.budget = BudgetPolicy(tokensPerHour: tokens > 0 ? tokens : nil, moneyPerHour: money > 0 ? money : nil)
+    }
+    teacher.prices = Prices(
+      promptPerMillion: configuration.number("teacher.price_per_million_prompt_tokens"),
+      completionPerMillion: configuration.number("teacher.price_per_million_completion_tokens"))
+    teacher.cachePath = state + "/teacher-cache.db"
+    return teacher
+  }
+
+  /// The teacher, ready to label.
+  func teacher(logger: Logger) throws -> Teacher {
+    let task = try task()
+    let configuration = try teacherConfiguration()
+    try FileManager.default.createDirectory(atPath: state, withIntermediateDirectories: true)
+    do {
+      return try Teacher(task: task, configuration: configuration, logger: logger)
+    } catch {
+      throw ConfigurationError(error.description)
+    }
+  }
+
+  private func verifier() -> Verifier? {
+    let timeout = configuration.duration("task.verifier.timeout_ms")
+    let command = configuration.texts("task.verifier.command")
+    if !command.isEmpty { return .command(command, timeout: timeout) }
+    return configuration.optionalText("task.verifier.url").map { .http(url: $0, timeout: timeout) }
+  }
+
+  /// `task.lookups`: a list of `{function: <OpenAI tool definition>, http | command | sql: …, timeout_ms}`.
+  private func lookups() throws -> [LookupFunction] {
+    guard let list = configuration.tree("task.lookups")?.arrayValue else {
+      if configuration.tree("task.lookups")?.objectValue?.count ?? 0 == 0 { return [] }
+      throw ConfigurationError("task.lookups: expected a list")
+    }
+    return try list.enumerated().map { index, json in
+      try LookupReading(json, at: "task.lookups[\(index)]", resolve: configuration.resolve).lookup()
+    }
+  }
+}
+
+/// One entry of `task.lookups`.
+private struct LookupReading {
+  let json: JSON
+  let place: String
+  let resolve: (String) -> String
+
+  init(_ json: JSON, at place: String, resolve: @escaping (String) -> String) {
+    self.json = json
+    self.place = place
+    self.resolve = resolve
+  }
+
+  func lookup() throws -> LookupFunction {
+    guard let object = json.objectValue else { throw problem("a map", json.text) }
+    let known = ["function", "http", "command", "sql", "timeout_ms"]
+    if let unknown = object.keys.first(where: { !known.contains($0) }) {
+      throw ConfigurationError(
+        "\(place): unknown key \(unknown)" + (NearestKey.of(unknown, among: known).map { "; did you mean \($0)?" } ?? ""))
+    }
+    guard let function = json["function"] else { throw problem("a function definition under function", "nothing") }
+    let set: FunctionSet
+    do {
+      let tool: JSON = function["function"] == nil ? ["type": "function", "function": function] : function
+      set = try FunctionSet(json: [tool])
+    } catch {
+      throw ConfigurationError("\(place).function: \(error)")
+    }
+    guard let definition = set.functions.first else { throw problem("one function", "none") }
+    return LookupFunction(definition: definition, binding: try binding())
+  }
+
+  private func binding() throws -> LookupBinding {
+    let timeout = Duration.milliseconds(json["timeout_ms"]?.integerValue ?? 10_000)
+    if let http = json["http"], let url = http["url"]?.stringValue ?? http.stringValue {
+      var headers: [String: String] = [:]
+      for (name, value) in http["headers"]?.objectValue ?? [:] { headers[name] = value.stringValue }
+      return .http(url: url, method: http["method"]?.stringValue ?? "POST", headers: headers, timeout: timeout)
+    }
+    if let command = json["command"]?.arrayValue?.compactMap(\.stringValue), !command.isEmpty {
+      return .command(command, timeout: timeout)
+    }
+    if let sql = json["sql"], let path = sql["database"]?.stringValue, let query = sql["query"]?.stringValue {
+      return .sql(
+        databasePath: resolve(path), query: query, maximumRows: Int(sql["max_rows"]?.integerValue ?? 100),
+        timeout: timeout)
+    }
+    throw problem("http: {url}, command: [program, argument…] or sql: {database, query}", json.text)
+  }
+
+  private func problem(_ expected: String, _ found: String) -> ConfigurationError {
+    ConfigurationError("\(place): expected \(expected), found \(found.prefix(120))")
+  }
+}

@@ -1,0 +1,113 @@
+import Foundation
+import Logging
+import MessageLog
+import Pipeline
+import SQLiteLog
+import StudentModel
+import Teacher
+import Topics
+import Training
+
+/// From settings to the parts they describe.
+struct Wiring: Sendable {
+  let configuration: Configuration
+  let names: TopicNames
+  /// Threads for training and inference.
+  let threads: Int
+
+  init(_ configuration: Configuration) {
+    self.configuration = configuration
+    names = TopicNames(prefix: configuration.text("log.prefix"))
+    let wanted = configuration.integer("threads")
+    threads = KernelPool.setThreads(wanted == 0 ? ProcessInfo.processInfo.activeProcessorCount : wanted)
+  }
+
+  /// The model's name.
+  var model: String { configuration.text("model") }
+  /// The folder for checkpoints, keys and the teacher's cache.
+  var state: String { configuration.path("state") }
+
+  /// A logger that writes to standard error.
+  static func logger(_ label: String, level: Logger.Level = .notice) -> Logger {
+    var logger = Logger(label: label) { StreamLogHandler.standardError(label: $0) }
+    logger.logLevel = level
+    return logger
+  }
+
+  /// The log, with every topic in it.
+  ///
+  /// - Throws: ``ConfigurationError`` for a URL that names no log that this build has.
+  func openLog() async throws -> any MessageLog {
+    let log = try openBareLog()
+    try await DeploymentTopics.ensure(
+      log: log, names: names, requestPartitions: configuration.integer("log.partitions"))
+    return log
+  }
+
+  /// The log as it is.
+  func openBareLog() throws -> any MessageLog {
+    let url = configuration.text("log.url")
+    guard let colon = url.firstIndex(of: ":") else { throw Self.unknownLog(url) }
+    let rest = String(url[url.index(after: colon)...])
+    switch url[..<colon] {
+    case "sqlite":
+      guard !rest.isEmpty else { throw Self.unknownLog(url) }
+      return try SQLiteLog(path: configuration.resolve(rest))
+    default: throw Self.unknownLog(url)
+    }
+  }
+
+  private static func unknownLog(_ url: String) -> ConfigurationError {
+    ConfigurationError("log.url: expected sqlite:PATH, found \(url.prefix(80)); correct it in retort.yaml or RETORT_LOG_URL")
+  }
+
+  /// The functions of the task.
+  func functions() throws -> FunctionSet {
+    try FunctionFile.read(configuration.path("task.functions"))
+  }
+
+  /// How the student is trained.
+  func recipe() throws -> TrainingRecipe {
+    var object = configuration.tree("train.recipe")?.objectValue ?? [:]
+    if object["seed"] == nil { object["seed"] = .integer(Int64(configuration.integer("train.seed"))) }
+    if object["release_every"] == nil { object["release_every"] = .integer(Int64(configuration.integer("release.every"))) }
+    do {
+      return try TrainingRecipe(json: .object(object))
+    } catch {
+      throw ConfigurationError("train.recipe: \(error)")
+    }
+  }
+
+  /// How samples are held out.
+  func split() throws -> LabelStage.Split {
+    let split = LabelStage.Split(
+      salt: configuration.text("split.salt"), dev: configuration.number("split.dev"),
+      gate: configuration.number("split.gate"))
+    guard split.dev + split.gate < 0.9 else {
+      throw ConfigurationError("split.dev and split.gate: expected shares that leave samples for training, found \(split.dev) and \(split.gate)")
+    }
+    return split
+  }
+
+  /// The content-addressed files of this deployment.
+  var store: ContentStore { ContentStore(folder: state + "/store") }
+
+  /// What is wrong with a configuration that each key alone does not show.
+  static func problems(of configuration: Configuration) -> [String] {
+    let wiring = Wiring(configuration)
+    var problems: [String] = []
+    func check(_ body: () throws -> Void) {
+      do { try body() } catch { problems.append(String(describing: error)) }
+    }
+    check { _ = try wiring.functions() }
+    check { _ = try wiring.recipe() }
+    check { _ = try wiring.split() }
+    check { try wiring.task().validate() }
+    check { try wiring.teacherConfiguration().validate() }
+    check {
+      let url = configuration.text("log.url")
+      guard url.hasPrefix("sqlite:"), url.count > 7 else { throw unknownLog(url) }
+    }
+    return problems
+  }
+}

@@ -1,0 +1,84 @@
+/// The account of one label transaction: which requests it took, and what became of each.
+public struct LedgerRecord: TopicValue, Hashable {
+  /// The `schema` header of the records.
+  public static let schemaName = "ledger/1.0"
+
+  /// The topic's settings.
+  public static let topic = TopicSpecification(
+    name: "ledger", key: "label transaction id", cleanup: [.compact], maximumMessageBytes: 4 << 20,
+    schemaName: schemaName, schema: PackageResources.ledger_schema_json)
+
+  /// The transaction's name, which is also the key.
+  public var transaction: String
+  /// The requests it took: of each partition one range of offsets.
+  public var ranges: [OffsetRange]
+  /// How many requests that were; offsets may have gaps.
+  public var requests: Int
+  /// How many had each outcome, by reason. The counts add up to `requests`.
+  public var outcomes: [OutcomeCount]
+  /// The skipped requests one by one; sampled and dead ones are found by their own records.
+  public var skipped: [SkippedRequest]
+  /// When, RFC 3339.
+  public var time: String?
+  /// Fields that this version does not know.
+  public var extra: JSONObject
+
+  /// The account of a transaction; outcomes are what `ledger` readers add up.
+  public init(
+    transaction: String, ranges: [OffsetRange], requests: Int, outcomes: [OutcomeCount], skipped: [SkippedRequest],
+    time: String? = nil, extra: JSONObject = [:]
+  ) {
+    self.transaction = transaction
+    self.ranges = ranges
+    self.requests = requests
+    self.outcomes = outcomes
+    self.skipped = skipped
+    self.time = time
+    self.extra = extra
+  }
+
+  /// How many requests had `outcome`, all reasons together.
+  public func count(of outcome: RequestOutcome) -> Int {
+    outcomes.reduce(0) { $1.outcome == outcome ? $0 + $1.count : $0 }
+  }
+
+  /// Reads an account and checks that it adds up.
+  ///
+  /// - Throws: `TopicError` when a field is wrong or the sums are.
+  public init(json: JSON) throws(TopicError) {
+    var fields = try Fields(json, in: "ledger")
+    transaction = try fields.string("transaction")
+    ranges = try fields.array("ranges", 1...10_000) { (json) throws(TopicError) -> OffsetRange in
+      try OffsetRange(json: json)
+    }
+    requests = try fields.int("requests", 0...1_000_000)
+    outcomes = try fields.array("outcomes", 0...1_000) { (json) throws(TopicError) -> OutcomeCount in
+      try OutcomeCount(json: json)
+    }
+    skipped =
+      try fields.optionalArray("skipped", 0...100_000) { (json) throws(TopicError) -> SkippedRequest in
+        try SkippedRequest(json: json)
+      } ?? []
+    time = try fields.optionalTime("time")
+    extra = fields.rest
+    let sum = outcomes.reduce(0) { $0 + $1.count }
+    guard sum == requests else {
+      throw fields.invalid("outcomes", "counts that add up to the \(requests) requests", "\(sum)")
+    }
+    guard skipped.count == count(of: .skipped) else {
+      throw fields.invalid("skipped", "the \(count(of: .skipped)) skipped requests", "\(skipped.count)")
+    }
+  }
+
+  /// The record's value.
+  public var json: JSON {
+    var object: JSONObject = ["transaction": .string(transaction)]
+    object["ranges"] = .array(ranges.map(\.json))
+    object["requests"] = .integer(Int64(requests))
+    object["outcomes"] = .array(outcomes.map(\.json))
+    if !skipped.isEmpty { object["skipped"] = .array(skipped.map(\.json)) }
+    object["time"] = time.map { .string($0) }
+    object.merge(extra)
+    return .object(object)
+  }
+}
