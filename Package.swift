@@ -10,7 +10,6 @@ let strict: [SwiftSetting] = [
 
 // External libraries, by the job they do here.
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
-let collections = Target.Dependency.product(name: "OrderedCollections", package: "swift-collections")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let httpServer = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
@@ -50,7 +49,6 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
-    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
     .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
@@ -64,7 +62,7 @@ let package = Package(
   ],
   targets: [
     .target(
-      name: "Topics", dependencies: [crypto, collections], path: "topics",
+      name: "Topics", dependencies: [crypto], path: "topics",
       exclude: ["asyncapi.yaml"] + topics.map { "\($0)/examples" },
       resources: topics.map { .embedInCode("\($0)/\($0).schema.json") }, swiftSettings: strict),
     module("MessageLog", []),
@@ -75,7 +73,7 @@ let package = Package(
     module("StudentModel", ["CKernels", "ModelFiles"]),
     module("Inference", ["CKernels", "Topics", "ModelFiles", "Tokenization"]),
     module("Evaluation", ["Topics"]),
-    module("Teacher", ["Topics", httpClient, sqlite, logging, nio]),
+    module("Teacher", ["Topics", httpClient, sqlite, logging, nio, nioHTTP1]),
     module("Training", ["CKernels", "Topics", "ModelFiles", "Tokenization", "StudentModel", "Inference", "Evaluation"]),
     module(
       "Compression",
@@ -93,7 +91,7 @@ let package = Package(
         "Training", "Compression", "Releases", "RetortClient", logging, metrics, lifecycle,
         signals,
       ]),
-    module("DemoWorld", ["Topics", "Teacher", httpServer, logging]),
+    module("DemoWorld", ["Topics", httpServer, lifecycle, logging, nio]),
     .executableTarget(
       name: "retort",
       dependencies: [
@@ -102,6 +100,31 @@ let package = Package(
         arguments, logging, metrics, lifecycle, yaml,
       ],
       swiftSettings: strict),
+    .target(
+      name: "LogContract", dependencies: ["MessageLog"], path: "Tests/LogContract", swiftSettings: strict),
+    tests("Topics", [yaml], exclude: ["Goldens"]),
+    tests("MessageLog"),
+    tests("SQLiteLog", ["MessageLog", "LogContract", sqlite]),
+    tests("CKernels"),
+    tests("ModelFiles", ["Topics"], exclude: ["Goldens"]),
+    tests("Tokenization", ["ModelFiles", "Topics"], exclude: ["Goldens"]),
+    tests("StudentModel", ["CKernels", "ModelFiles"], exclude: ["Goldens"]),
+    tests("Inference", ["Topics", "ModelFiles", "StudentModel", "Tokenization"]),
+    tests("Evaluation", ["Topics"]),
+    tests("Teacher", ["Topics", sqlite, httpServer, httpTypes, lifecycle, logging, nio]),
+    tests("Training", ["Topics", "StudentModel"]),
+    tests("Compression", ["Topics", "Inference", "ModelFiles", "StudentModel", "Tokenization", "Training"]),
+    tests("Releases", ["Topics"]),
+    tests("Serving", ["Topics", "MessageLog", "SQLiteLog", "ModelFiles", "Tokenization", "Inference", "RetortClient", httpClient, logging, metrics, nio]),
+    tests(
+      "RetortClient",
+      [
+        "Topics", "MessageLog", "SQLiteLog", "ModelFiles", "Tokenization", "StudentModel", "Inference", "Compression",
+        "Releases", logging,
+      ]),
+    tests("Pipeline", ["Topics", "MessageLog", "SQLiteLog", "Teacher", "DemoWorld", logging]),
+    tests("DemoWorld", ["Topics", "Teacher", logging]),
+    .testTarget(name: "EndToEndTests", dependencies: ["DemoWorld", "Topics", "retort"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

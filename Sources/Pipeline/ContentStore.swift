@@ -60,7 +60,8 @@ public struct ContentStore: Sendable {
     let found = Digest.sha256(bytes)
     guard found == digest else {
       throw PipelineError(
-        .store, "\(path): expected SHA-256 \(digest.hex), found \(found.hex); delete the damaged file and fetch it again.")
+        .store,
+        "\(path): expected SHA-256 \(digest.hex), found \(found.hex); delete the damaged file and fetch it again.")
     }
     return bytes
   }
@@ -68,7 +69,8 @@ public struct ContentStore: Sendable {
   private func put(_ bytes: [UInt8], digest: Digest, source: String) throws {
     let found = Digest.sha256(bytes)
     guard found == digest else {
-      throw PipelineError(.store, "\(source): expected SHA-256 \(digest.hex), found \(found.hex); it changed while it was stored.")
+      throw PipelineError(
+        .store, "\(source): expected SHA-256 \(digest.hex), found \(found.hex); it changed while it was stored.")
     }
     let path = path(of: digest)
     try FileManager.default.createDirectory(

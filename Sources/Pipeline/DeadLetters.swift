@@ -6,8 +6,9 @@ public import Topics
 public enum DeadLetters {
   /// A dead letter with its own offset.
   public struct Entry: Sendable {
-    /// Where it lies in `deadletters`.
+    /// The partition of `deadletters` in which it lies.
     public let position: TopicPartition
+    /// Its offset there.
     public let offset: Int64
     /// What it says.
     public let letter: DeadLetterRecord

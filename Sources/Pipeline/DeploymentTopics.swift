@@ -21,7 +21,9 @@ public enum DeploymentTopics {
   /// What `retort topics apply` would do: the topics that are missing, and those that differ.
   public static func plan(
     log: any MessageLog, names: TopicNames, requestPartitions: Int
-  ) async throws -> (missing: [TopicConfiguration], differing: [(found: TopicConfiguration, wanted: TopicConfiguration)]) {
+  ) async throws -> (
+    missing: [TopicConfiguration], differing: [(found: TopicConfiguration, wanted: TopicConfiguration)]
+  ) {
     let found = Dictionary(uniqueKeysWithValues: try await log.topics().map { ($0.name, $0) })
     var missing: [TopicConfiguration] = []
     var differing: [(found: TopicConfiguration, wanted: TopicConfiguration)] = []

@@ -57,14 +57,18 @@ public enum GarbageCollection {
   ) async throws {
     var alive: [[UInt8]: Int] = [:]
     try await TopicScan.each(log: log, topic: names.artifacts) { record in
-      guard let key = record.key, let place = ArtifactChunk.place(key: key), unwanted.contains(place.digest) else { return }
+      guard let key = record.key, let place = ArtifactChunk.place(key: key), unwanted.contains(place.digest) else {
+        return
+      }
       alive[key] = record.value?.count
     }
     report.chunks += alive.count
     report.bytes += alive.values.reduce(0, +)
     guard !dryRun, !alive.isEmpty else { return }
     let records = alive.keys.sorted { $0.lexicographicallyPrecedes($1) }.map {
-      NewRecord(topic: names.artifacts, partition: 0, key: $0, value: nil, headers: RecordCoding.headers(of: ArtifactChunk.topic))
+      NewRecord(
+        topic: names.artifacts, partition: 0, key: $0, value: nil,
+        headers: RecordCoding.headers(of: ArtifactChunk.topic))
     }
     _ = try await log.append(records)
   }

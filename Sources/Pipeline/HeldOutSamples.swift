@@ -36,7 +36,8 @@ struct HeldOutSamples {
         erasedIDs.insert(id)
         return
       }
-      guard let sample = try? RecordCoding.value(of: record, as: SampleRecord.self), let call = sample.call, let split = sample.split
+      guard let sample = try? RecordCoding.value(of: record, as: SampleRecord.self), let call = sample.call,
+        let split = sample.split
       else { return }
       if let producer = sample.producer { producers.insert(producer) }
       erasedIDs.remove(sample.id)

@@ -44,7 +44,8 @@ public struct LabelStage: Sendable {
   /// A label stage over a log.
   public init(
     log: any MessageLog, names: TopicNames, teacher: Teacher, functions: FunctionSet, trustedProducers: Set<String>,
-    split: Split = Split(), logger: Logger, window: Int = 2_000, transactionRecords: Int = 1_000, flushTimeout: Duration = .milliseconds(200)
+    split: Split = Split(), logger: Logger, window: Int = 2_000, transactionRecords: Int = 1_000,
+    flushTimeout: Duration = .milliseconds(200)
   ) {
     self.log = log
     self.names = names

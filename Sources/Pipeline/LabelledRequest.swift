@@ -35,7 +35,7 @@ enum RequestReading {
     let request: RequestRecord
     do {
       request = try RecordCoding.value(of: record, as: RequestRecord.self)
-    } catch where error.code == .unknownSchema {
+    } catch  where error.code == .unknownSchema {
       return .decided(.dead(code: error.code.rawValue, message: error.description, attempts: 0, rawAnswer: nil))
     } catch {
       return .decided(.dead(code: "invalid_request", message: "\(error)", attempts: 0, rawAnswer: nil))
@@ -47,7 +47,8 @@ enum RequestReading {
       return .decided(
         .dead(
           code: "duplicate_id",
-          message: "the id \(request.id.debugDescription) belongs to an earlier request with other messages; send it with an id of its own",
+          message:
+            "the id \(request.id.debugDescription) belongs to an earlier request with other messages; send it with an id of its own",
           attempts: 0, rawAnswer: nil))
     }
   }

@@ -34,13 +34,15 @@ public struct ReleaseSummary: Sendable {
   public let sha256: Digest
   /// The size of the weights file in bytes.
   public let bytes: Int
-  /// Parameters of the released student and of its unpruned parent.
+  /// Parameters of the released student.
   public let parameters: Int
+  /// Parameters of its unpruned parent.
   public let parentParameters: Int
   /// Gate samples.
   public let gateSamples: Int
-  /// Exact match of the shipped file and of the unpruned parent on the gate samples.
+  /// Exact match of the shipped file on the gate samples.
   public let exactMatch: Double
+  /// Exact match of the unpruned parent on the same.
   public let parentExactMatch: Double
   /// Median milliseconds of one answer of the shipped file.
   public let latencyP50: Double

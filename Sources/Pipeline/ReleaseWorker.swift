@@ -81,7 +81,8 @@ actor ReleaseWorker {
       })
     let parent = try ServingModel(student: branch.student, tokenizer: branch.tokenizer, functions: stage.functions)
     return MadeCandidate(
-      weightsPath: path, grammarPath: report.grammar?.path ?? Compressor.grammarPath(beside: path), report: report, parent: parent,
+      weightsPath: path, grammarPath: report.grammar?.path ?? Compressor.grammarPath(beside: path), report: report,
+      parent: parent,
       tokenizerDigest: branch.tokenizer.digest, recipe: trainer.recipe, baseDigest: trainer.baseDigest)
   }
 
@@ -117,7 +118,8 @@ actor ReleaseWorker {
 
   /// The probes with the answers that the shipped file gives.
   private func probes(of model: ServingModel) throws -> [Probe] {
-    let questions = stage.policy.probes.isEmpty ? Probe.questions(for: stage.functions) : stage.policy.probes.map(\.messages)
+    let questions =
+      stage.policy.probes.isEmpty ? Probe.questions(for: stage.functions) : stage.policy.probes.map(\.messages)
     return zip(questions, try ReleaseCheck.answer(questions, model: model)).map { Probe(messages: $0, call: $1) }
   }
 

@@ -4,18 +4,23 @@ public import Topics
 
 /// How far each stage is, read from the log.
 public struct Status: Sendable {
-  /// Requests in the log, and how many have no outcome yet.
+  /// Requests in the log.
   public private(set) var requests: Int64 = 0
+  /// Requests without an outcome.
   public private(set) var unlabelled: Int64 = 0
-  /// Records of `samples`, and how many the newest checkpoint has not consumed.
+  /// Records of `samples`.
   public private(set) var samples: Int64 = 0
+  /// Records of `samples` that the newest checkpoint has not consumed.
   public private(set) var untrained: Int64 = 0
-  /// The newest checkpoint's round and prequential exact match.
+  /// The newest checkpoint's round.
   public private(set) var round = 0
+  /// Its prequential exact match, in 0…1; `nil` before there is one.
   public private(set) var prequential: Double?
-  /// Candidates made; the version that is deployed, and its epoch.
+  /// Candidates made.
   public private(set) var releases = 0
+  /// The version that is deployed.
   public private(set) var deployed: Int?
+  /// The epoch of its deployment; 0 for none.
   public private(set) var epoch: Int64 = 0
   /// The newest word of each subscriber.
   public private(set) var adoptions: [AdoptionRecord] = []

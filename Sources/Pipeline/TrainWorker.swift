@@ -78,7 +78,8 @@ actor TrainWorker {
         stage.observer(.studentStarted(vocabularySize: vocabularySize, parameterCount: parameterCount))
       case .round(let report):
         for sample in report.skipped {
-          stage.logger.warning("train: sample left out", metadata: ["id": "\(sample.id)", "reason": "\(sample.reason)"])
+          stage.logger.warning(
+            "train: sample left out", metadata: ["id": "\(sample.id)", "reason": "\(sample.reason)"])
         }
         try await announce(releasePoint: nil)
         StageMetrics.trained(samples: report.newSamples, prequential: report.prequential?.exactMatch)

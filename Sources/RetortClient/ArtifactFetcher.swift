@@ -26,7 +26,8 @@ public struct ArtifactFetcher: Sendable {
   public func fetch(_ file: ManifestFile) async throws -> [UInt8] {
     guard file.bytes <= Self.maximumBytes else {
       throw ClientError(
-        .fetch, "\(file.role.rawValue) file: expected at most \(Self.maximumBytes) bytes, the manifest says \(file.bytes).")
+        .fetch,
+        "\(file.role.rawValue) file: expected at most \(Self.maximumBytes) bytes, the manifest says \(file.bytes).")
     }
     if file.uri.hasPrefix("log:") {
       return try await fromLog(file, hint: Int64(file.uri.dropFirst(4)) ?? 0)
@@ -86,7 +87,9 @@ public struct ArtifactFetcher: Sendable {
     let attributes = try? FileManager.default.attributesOfItem(atPath: path)
     guard let size = (attributes?[.size] as? NSNumber)?.int64Value else {
       throw ClientError(
-        .fetch, "\(path): the \(file.role.rawValue) file cannot be read; mount the store here or release with `release.store: log`.")
+        .fetch,
+        "\(path): the \(file.role.rawValue) file cannot be read; mount the store here or release with `release.store: log`."
+      )
     }
     guard size == file.bytes, let data = FileManager.default.contents(atPath: path) else {
       throw ClientError(.fetch, "\(path): expected \(file.bytes) bytes, found \(size); fetch it again.")
@@ -95,10 +98,12 @@ public struct ArtifactFetcher: Sendable {
   }
 
   private func fromHTTP(_ file: ManifestFile) async throws -> [UInt8] {
-    guard file.uri.hasPrefix("https://") || file.uri.hasPrefix("http://127.0.0.1") || file.uri.hasPrefix("http://localhost")
+    guard
+      file.uri.hasPrefix("https://") || file.uri.hasPrefix("http://127.0.0.1") || file.uri.hasPrefix("http://localhost")
     else {
       throw ClientError(
-        .fetch, "\(file.uri.prefix(200)): expected an address of the form log:, file: or https:; correct release.store.")
+        .fetch, "\(file.uri.prefix(200)): expected an address of the form log:, file: or https:; correct release.store."
+      )
     }
     let response = try await HTTPClient.shared.execute(HTTPClientRequest(url: file.uri), timeout: .minutes(10))
     guard response.status == .ok else {

@@ -84,7 +84,9 @@ public struct ModelFolder: Sendable {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: releases)) ?? []
     let current = self.current
     let others = names.filter { $0 != current }.sorted { version($0) > version($1) }
-    for name in others.dropFirst(Self.keptReleases) { try? FileManager.default.removeItem(atPath: "\(releases)/\(name)") }
+    for name in others.dropFirst(Self.keptReleases) {
+      try? FileManager.default.removeItem(atPath: "\(releases)/\(name)")
+    }
   }
 
   private func version(_ name: String) -> Int { Int(name.prefix { $0 != "-" }) ?? 0 }
@@ -97,7 +99,9 @@ public struct ModelFolder: Sendable {
     guard let data = FileManager.default.contents(atPath: file) else { return (0, nil) }
     guard let json = try? JSON.parse([UInt8](data)), let epoch = json["epoch"]?.integerValue, epoch >= 0 else {
       throw ClientError(
-        .folder, "\(file): expected {\"epoch\", \"manifest\"}, found something else; delete it to start over with the newest release.")
+        .folder,
+        "\(file): expected {\"epoch\", \"manifest\"}, found something else; delete it to start over with the newest release."
+      )
     }
     return (epoch, json["manifest"]?.stringValue.flatMap { Digest(hex: $0) })
   }
@@ -109,7 +113,8 @@ public struct ModelFolder: Sendable {
       let json: JSON = ["epoch": .integer(epoch), "manifest": .string(manifest.hex)]
       _ = try AtomicFile.write(json.bytes, to: "\(path)/\(Self.stateName)")
     } catch {
-      throw ClientError(.folder, "\(path): cannot be written (\(error)); check permissions and free space.", isRetriable: true)
+      throw ClientError(
+        .folder, "\(path): cannot be written (\(error)); check permissions and free space.", isRetriable: true)
     }
   }
 }

@@ -18,7 +18,8 @@ public enum ReleaseCheck {
     guard model.functions.digest == manifest.functionsDigest, model.tokenizer.digest == manifest.tokenizerDigest else {
       throw ReleaseError(
         .unloadable,
-        "\(path): expected functions \(manifest.functionsDigest.hex) and tokenizer \(manifest.tokenizerDigest.hex), found \(model.functions.digest.hex) and \(model.tokenizer.digest.hex); release the model again.")
+        "\(path): expected functions \(manifest.functionsDigest.hex) and tokenizer \(manifest.tokenizerDigest.hex), found \(model.functions.digest.hex) and \(model.tokenizer.digest.hex); release the model again."
+      )
     }
     return model
   }
@@ -37,7 +38,8 @@ public enum ReleaseCheck {
       let question = probe.messages.last?.content.prefix(100) ?? ""
       throw ReleaseError(
         .probeFailed,
-        "probe \(String(question).debugDescription): expected \(text(probe.call)), found \(text(found)); this runtime does not run the model as it was released.")
+        "probe \(String(question).debugDescription): expected \(text(probe.call)), found \(text(found)); this runtime does not run the model as it was released."
+      )
     }
   }
 

@@ -100,7 +100,8 @@ public actor ReleaseFollower {
     let partitions = try await log.topics().first { $0.name == names.models }?.topicPartitions ?? []
     guard !partitions.isEmpty else {
       throw ClientError(
-        .notFound, "the topic \(names.models) does not exist; create the topics with `retort topics apply`.", isRetriable: true)
+        .notFound, "the topic \(names.models) does not exist; create the topics with `retort topics apply`.",
+        isRetriable: true)
     }
     let opened = try await log.reader(
       of: Dictionary(uniqueKeysWithValues: partitions.map { ($0, StartPosition.earliest) }),
@@ -156,7 +157,8 @@ public actor ReleaseFollower {
     guard RuntimeVersion(agent) >= RuntimeVersion(manifest.minimumRuntime) else {
       throw ReleaseError(
         .runtime,
-        "\(model) version \(manifest.version): expected a runtime of at least \(manifest.minimumRuntime), this is \(agent); update it.")
+        "\(model) version \(manifest.version): expected a runtime of at least \(manifest.minimumRuntime), this is \(agent); update it."
+      )
     }
     var files: [(role: ManifestFile.Role, bytes: [UInt8])] = []
     for file in manifest.files { files.append((file.role, try await fetcher.fetch(file))) }

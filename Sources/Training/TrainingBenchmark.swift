@@ -54,7 +54,8 @@ public enum TrainingBenchmark {
     var batch = PackedBatch()
     let half = max(1, length / 2)
     for _ in 0..<sequences {
-      batch.append(prompt: (0..<half).map { _ in token() }, completion: (half..<max(half + 1, length)).map { _ in token() })
+      let prompt = (0..<half).map { _ in token() }
+      batch.append(prompt: prompt, completion: (half..<max(half + 1, length)).map { _ in token() })
     }
     return batch
   }

@@ -2,7 +2,9 @@ import ArgumentParser
 
 /// The options that every command takes.
 struct GlobalOptions: ParsableArguments {
-  @Option(name: .long, help: ArgumentHelp("The configuration; retort.yaml in the current folder by default.", valueName: "file"))
+  @Option(
+    name: .long,
+    help: ArgumentHelp("The configuration; retort.yaml in the current folder by default.", valueName: "file"))
   var config: String?
 
   @Flag(name: .long, help: "Machine-readable results: JSON on standard output.")
@@ -11,7 +13,8 @@ struct GlobalOptions: ParsableArguments {
   @Option(name: .long, help: ArgumentHelp("Which log: sqlite:PATH.", valueName: "url"))
   var log: String?
 
-  @Option(name: .long, help: ArgumentHelp("Any setting, as key=value; may be given several times.", valueName: "key=value"))
+  @Option(
+    name: .long, help: ArgumentHelp("Any setting, as key=value; may be given several times.", valueName: "key=value"))
   var set: [String] = []
 
   /// The settings of this run.

@@ -22,7 +22,8 @@ enum TokenizerBenchmark {
 
   static func run(text: [UInt8], tokenizerJSON: [UInt8]?) throws -> Result {
     let lines = text.split(separator: 0x0A).map { String(decoding: $0, as: UTF8.self) }
-    let tokenizer = try tokenizerJSON.map { try Tokenizer(huggingFace: $0) }
+    let tokenizer =
+      try tokenizerJSON.map { try Tokenizer(huggingFace: $0) }
       ?? Tokenizer.train(lines.prefix(5_000), vocabularySize: 2_000, spaceFused: 300, structure: [])
     var best = Double.infinity
     var tokens = 0

@@ -18,7 +18,8 @@ struct AuditCommand: AsyncParsableCommand {
       Output.print(audit.json)
     } else {
       Output.print(
-        "\(audit.requests) requests = \(audit.samples) samples + \(audit.skipped) skipped + \(audit.deadLetters) dead letters")
+        "\(audit.requests) requests = \(audit.samples) samples + \(audit.skipped) skipped + \(audit.deadLetters) dead letters"
+      )
       Output.print("\(audit.waiting) waiting, \(audit.missing) missing, \(audit.duplicates) duplicates")
       for finding in audit.findings { Output.print("  " + finding) }
       Output.print(audit.holds ? "conservation holds" : "conservation does not hold")

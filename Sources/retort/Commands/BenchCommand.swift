@@ -66,7 +66,8 @@ struct BenchCommand: AsyncParsableCommand {
 
   /// `retort bench train`.
   struct Train: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Tokens a second of full fine-tuning: forward, backward, AdamW.")
+    static let configuration = CommandConfiguration(
+      abstract: "Tokens a second of full fine-tuning: forward, backward, AdamW.")
     @OptionGroup var options: Options
 
     func run() async throws {
@@ -79,7 +80,9 @@ struct BenchCommand: AsyncParsableCommand {
         "step_ms": .number(report.stepMilliseconds), "gflops": .number(report.gigaflops),
         "parameters": .integer(Int64(report.parameters)), "threads": .integer(Int64(KernelPool.threads)),
       ]
-      if options.global.json { Output.print(result) } else {
+      if options.global.json {
+        Output.print(result)
+      } else {
         Output.print(
           "\(Figures.short(report.tokensPerSecond)) tokens/s, \(Figures.short(report.stepMilliseconds)) ms a step, "
             + "\(Figures.short(report.gigaflops)) GFLOP/s in products, peak memory \(Figures.bytes(PeakMemory.bytes))")
@@ -120,7 +123,8 @@ struct BenchCommand: AsyncParsableCommand {
         "tokens": .integer(Int64(report.tokens)), "threads": .integer(Int64(report.threads)),
       ])
     } else {
-      Output.print("\(Figures.short(report.tokensPerSecond)) tokens/s (batch \(report.batch), \(report.threads) threads)")
+      Output.print(
+        "\(Figures.short(report.tokensPerSecond)) tokens/s (batch \(report.batch), \(report.threads) threads)")
     }
   }
 
@@ -138,10 +142,12 @@ struct BenchCommand: AsyncParsableCommand {
         text: data.map(Self.read) ?? TokenizerBenchmark.sample, tokenizerJSON: tokenizer.map(Self.read))
       if global.json {
         Output.print([
-          "megabytes_per_second": .number(result.megabytesPerSecond), "tokens_per_second": .number(result.tokensPerSecond),
+          "megabytes_per_second": .number(result.megabytesPerSecond),
+          "tokens_per_second": .number(result.tokensPerSecond),
         ])
       } else {
-        Output.print("\(Figures.short(result.megabytesPerSecond)) MB/s, \(Figures.short(result.tokensPerSecond)) tokens/s")
+        Output.print(
+          "\(Figures.short(result.megabytesPerSecond)) MB/s, \(Figures.short(result.tokensPerSecond)) tokens/s")
       }
     }
 
@@ -155,13 +161,15 @@ struct BenchCommand: AsyncParsableCommand {
 
   /// `retort bench log`.
   struct Log: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Records a second of 1 KB appended in batches of 1,000, and read.")
+    static let configuration = CommandConfiguration(
+      abstract: "Records a second of 1 KB appended in batches of 1,000, and read.")
     @OptionGroup var global: GlobalOptions
     @Option(name: .long, help: "Records.")
     var records = 300_000
 
     func run() async throws {
-      let folder = FileManager.default.temporaryDirectory.appendingPathComponent("retort-bench-\(UUID().uuidString)").path
+      let folder = FileManager.default.temporaryDirectory.appendingPathComponent("retort-bench-\(UUID().uuidString)")
+        .path
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
       defer { try? FileManager.default.removeItem(atPath: folder) }
       let log = try SQLiteLog(path: folder + "/bench.db")
@@ -173,21 +181,26 @@ struct BenchCommand: AsyncParsableCommand {
           "records": .integer(Int64(result.records)),
         ])
       } else {
-        Output.print("\(Figures.short(result.appendPerSecond)) records/s appended, \(Figures.short(result.readPerSecond)) records/s read")
+        Output.print(
+          "\(Figures.short(result.appendPerSecond)) records/s appended, \(Figures.short(result.readPerSecond)) records/s read"
+        )
       }
     }
   }
 
   /// `retort bench label`.
   struct Label: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Requests a second through the label stage, labels recorded.")
+    static let configuration = CommandConfiguration(
+      abstract: "Requests a second through the label stage, labels recorded.")
     @OptionGroup var global: GlobalOptions
     @Option(name: .long, help: "Requests.")
     var requests = 20_000
 
     func run() async throws {
       let perSecond = try await LabelBenchmark.run(requests: max(100, requests))
-      if global.json { Output.print(["requests_per_second": .number(perSecond)]) } else {
+      if global.json {
+        Output.print(["requests_per_second": .number(perSecond)])
+      } else {
         Output.print("\(Figures.short(perSecond)) requests/s labelled")
       }
     }

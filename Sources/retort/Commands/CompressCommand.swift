@@ -16,13 +16,18 @@ struct CompressCommand: AsyncParsableCommand {
   @Option(name: .long, help: ArgumentHelp("The GGUF file to write.", valueName: "file"))
   var out: String
 
-  @Option(name: .long, help: ArgumentHelp("Share of feed-forward neurons to keep, as ffn=0.875; nothing is pruned by default.", valueName: "ffn=share"))
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Share of feed-forward neurons to keep, as ffn=0.875; nothing is pruned by default.", valueName: "ffn=share"))
   var prune: String?
 
   @Option(name: .long, help: ArgumentHelp("q8_0, f16 or f32.", valueName: "format"))
   var quantize: String = "q8_0"
 
-  @Option(name: .long, help: ArgumentHelp("OpenAI tool definitions to embed, with a grammar beside the file.", valueName: "file"))
+  @Option(
+    name: .long,
+    help: ArgumentHelp("OpenAI tool definitions to embed, with a grammar beside the file.", valueName: "file"))
   var functions: String?
 
   @Option(name: .long, help: ArgumentHelp("The model's name in the file.", valueName: "name"))
@@ -52,7 +57,8 @@ struct CompressCommand: AsyncParsableCommand {
   private func share() throws -> Double {
     guard let prune else { return 1 }
     guard prune.hasPrefix("ffn="), let share = Double(prune.dropFirst(4)), share > 0, share <= 1 else {
-      throw ConfigurationError("--prune: expected ffn= and a share above 0 and at most 1, such as ffn=0.875, found \(prune)")
+      throw ConfigurationError(
+        "--prune: expected ffn= and a share above 0 and at most 1, such as ffn=0.875, found \(prune)")
     }
     return share
   }

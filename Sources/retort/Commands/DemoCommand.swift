@@ -10,11 +10,13 @@ struct DemoCommand: AsyncParsableCommand {
   @Flag(name: .long, help: "The report as JSON on standard output.")
   var json = false
 
-  @Option(name: .long, help: ArgumentHelp("Work here and keep everything; a temporary folder by default.", valueName: "dir"))
+  @Option(
+    name: .long, help: ArgumentHelp("Work here and keep everything; a temporary folder by default.", valueName: "dir"))
   var dir: String?
 
   func run() async throws {
-    let temporary = FileManager.default.temporaryDirectory.appendingPathComponent("retort-demo-\(UUID().uuidString)").path
+    let temporary = FileManager.default.temporaryDirectory.appendingPathComponent("retort-demo-\(UUID().uuidString)")
+      .path
     let folder = dir ?? temporary
     if dir != nil, FileManager.default.fileExists(atPath: folder + "/retort.db") {
       throw ConfigurationError("\(folder): has a log already; name a new folder")
@@ -25,7 +27,8 @@ struct DemoCommand: AsyncParsableCommand {
       throw ConfigurationError("\(folder): the folder cannot be made; check permissions and free space")
     }
     defer { if dir == nil { try? FileManager.default.removeItem(atPath: folder) } }
-    Output.note("A home's voice assistant; the teacher is a stand-in on loopback, not an LLM. About three minutes on two cores.")
+    Output.note(
+      "A home's voice assistant; the teacher is a stand-in on loopback, not an LLM. About three minutes on two cores.")
     let result = try await DemoRun(folder: folder, isQuiet: false).run()
     let report = DemoReport(result: result, folder: dir)
     if json { Output.print(report.json) } else { Output.print(report.text) }

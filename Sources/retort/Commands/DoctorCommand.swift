@@ -10,7 +10,8 @@ import Training
 
 /// `retort doctor`: what is wrong here, and what mends it.
 struct DoctorCommand: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "doctor", abstract: "Say what is wrong here, and what mends it.")
+  static let configuration = CommandConfiguration(
+    commandName: "doctor", abstract: "Say what is wrong here, and what mends it.")
 
   @OptionGroup var global: GlobalOptions
 
@@ -34,7 +35,8 @@ struct DoctorCommand: AsyncParsableCommand {
       ])
     } else {
       for finding in findings {
-        Output.print("\(finding.problem == nil ? "ok  " : "BAD ") \(finding.subject): \(finding.problem ?? finding.detail)")
+        Output.print(
+          "\(finding.problem == nil ? "ok  " : "BAD ") \(finding.subject): \(finding.problem ?? finding.detail)")
       }
     }
     if !problems.isEmpty { throw ExitStatus.checkFailed }
@@ -44,7 +46,9 @@ struct DoctorCommand: AsyncParsableCommand {
     let configuration = try global.configuration()
     let wiring = Wiring(configuration)
     var findings = Wiring.problems(of: configuration).map { Finding(subject: "configuration", problem: $0, detail: "") }
-    if findings.isEmpty { findings.append(Finding(subject: "configuration", problem: nil, detail: "every setting holds")) }
+    if findings.isEmpty {
+      findings.append(Finding(subject: "configuration", problem: nil, detail: "every setting holds"))
+    }
     findings.append(
       Finding(
         subject: "processor", problem: nil,
@@ -67,13 +71,16 @@ struct DoctorCommand: AsyncParsableCommand {
       let plan = try await DeploymentTopics.plan(
         log: log, names: wiring.names, requestPartitions: wiring.configuration.integer("log.partitions"))
       for topic in plan.missing {
-        findings.append(Finding(subject: "topic \(topic.name)", problem: "missing; run `retort topics apply`", detail: ""))
+        findings.append(
+          Finding(subject: "topic \(topic.name)", problem: "missing; run `retort topics apply`", detail: ""))
       }
       for pair in plan.differing {
         findings.append(
           Finding(
             subject: "topic \(pair.wanted.name)",
-            problem: "expected \(TopicsCommand.Apply.text(pair.wanted)), found \(TopicsCommand.Apply.text(pair.found)); alter it", detail: ""))
+            problem:
+              "expected \(TopicsCommand.Apply.text(pair.wanted)), found \(TopicsCommand.Apply.text(pair.found)); alter it",
+            detail: ""))
       }
       try await log.close()
       return findings
@@ -87,7 +94,8 @@ struct DoctorCommand: AsyncParsableCommand {
     let existing = files.fileExists(atPath: path) ? path : (path as NSString).deletingLastPathComponent
     let place = existing.isEmpty ? "." : existing
     guard files.isWritableFile(atPath: place) else {
-      return Finding(subject: "state folder", problem: "\(path) cannot be written; change `state` or its permissions", detail: "")
+      return Finding(
+        subject: "state folder", problem: "\(path) cannot be written; change `state` or its permissions", detail: "")
     }
     return Finding(subject: "state folder", problem: nil, detail: path)
   }
@@ -110,7 +118,8 @@ struct DoctorCommand: AsyncParsableCommand {
     let free = (attributes?[.systemFreeSize] as? NSNumber)?.int64Value ?? 0
     guard free > 500_000_000 else {
       return Finding(
-        subject: "disk", problem: "\(Figures.bytes(Int(free))) free; checkpoints and the log need about 500 MB", detail: "")
+        subject: "disk", problem: "\(Figures.bytes(Int(free))) free; checkpoints and the log need about 500 MB",
+        detail: "")
     }
     return Finding(subject: "disk", problem: nil, detail: "\(Figures.bytes(Int(free))) free")
   }

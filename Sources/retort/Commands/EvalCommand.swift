@@ -13,7 +13,10 @@ struct EvalCommand: AsyncParsableCommand {
   @OptionGroup var global: GlobalOptions
   @OptionGroup var which: ModelOptions
 
-  @Option(name: .long, help: ArgumentHelp("JSONL of {\"id\", \"text\" or \"messages\", \"call\"}; with --perplexity any text.", valueName: "file"))
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "JSONL of {\"id\", \"text\" or \"messages\", \"call\"}; with --perplexity any text.", valueName: "file"))
   var data: String
 
   @Flag(name: .long, help: "The perplexity of the file's text instead.")
@@ -40,7 +43,8 @@ struct EvalCommand: AsyncParsableCommand {
     let report = EvaluationReport(cases)
     if global.json { Output.print(report.json) } else { Output.print(Self.text(of: report)) }
     if let threshold, report.exactMatch.estimate < threshold {
-      Output.complain("exact match \(Figures.percent(report.exactMatch.estimate)) is below \(Figures.percent(threshold))")
+      Output.complain(
+        "exact match \(Figures.percent(report.exactMatch.estimate)) is below \(Figures.percent(threshold))")
       throw ExitStatus.checkFailed
     }
   }
@@ -60,7 +64,9 @@ struct EvalCommand: AsyncParsableCommand {
       }
     }
     if let failure = lines.failure { throw ConfigurationError(failure) }
-    guard !samples.isEmpty else { throw ConfigurationError("\(data): expected at least one labelled request, found none") }
+    guard !samples.isEmpty else {
+      throw ConfigurationError("\(data): expected at least one labelled request, found none")
+    }
     return samples
   }
 
@@ -80,7 +86,9 @@ struct EvalCommand: AsyncParsableCommand {
     if global.json {
       Output.print(report.json)
     } else {
-      Output.print("\(report.tokens) tokens, \(Figures.fixed(report.nll, 4)) nats each, perplexity \(Figures.short(report.perplexity))")
+      Output.print(
+        "\(report.tokens) tokens, \(Figures.fixed(report.nll, 4)) nats each, perplexity \(Figures.short(report.perplexity))"
+      )
     }
   }
 

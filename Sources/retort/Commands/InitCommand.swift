@@ -21,7 +21,9 @@ struct InitCommand: AsyncParsableCommand {
     try write(yaml, to: "retort.yaml")
     if functions != "functions.json" { try write(FunctionFile.text(of: definitions), to: "functions.json") }
     if global.json {
-      Output.print(["files": ["retort.yaml", "functions.json"], "functions": .integer(Int64(definitions.functions.count))])
+      Output.print([
+        "files": ["retort.yaml", "functions.json"], "functions": .integer(Int64(definitions.functions.count)),
+      ])
     } else {
       Output.print("Wrote retort.yaml and functions.json (\(definitions.functions.count) functions).")
       Output.print("Next: retort requests import FILE.jsonl, then retort run --until-idle")

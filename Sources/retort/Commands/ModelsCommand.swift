@@ -35,7 +35,8 @@ struct ModelsCommand: AsyncParsableCommand {
         let exact = manifest.evidence.first { $0.metric == "exact_match" && $0.subject == .candidate }?.value
         let sha256 = manifest.weights?.sha256.hex ?? ""
         table.add([
-          "\(manifest.version)", status, exact.map(Figures.percent) ?? "", Figures.bytes(Int(manifest.weights?.bytes ?? 0)),
+          "\(manifest.version)", status, exact.map(Figures.percent) ?? "",
+          Figures.bytes(Int(manifest.weights?.bytes ?? 0)),
           "\(manifest.lineage.samples)", String(sha256.prefix(16)),
         ])
         list.append([
@@ -61,7 +62,8 @@ struct ModelsCommand: AsyncParsableCommand {
 
   /// `retort models show`.
   struct Show: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "The manifest of one release, with its evidence and verdict.")
+    static let configuration = CommandConfiguration(
+      abstract: "The manifest of one release, with its evidence and verdict.")
 
     @OptionGroup var global: GlobalOptions
     @OptionGroup var target: ReleaseOptions
@@ -83,8 +85,10 @@ struct ModelsCommand: AsyncParsableCommand {
         Output.print("\(file.role.rawValue.padding(10))\(Figures.bytes(Int(file.bytes)))  \(file.sha256.hex)")
       }
       for item in manifest.evidence {
-        let range = item.low.flatMap { low in item.high.map { " (\(Figures.fixed(low, 4)) to \(Figures.fixed($0, 4)))" } } ?? ""
-        Output.print("evidence  \(item.subject.rawValue) \(item.metric) \(Figures.fixed(item.value, 4))\(range), n \(item.n)")
+        let range =
+          item.low.flatMap { low in item.high.map { " (\(Figures.fixed(low, 4)) to \(Figures.fixed($0, 4)))" } } ?? ""
+        Output.print(
+          "evidence  \(item.subject.rawValue) \(item.metric) \(Figures.fixed(item.value, 4))\(range), n \(item.n)")
       }
       for reason in verdict?.reasons ?? [] { Output.print("verdict   \(reason)") }
     }
@@ -112,7 +116,9 @@ struct ModelsCommand: AsyncParsableCommand {
         written.append(.string(path))
       }
       try await log.close()
-      if global.json { Output.print(["files": .array(written)]) } else {
+      if global.json {
+        Output.print(["files": .array(written)])
+      } else {
         for path in written { Output.print(path.stringValue ?? "") }
       }
     }
@@ -143,14 +149,19 @@ struct ModelsCommand: AsyncParsableCommand {
           wiring.store.path(of: manifest.weights?.sha256 ?? manifest.digest), manifest: manifest)
         try ReleaseCheck.ask(probes, of: model)
         if global.json {
-          Output.print(["verified": true, "version": .integer(Int64(manifest.version)), "probes": .integer(Int64(probes.count))])
+          Output.print([
+            "verified": true, "version": .integer(Int64(manifest.version)), "probes": .integer(Int64(probes.count)),
+          ])
         } else {
-          Output.print("\(manifest.model) version \(manifest.version): signature, digests and \(probes.count) probes hold")
+          Output.print(
+            "\(manifest.model) version \(manifest.version): signature, digests and \(probes.count) probes hold")
         }
         try await log.close()
       } catch let error as ReleaseError {
         try? await log.close()
-        if global.json { Output.print(["verified": false, "code": .string(error.code.rawValue), "reason": .string(error.description)]) }
+        if global.json {
+          Output.print(["verified": false, "code": .string(error.code.rawValue), "reason": .string(error.description)])
+        }
         Output.complain(error.description)
         throw ExitStatus.checkFailed
       }
@@ -170,7 +181,9 @@ struct ModelsCommand: AsyncParsableCommand {
     var reason = "promoted by hand"
 
     func run() async throws {
-      try await ManualDeployment(global: global, model: model, action: .promote, reason: reason).deploy { _, _ in version }
+      try await ManualDeployment(global: global, model: model, action: .promote, reason: reason).deploy { _, _ in
+        version
+      }
     }
   }
 
@@ -188,11 +201,15 @@ struct ModelsCommand: AsyncParsableCommand {
     var reason = "rolled back by hand"
 
     func run() async throws {
-      try await ManualDeployment(global: global, model: model, action: .rollback, reason: reason).deploy { releases, deployed in
+      try await ManualDeployment(global: global, model: model, action: .rollback, reason: reason).deploy {
+        releases, deployed in
         if let to { return to }
-        let earlier = releases.filter { $0.verdict?.promoted == true && $0.manifest.version < deployed.manifest.version }
+        let earlier = releases.filter {
+          $0.verdict?.promoted == true && $0.manifest.version < deployed.manifest.version
+        }
         guard let last = earlier.last else {
-          throw ClientError(.notFound, "no promoted version lies before \(deployed.manifest.version); name one with --to")
+          throw ClientError(
+            .notFound, "no promoted version lies before \(deployed.manifest.version); name one with --to")
         }
         return last.manifest.version
       }
@@ -262,7 +279,8 @@ private struct ManualDeployment {
     if let deployed {
       version = try choose(releases, deployed)
     } else if action == .promote, let first = releases.first {
-      let stand = DeploymentRecord(epoch: 1, action: .promote, manifest: first.manifest, reason: reason, time: first.manifest.created)
+      let stand = DeploymentRecord(
+        epoch: 1, action: .promote, manifest: first.manifest, reason: reason, time: first.manifest.created)
       version = try choose(releases, stand)
     } else {
       throw ClientError(.notFound, "\(name): nothing is deployed, so there is nothing to go back from")
@@ -279,7 +297,9 @@ private struct ManualDeployment {
     await writer.close()
     try await log.close()
     if global.json {
-      Output.print(["version": .integer(Int64(version)), "epoch": .integer(record.epoch), "action": .string(action.rawValue)])
+      Output.print([
+        "version": .integer(Int64(version)), "epoch": .integer(record.epoch), "action": .string(action.rawValue),
+      ])
     } else {
       Output.print("\(name) version \(version) is deployed, epoch \(record.epoch)")
     }

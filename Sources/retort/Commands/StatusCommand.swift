@@ -6,7 +6,8 @@ import Topics
 
 /// `retort status`: how far each stage is.
 struct StatusCommand: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "status", abstract: "How far each stage is, and who runs what.")
+  static let configuration = CommandConfiguration(
+    commandName: "status", abstract: "How far each stage is, and who runs what.")
 
   @OptionGroup var global: GlobalOptions
 

@@ -17,7 +17,10 @@ struct SubscribeCommand: AsyncParsableCommand {
   @Option(name: .long, help: ArgumentHelp("The folder; `current` in it is a link to the release.", valueName: "dir"))
   var dir: String
 
-  @Option(name: .long, help: ArgumentHelp("Run by /bin/sh after each switch, with RETORT_MODEL_DIR and RETORT_MODEL_VERSION.", valueName: "cmd"))
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Run by /bin/sh after each switch, with RETORT_MODEL_DIR and RETORT_MODEL_VERSION.", valueName: "cmd"))
   var exec: String?
 
   @Flag(name: .long, help: "End after the release that is deployed now; exit status 1 where there is none.")

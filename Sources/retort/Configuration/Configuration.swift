@@ -44,7 +44,9 @@ struct Configuration: Sendable {
     return try configuration.read(file: file)
   }
 
-  private init(path: String?, overrides: [String: String], environment: [String: String], emptyFolderOf file: String) throws {
+  private init(path: String?, overrides: [String: String], environment: [String: String], emptyFolderOf file: String)
+    throws
+  {
     folder = (file as NSString).deletingLastPathComponent
     for setting in Settings.all { values[setting.key] = setting.standard }
   }
@@ -78,7 +80,8 @@ struct Configuration: Sendable {
     if let value = environment[variable], !value.isEmpty { return value }
     guard let file = optionalText(key + "_file") else { return nil }
     guard let data = FileManager.default.contents(atPath: resolve(file)), data.count < 65_536 else {
-      throw ConfigurationError("\(key)_file: \(resolve(file)) cannot be read as a secret; check the path and permissions")
+      throw ConfigurationError(
+        "\(key)_file: \(resolve(file)) cannot be read as a secret; check the path and permissions")
     }
     return String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
   }
@@ -118,7 +121,8 @@ struct Configuration: Sendable {
           problems.append("\(file): \(key): expected \(setting.expectation), found \(value.text.prefix(80))")
         }
       } else if Settings.isSecret(key) {
-        problems.append("\(file): \(key): secrets do not belong in this file; set the environment variable or \(key)_file")
+        problems.append(
+          "\(file): \(key): secrets do not belong in this file; set the environment variable or \(key)_file")
       } else if Settings.sections.contains(key), case .object(let section) = value {
         take(section, under: key + ".", file: file, problems: &problems)
       } else if Settings.sections.contains(key), value == .null {

@@ -31,7 +31,8 @@ enum Settings {
   ]
 
   private static let task: [Setting] = [
-    Setting("task.functions", .text, "functions.json", "OpenAI tool definitions: the functions whose call is the answer."),
+    Setting(
+      "task.functions", .text, "functions.json", "OpenAI tool definitions: the functions whose call is the answer."),
     Setting(
       "task.instructions", .text,
       "Answer the user's request with exactly one function call. Copy values from the request.",
@@ -47,18 +48,23 @@ enum Settings {
   ]
 
   private static let teacher: [Setting] = [
-    Setting("teacher.endpoint", .text, "", "An OpenAI-compatible address, such as http://localhost:8000/v1; empty: no teacher."),
+    Setting(
+      "teacher.endpoint", .text, "",
+      "An OpenAI-compatible address, such as http://localhost:8000/v1; empty: no teacher."),
     Setting("teacher.model", .text, "", "The teacher's name there."),
     Setting("teacher.api_key_file", .text, "", "File with the key; or set RETORT_TEACHER_API_KEY."),
     Setting("teacher.temperature", .number(0...2), 0, "Sampling temperature."),
     Setting("teacher.max_turns", .integer(1...64), 8, "Exchanges for one request, lookups included."),
     Setting("teacher.call_timeout_ms", .integer(1...3_600_000), 60_000, "Time for one exchange."),
     Setting("teacher.total_timeout_ms", .integer(1...86_400_000), 180_000, "Time for one request, outages excluded."),
-    Setting("teacher.max_request_bytes", .integer(64...(64 << 20)), .integer(256 << 10), "Longest request that is sent to the teacher."),
+    Setting(
+      "teacher.max_request_bytes", .integer(64...(64 << 20)), .integer(256 << 10),
+      "Longest request that is sent to the teacher."),
     Setting("teacher.max_concurrent_requests", .integer(1...1_024), 8, "Requests in flight."),
     Setting("teacher.tokens_per_hour", .integer(0...Int.max), 0, "Budget that pauses labelling; 0 is none."),
     Setting("teacher.money_per_hour", .number(0...1e9), 0, "Budget that pauses labelling; 0 is none."),
-    Setting("teacher.price_per_million_prompt_tokens", .number(0...1e9), 0, "For the money budget and the samples' cost."),
+    Setting(
+      "teacher.price_per_million_prompt_tokens", .number(0...1e9), 0, "For the money budget and the samples' cost."),
     Setting("teacher.price_per_million_completion_tokens", .number(0...1e9), 0, "The same for what it writes."),
   ]
 
@@ -71,7 +77,9 @@ enum Settings {
   private static let train: [Setting] = [
     Setting("train.base", .text, "", "A Hugging Face folder to start from; empty: from scratch."),
     Setting("train.seed", .integer(0...Int.max), 1, "The seed of everything random in training."),
-    Setting("train.recipe", .tree, .object([:]), "Hyperparameters that differ from the defaults; `retort train --show-recipe` lists them."),
+    Setting(
+      "train.recipe", .tree, .object([:]),
+      "Hyperparameters that differ from the defaults; `retort train --show-recipe` lists them."),
   ]
 
   private static let release: [Setting] = [
@@ -80,10 +88,14 @@ enum Settings {
     Setting("release.recovery_steps", .integer(0...100_000), 120, "Steps of recovery after pruning."),
     Setting("release.quantize", .choice(["q8_0", "f16", "f32"]), "q8_0", "Format of the released weights."),
     Setting("release.gate.minimum", .integer(1...1_000_000), 100, "Fewest gate samples for a verdict."),
-    Setting("release.gate.margin", .number(0...1), 0.02, "How much worse than the incumbent a release may be, at worst."),
+    Setting(
+      "release.gate.margin", .number(0...1), 0.02, "How much worse than the incumbent a release may be, at worst."),
     Setting("release.gate.floor", .number(0...1), 0, "Exact match that a release must reach in any case."),
-    Setting("release.probes", .text, "", "JSONL of requests that subscribers ask a new model; empty: made from the functions."),
-    Setting("release.store", .choice(["log", "file"]), "log", "Where released files go: chunks in the log, or a folder."),
+    Setting(
+      "release.probes", .text, "", "JSONL of requests that subscribers ask a new model; empty: made from the functions."
+    ),
+    Setting(
+      "release.store", .choice(["log", "file"]), "log", "Where released files go: chunks in the log, or a folder."),
     Setting("release.licence", .text, "proprietary", "The licence named in manifests."),
   ]
 
@@ -91,7 +103,9 @@ enum Settings {
     Setting("serve.host", .text, "127.0.0.1", "Address to listen on."),
     Setting("serve.port", .integer(0...65_535), 8_080, "Port to listen on; 0 takes a free one."),
     Setting("serve.max_concurrent_requests", .integer(1...10_000), 64, "Requests in flight; more get 429."),
-    Setting("serve.spool_bytes", .integer(0...Int.max), .integer(64 << 20), "Bound of the spool of live requests on disk."),
-    Setting("serve.trusted_keys", .texts, [], "Files with public keys of releases to trust; empty: the state folder's."),
+    Setting(
+      "serve.spool_bytes", .integer(0...Int.max), .integer(64 << 20), "Bound of the spool of live requests on disk."),
+    Setting(
+      "serve.trusted_keys", .texts, [], "Files with public keys of releases to trust; empty: the state folder's."),
   ]
 }

@@ -82,13 +82,16 @@ struct DemoReport {
 
   private var examples: [String] {
     ["Examples"]
-      + result.examples.flatMap { ["              \($0.text)", "              → \($0.answer)\($0.isRight ? "" : "   (wrong)")"] }
+      + result.examples.flatMap {
+        ["              \($0.text)", "              → \($0.answer)\($0.isRight ? "" : "   (wrong)")"]
+      }
   }
 
   private var end: [String] {
     guard let folder else { return [] }
     return [
-      "", "Everything is in \(folder): look around with", "  cd \(folder) && retort status && retort models list && retort deadletters list",
+      "", "Everything is in \(folder): look around with",
+      "  cd \(folder) && retort status && retort models list && retort deadletters list",
     ]
   }
 }

@@ -143,7 +143,8 @@ struct DemoRun {
     let elapsed = ContinuousClock.now - started
     return Result(
       labelled: audit, refused: refused, releases: report.releases, adopted: adopted, prequential: curve.values,
-      unseen: EvaluationReport(cases), uncompressed: report.releases.last?.parentExactMatch ?? 0, examples: Array(examples),
+      unseen: EvaluationReport(cases), uncompressed: report.releases.last?.parentExactMatch ?? 0,
+      examples: Array(examples),
       teacher: teacher, seconds: Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) / 1e18,
       threads: wiring.threads)
   }

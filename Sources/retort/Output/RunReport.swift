@@ -49,7 +49,8 @@ final class RunReport: Sendable {
         state.samplesSeen = samples
         state.rounds = report.round
         let score = recent.map { ", prequential \(Figures.percent($0.exactMatch))" } ?? ""
-        return "train    round \(report.round): \(samples) samples, \(report.steps) steps, loss \(Figures.short(report.meanLoss))\(score)"
+        return
+          "train    round \(report.round): \(samples) samples, \(report.steps) steps, loss \(Figures.short(report.meanLoss))\(score)"
       case .releasePoint(let point): return "train    release point \(point.number)"
       case .candidate(let version, let part): return "release  version \(version): \(part)"
       case .released(let release):
@@ -79,7 +80,8 @@ final class RunReport: Sendable {
     state.withLock { state in
       let seconds = (ContinuousClock.now - state.started).components.seconds
       let promoted = state.releases.count { $0.isPromoted }
-      return "done in \(seconds) s: \(state.labelled.requests) requests labelled, \(state.samplesSeen) samples trained in all, "
+      return
+        "done in \(seconds) s: \(state.labelled.requests) requests labelled, \(state.samplesSeen) samples trained in all, "
         + "\(state.releases.count) releases made, \(promoted) promoted"
     }
   }

@@ -60,13 +60,15 @@ struct ReleaseLookup {
       guard let found = all.first(where: { $0.manifest.version == version }) else {
         let known = all.map { String($0.manifest.version) }.joined(separator: ", ")
         throw ClientError(
-          .notFound, "\(model) has no version \(version); it has \(known.isEmpty ? "none" : known) (`retort models list`)")
+          .notFound,
+          "\(model) has no version \(version); it has \(known.isEmpty ? "none" : known) (`retort models list`)")
       }
       return found.manifest
     }
     guard let deployed = try await DeploymentScan.newest(of: model, log: log, names: wiring.names) else {
       throw ClientError(
-        .notFound, "\(model): no version is deployed; `retort models list` shows what was made, `retort run` makes more")
+        .notFound, "\(model): no version is deployed; `retort models list` shows what was made, `retort run` makes more"
+      )
     }
     return deployed.manifest
   }

@@ -71,7 +71,8 @@ extension Wiring {
     compression.recoverySteps = configuration.integer("release.recovery_steps")
     compression.quantize = .init(rawValue: configuration.text("release.quantize")) ?? .q8
     let gate = GatePolicy(
-      minimumSamples: configuration.integer("release.gate.minimum"), margin: configuration.number("release.gate.margin"),
+      minimumSamples: configuration.integer("release.gate.minimum"),
+      margin: configuration.number("release.gate.margin"),
       floor: configuration.number("release.gate.floor"))
     return ReleaseStage.Policy(
       compression: compression, gate: gate, probes: try probes(),
@@ -93,7 +94,8 @@ extension Wiring {
     if !files.isEmpty { return try TrustedKeys.load(files) }
     guard let own = keys.publicFile else {
       throw ConfigurationError(
-        "no public key to trust: set serve.trusted_keys to the files of who signs the releases (\(state)/keys has none)")
+        "no public key to trust: set serve.trusted_keys to the files of who signs the releases (\(state)/keys has none)"
+      )
     }
     return try TrustedKeys.load([own])
   }

@@ -85,7 +85,8 @@ private struct LookupReading {
     let known = ["function", "http", "command", "sql", "timeout_ms"]
     if let unknown = object.keys.first(where: { !known.contains($0) }) {
       throw ConfigurationError(
-        "\(place): unknown key \(unknown)" + (NearestKey.of(unknown, among: known).map { "; did you mean \($0)?" } ?? ""))
+        "\(place): unknown key \(unknown)"
+          + (NearestKey.of(unknown, among: known).map { "; did you mean \($0)?" } ?? ""))
     }
     guard let function = json["function"] else { throw problem("a function definition under function", "nothing") }
     let set: FunctionSet

@@ -58,7 +58,8 @@ struct Wiring: Sendable {
   }
 
   private static func unknownLog(_ url: String) -> ConfigurationError {
-    ConfigurationError("log.url: expected sqlite:PATH, found \(url.prefix(80)); correct it in retort.yaml or RETORT_LOG_URL")
+    ConfigurationError(
+      "log.url: expected sqlite:PATH, found \(url.prefix(80)); correct it in retort.yaml or RETORT_LOG_URL")
   }
 
   /// The functions of the task.
@@ -70,7 +71,9 @@ struct Wiring: Sendable {
   func recipe() throws -> TrainingRecipe {
     var object = configuration.tree("train.recipe")?.objectValue ?? [:]
     if object["seed"] == nil { object["seed"] = .integer(Int64(configuration.integer("train.seed"))) }
-    if object["release_every"] == nil { object["release_every"] = .integer(Int64(configuration.integer("release.every"))) }
+    if object["release_every"] == nil {
+      object["release_every"] = .integer(Int64(configuration.integer("release.every")))
+    }
     do {
       return try TrainingRecipe(json: .object(object))
     } catch {
@@ -84,7 +87,9 @@ struct Wiring: Sendable {
       salt: configuration.text("split.salt"), dev: configuration.number("split.dev"),
       gate: configuration.number("split.gate"))
     guard split.dev + split.gate < 0.9 else {
-      throw ConfigurationError("split.dev and split.gate: expected shares that leave samples for training, found \(split.dev) and \(split.gate)")
+      throw ConfigurationError(
+        "split.dev and split.gate: expected shares that leave samples for training, found \(split.dev) and \(split.gate)"
+      )
     }
     return split
   }

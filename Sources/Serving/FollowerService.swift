@@ -1,0 +1,82 @@
+import Foundation
+import Logging
+import RetortClient
+import ServiceLifecycle
+import Topics
+
+/// Follows the releases of a model and swaps them in.
+struct FollowerService: Service {
+  let open: @Sendable () async throws -> ReleaseFollower
+  let slot: ModelSlot
+  let engine: AnswerEngine
+  let metrics: ServingMetrics
+  let logger: Logger
+
+  /// How many releases beside the current one stay on disk.
+  private static let keptReleases = 2
+
+  func run() async throws {
+    do {
+      try await cancelWhenGracefulShutdown { try await follow() }
+    } catch is CancellationError {
+      // Told to stop; what is served stays served until the server has ended.
+    }
+  }
+
+  private func follow() async throws {
+    var follower: ReleaseFollower?
+    var unacknowledged: VerifiedRelease?
+    var delay = Duration.seconds(1)
+    var complaint = ""
+    while true {
+      do {
+        if follower == nil { follower = try await open() }
+        guard let follower else { continue }
+        if let release = try await follower.next(timeout: .seconds(2)) {
+          adopt(release)
+          unacknowledged = release
+        }
+        if let release = unacknowledged {
+          try await follower.acknowledge(release)
+          unacknowledged = nil
+          Self.retire(around: release.folder)
+        }
+        (delay, complaint) = (.seconds(1), "")
+      } catch is CancellationError {
+        await follower?.close()
+        throw CancellationError()
+      } catch {
+        let text = String(describing: error)
+        if text != complaint { logger.warning("releases cannot be followed", metadata: ["reason": "\(text)"]) }
+        complaint = text
+        await follower?.close()
+        // A reader that failed is spent; a follower without a reader opens a new one.
+        try await Task.sleep(for: delay)
+        delay = min(delay * 2, .seconds(30))
+      }
+    }
+  }
+
+  private func adopt(_ release: VerifiedRelease) {
+    let model = ServedModel(release)
+    slot.swap(model)
+    engine.forgetOldModels()
+    metrics.swapped(to: model)
+    logger.notice(
+      "serving a new release",
+      metadata: [
+        "model": "\(model.name)", "version": "\(release.manifest.version)", "epoch": "\(release.deployment.epoch)",
+        "sha256": "\(model.digest.hex.prefix(12))",
+      ])
+  }
+
+  /// Deletes older releases beside the one in service.
+  private static func retire(around folder: String) {
+    let parent = (folder as NSString).deletingLastPathComponent
+    let own = (folder as NSString).lastPathComponent
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: parent)) ?? []
+    func version(_ name: String) -> Int { Int(name.prefix { $0 != "-" }) ?? Int.max }
+    let others = names.filter { $0 != own && version($0) != Int.max }.sorted { version($0) > version($1) }
+    for name in others.dropFirst(keptReleases) { try? FileManager.default.removeItem(atPath: "\(parent)/\(name)") }
+  }
+}

@@ -1,0 +1,110 @@
+import Inference
+import Topics
+
+/// The body of `POST /v1/chat/completions`, checked.
+///
+/// Reference: OpenAI API, "Create chat completion". Parameters that steer sampling are taken and have no effect: answers are greedy.
+struct ChatRequest: Sendable {
+  /// The largest body, in bytes.
+  static let maximumBytes = 1 << 20
+  static let maximumMessages = 1_000
+
+  let messages: [ChatMessage]
+  /// The model that was asked for; nil: whichever is served.
+  let model: String?
+  let streams: Bool
+  let includesUsage: Bool
+  /// The functions that the client knows of; nil where it sent none.
+  let tools: FunctionSet?
+
+  init(bytes: [UInt8]) throws(ServingError) {
+    let json: JSON
+    do throws(JSONError) {
+      json = try JSON.parse(bytes, maximumBytes: Self.maximumBytes)
+    } catch {
+      throw ServingError(.invalidRequest, error.description)
+    }
+    guard case .object(let body) = json else {
+      throw ServingError(.invalidRequest, "The body: expected a JSON object, found \(json.typeName).")
+    }
+    messages = try Self.messages(body["messages"])
+    model = try Self.optional(body, "model", "a string") { $0.stringValue }
+    streams = try Self.optional(body, "stream", "true or false") { $0.boolValue } ?? false
+    let options = try Self.optional(body, "stream_options", "an object") { $0.objectValue } ?? [:]
+    includesUsage = try Self.optional(options, "include_usage", "true or false") { $0.boolValue } ?? false
+    if let count = try Self.optional(body, "n", "a whole number", { $0.integerValue }), count != 1 {
+      throw ServingError(
+        .invalidRequest, "n: expected 1, found \(count); answers are greedy, so that more would be the same.",
+        parameter: "n")
+    }
+    tools = try Self.tools(body["tools"])
+  }
+
+  private static func messages(_ json: JSON?) throws(ServingError) -> [ChatMessage] {
+    guard case .array(let list)? = json else {
+      let found = json.map(\.typeName) ?? "nothing"
+      throw ServingError(.invalidRequest, "messages: expected an array, found \(found).", parameter: "messages")
+    }
+    guard (1...maximumMessages).contains(list.count) else {
+      throw ServingError(
+        .invalidRequest, "messages: expected 1 to \(maximumMessages) messages, found \(list.count).",
+        parameter: "messages")
+    }
+    var messages: [ChatMessage] = []
+    for (index, element) in list.enumerated() {
+      do throws(TopicError) {
+        messages.append(try ChatMessage(json: element))
+      } catch {
+        let place = "messages[\(index)]" + (error.path.isEmpty ? "" : ".\(error.path)")
+        throw ServingError(
+          .invalidRequest, "\(place): expected \(error.expected), found \(error.found).", parameter: place)
+      }
+    }
+    return messages
+  }
+
+  private static func optional<Value>(
+    _ object: JSONObject, _ name: String, _ expected: String, _ read: (JSON) -> Value?
+  ) throws(ServingError) -> Value? {
+    guard let json = object[name], !json.isNull else { return nil }
+    guard let value = read(json) else {
+      throw ServingError(.invalidRequest, "\(name): expected \(expected), found \(json.typeName).", parameter: name)
+    }
+    return value
+  }
+
+  private static func tools(_ json: JSON?) throws(ServingError) -> FunctionSet? {
+    guard let json, !json.isNull, json != [] else { return nil }
+    do throws(TopicError) {
+      return try FunctionSet(json: json)
+    } catch {
+      throw ServingError(.invalidRequest, "tools: \(error)", parameter: "tools")
+    }
+  }
+
+  /// Checks what the client expects against the model that will answer.
+  ///
+  /// - Throws: `model_not_found`; `invalid_request` where the tools are not the model's, whose functions are in its weights.
+  func check(against served: ServedModel) throws(ServingError) {
+    if let model, model != served.name {
+      throw ServingError(
+        .modelNotFound, "The model \(model.prefix(100).debugDescription) is not served here; ask for \(served.name).",
+        parameter: "model")
+    }
+    guard let tools else { return }
+    for tool in tools.functions {
+      guard let own = served.model.functions[tool.name], own.parametersJSON == tool.parametersJSON else {
+        throw ServingError(
+          .invalidRequest,
+          "tools: \(tool.name) is not one of the functions that \(served.name) was trained on; leave tools out, or send its own.",
+          parameter: "tools")
+      }
+    }
+    guard tools.functions.count == served.model.functions.functions.count else {
+      throw ServingError(
+        .invalidRequest,
+        "tools: expected all \(served.model.functions.functions.count) functions of \(served.name), found \(tools.functions.count); leave tools out.",
+        parameter: "tools")
+    }
+  }
+}

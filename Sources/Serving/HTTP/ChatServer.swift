@@ -1,0 +1,175 @@
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Inference
+import Logging
+import NIOCore
+import Synchronization
+import Topics
+
+/// The HTTP API: what each route answers.
+final class ChatServer: Sendable {
+  private let slot: ModelSlot
+  private let engine: AnswerEngine
+  private let spool: RequestSpool?
+  private let metrics: ServingMetrics
+  private let logger: Logger
+  private let shown = Mutex(RequestSpool.Figures())
+
+  init(slot: ModelSlot, engine: AnswerEngine, spool: RequestSpool?, metrics: ServingMetrics, logger: Logger) {
+    self.slot = slot
+    self.engine = engine
+    self.spool = spool
+    self.metrics = metrics
+    self.logger = logger
+  }
+
+  /// Answers a request; never throws but for a connection that is gone.
+  func respond(to request: Request) async throws -> Response {
+    let id = Self.requestID(of: request)
+    var headers: HTTPFields = [:]
+    if let name = Self.requestIDName { headers[name] = id }
+    let (route, isAllowed) = Self.route(of: request)
+    var response: Response
+    do {
+      guard isAllowed else {
+        throw ServingError(
+          .notFound, "\(request.method.rawValue) \(request.uri.path.prefix(200)): there is nothing here.")
+      }
+      response = try await reply(to: request, route, id: id, headers)
+    } catch let error as ServingError {
+      if error.code == .failed { logger.error("\(error)") }
+      response = HTTPReplies.error(error, headers)
+    } catch is CancellationError {
+      response = HTTPReplies.error(ServingError(.stopping, "The server is shutting down; ask another one."), headers)
+    }
+    metrics.count(route: route.rawValue, status: response.status.code)
+    return response
+  }
+
+  // MARK: Routes
+
+  /// The routes; raw values are metric labels.
+  enum Route: String {
+    case chat, models, healthz, readyz, metrics, other
+  }
+
+  private static func route(of request: Request) -> (route: Route, isAllowed: Bool) {
+    let isGet = request.method == .get || request.method == .head
+    return switch request.uri.path {
+    case "/v1/chat/completions": (.chat, request.method == .post)
+    case "/v1/models": (.models, isGet)
+    case "/healthz": (.healthz, isGet)
+    case "/readyz": (.readyz, isGet)
+    case "/metrics": (.metrics, isGet)
+    default: (.other, false)
+    }
+  }
+
+  private func reply(to request: Request, _ route: Route, id: String, _ headers: HTTPFields) async throws -> Response {
+    switch route {
+    case .chat: return try await chat(request, id: id, headers)
+    case .models: return HTTPReplies.json(.ok, models)
+    case .healthz: return HTTPReplies.text("ok\n", type: "text/plain; charset=utf-8")
+    case .readyz:
+      guard let model = slot.current else { throw Self.notReady }
+      return HTTPReplies.json(.ok, ["ready": true, "model": .string(model.name), "version": Self.version(of: model)])
+    case .metrics: return HTTPReplies.text(metricsText(), type: "text/plain; version=0.0.4; charset=utf-8")
+    case .other: throw ServingError(.notFound, "There is nothing here.")
+    }
+  }
+
+  private static let notReady = ServingError(.notReady, "No model has been released yet; try again in two seconds.")
+
+  private static func version(of model: ServedModel) -> JSON { model.version.map { .integer(Int64($0)) } ?? .null }
+
+  private var models: JSON {
+    let data: [JSON] = (slot.current.map { [$0] } ?? []).map { model in
+      [
+        "id": .string(model.name), "object": "model", "created": .integer(0), "owned_by": "retort",
+        "retort": [
+          "version": Self.version(of: model), "epoch": model.epoch.map { .integer($0) } ?? .null,
+          "sha256": .string(model.digest.hex), "bytes": .integer(Int64(model.model.byteCount)),
+        ],
+      ]
+    }
+    return ["object": "list", "data": .array(data)]
+  }
+
+  private func metricsText() -> String {
+    metrics.show(requestsInFlight: engine.requestsInFlight)
+    if let spool {
+      shown.withLock { last in
+        let now = spool.figures
+        metrics.show(spool: now, since: last)
+        last = now
+      }
+    }
+    return metrics.registry.text
+  }
+
+  // MARK: Chat
+
+  private func chat(_ request: Request, id: String, _ headers: HTTPFields) async throws -> Response {
+    let bytes = try await Self.body(of: request)
+    let start = ContinuousClock.now
+    guard let model = slot.current else { throw Self.notReady }
+    let chat = try ChatRequest(bytes: bytes)
+    try chat.check(against: model)
+    let answer = try await engine.answer(chat.messages, with: model)
+    metrics.answered(
+      promptTokens: answer.promptTokens, completionTokens: answer.tokens, in: ContinuousClock.now - start)
+    let milliseconds = Int64(Date().timeIntervalSince1970 * 1_000)
+    let completion = ChatCompletion(answer: answer, model: model, seconds: milliseconds / 1_000)
+    record(chat, completion, id: id, milliseconds: milliseconds)
+    return chat.streams
+      ? HTTPReplies.events(completion.chunks(includingUsage: chat.includesUsage), headers)
+      : HTTPReplies.json(.ok, completion.json, headers)
+  }
+
+  private func record(_ chat: ChatRequest, _ completion: ChatCompletion, id: String, milliseconds: Int64) {
+    guard let spool else { return }
+    let call = completion.answer.call
+    let response = RequestResponse(
+      producer: completion.model.producer, call: call, message: call == nil ? completion.message : nil)
+    spool.append(
+      RequestRecord(
+        id: id, messages: chat.messages, response: response,
+        metadata: ["confidence": .number(completion.answer.confidence)], time: RFC3339.text(milliseconds: milliseconds))
+    )
+  }
+
+  private static func body(of request: Request) async throws -> [UInt8] {
+    let limit = ChatRequest.maximumBytes
+    let tooLarge = ServingError(
+      .tooLarge, "The body: expected at most \(limit) bytes, found more; shorten the request.")
+    if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit { throw tooLarge }
+    do {
+      let buffer = try await request.body.collect(upTo: limit)
+      return Array(buffer.readableBytesView)
+    } catch is NIOTooManyBytesError {
+      throw tooLarge
+    }
+  }
+
+  // MARK: Request ids
+
+  private static let requestIDName = HTTPField.Name("X-Request-Id")
+
+  /// The client's id where it is 1 to 128 of `A-Z a-z 0-9 . _ : -`, else a new one.
+  private static func requestID(of request: Request) -> String {
+    if let name = requestIDName, let given = request.headers[name], (1...128).contains(given.utf8.count),
+      given.utf8.allSatisfy({ isSane($0) })
+    {
+      return given
+    }
+    return "req-" + ChatCompletion.randomName()
+  }
+
+  private static func isSane(_ byte: UInt8) -> Bool {
+    switch byte {
+    case 0x30...0x3A, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F: true
+    default: false
+    }
+  }
+}

@@ -1,0 +1,29 @@
+import Synchronization
+
+/// The model that is served now; swapped between requests.
+///
+/// Reading and swapping are one pointer under a lock. Whoever read a model keeps it until they let go of it, so a swap fails no
+/// request.
+public final class ModelSlot: Sendable {
+  private let box: Mutex<ServedModel?>
+
+  /// A slot, empty where no model is there yet.
+  public init(_ model: ServedModel? = nil) {
+    box = Mutex(model)
+  }
+
+  /// The model that a request which begins now is answered by; nil before the first.
+  public var current: ServedModel? { box.withLock { $0 } }
+
+  /// Serves another model from now on.
+  ///
+  /// - Returns: the model before.
+  @discardableResult
+  public func swap(_ model: ServedModel) -> ServedModel? {
+    box.withLock { current in
+      let old = current
+      current = model
+      return old
+    }
+  }
+}

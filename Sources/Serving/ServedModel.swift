@@ -1,0 +1,59 @@
+import FoundationEssentials
+public import Inference
+public import RetortClient
+public import Topics
+
+/// A model and its identity, as one immutable value: a request takes it once and is answered by it, whatever comes after.
+public final class ServedModel: Sendable {
+  /// The model.
+  public let model: ServingModel
+  /// The name that clients use.
+  public let name: String
+  /// The release's number; nil for a file.
+  public let version: Int?
+  /// The deployment's number; nil for a file.
+  public let epoch: Int64?
+  /// The digest of the weights file.
+  public let digest: Digest
+  /// The confidence below which an answer should be escalated, 0 to 1; nil where it was not calibrated.
+  public let threshold: Double?
+
+  /// A model with its identity.
+  public init(
+    model: ServingModel, name: String, version: Int? = nil, epoch: Int64? = nil, digest: Digest,
+    threshold: Double? = nil
+  ) {
+    self.model = model
+    self.name = name
+    self.version = version
+    self.epoch = epoch
+    self.digest = digest
+    self.threshold = threshold
+  }
+
+  /// A release that was verified here.
+  public convenience init(_ release: VerifiedRelease) {
+    let manifest = release.manifest
+    self.init(
+      model: release.model, name: manifest.model, version: manifest.version, epoch: release.deployment.epoch,
+      digest: manifest.weights?.sha256 ?? manifest.digest, threshold: manifest.confidenceThreshold)
+  }
+
+  /// A GGUF file that retort wrote.
+  ///
+  /// - Parameter name: the name that clients use; by default the file's name without its ending.
+  /// - Throws: `InferenceError` as `ServingModel.init(gguf:)`.
+  public convenience init(file path: String, name: String? = nil) throws {
+    let model = try ServingModel(gguf: path)
+    let bytes = try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped)
+    let digest = bytes.withUnsafeBytes { Digest.sha256($0) }
+    let last = path.split(separator: "/").last.map(String.init) ?? path
+    self.init(model: model, name: name ?? (last.hasSuffix(".gguf") ? String(last.dropLast(5)) : last), digest: digest)
+  }
+
+  /// Who answered, as recorded requests say it: `retort/<name>@<version>`. Never on a list of trusted producers, so that the
+  /// student does not teach itself.
+  public var producer: String {
+    "retort/\(name)@\(version.map(String.init) ?? String(digest.hex.prefix(12)))"
+  }
+}

@@ -1,0 +1,229 @@
+import Dispatch
+import Foundation
+public import Logging
+import Synchronization
+public import Topics
+
+/// Live requests on their way to the log, on disk: an answer never waits for the log.
+///
+/// ``append(_:)`` puts a record into memory; within 50 ms it is durable in a segment file, and ``SpoolForwarder`` takes it from
+/// there to the log. Delivery: what was durable arrives at least once, in order; a crash loses at most the last 50 ms. Back-pressure:
+/// none; where the bound is reached, new records are dropped and counted.
+///
+/// `@unchecked Sendable`: the files and the reading place are only used on `queue`; the rest is behind a mutex.
+public final class RequestSpool: @unchecked Sendable {
+  /// What the spool holds and did.
+  public struct Figures: Sendable, Hashable {
+    /// Records that are not in the log yet.
+    public var records = 0
+    /// Their size in bytes.
+    public var bytes = 0
+    /// Records that were dropped since the start.
+    public var dropped = 0
+    /// Records that were appended to the log since the start.
+    public var forwarded = 0
+  }
+
+  private struct State {
+    var figures = Figures()
+    var pending: [[UInt8]] = []
+    var isScheduled = false
+    var isClosed = false
+    var nextComplaint: ContinuousClock.Instant?
+  }
+
+  /// The folder.
+  public let folder: String
+  private let lock: FolderLock
+  private let maximumBytes: Int
+  private let segmentBytes: Int
+  private let interval: DispatchTimeInterval
+  private let logger: Logger
+  private let queue = DispatchQueue(label: "retort.spool")
+  private let files: SpoolFiles
+  private var place: SpoolFiles.Place
+  private let state = Mutex(State())
+  private let arrivals: AsyncStream<Void>
+  private let arrived: AsyncStream<Void>.Continuation
+
+  /// Opens a spool; what an earlier process left is kept and forwarded first.
+  ///
+  /// - Parameters:
+  ///   - folder: where the segments are; belongs to this process from now on.
+  ///   - maximumBytes: how much may wait; what comes beyond is dropped. 0 drops everything.
+  ///   - interval: how long a record may be in memory only; default 50 ms.
+  ///   - segmentBytes: when a file is full; default 4 MiB.
+  /// - Throws: ``ServingError`` `folder`.
+  public init(
+    folder: String, maximumBytes: Int = 64 << 20, interval: Duration = .milliseconds(50), segmentBytes: Int = 4 << 20,
+    logger: Logger
+  ) throws(ServingError) {
+    lock = try FolderLock(folder)
+    self.folder = folder
+    self.maximumBytes = maximumBytes
+    self.segmentBytes = max(1, segmentBytes)
+    self.interval = .milliseconds(Int(interval / .milliseconds(1)))
+    self.logger = logger
+    files = try SpoolFiles(folder: folder)
+    (arrivals, arrived) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    let segments = try files.segments()
+    place = SpoolFiles.Place(segment: segments.first ?? files.active, offset: 0)
+    if let forwarded = files.forwarded, segments.contains(forwarded.segment) {
+      for old in segments where old < forwarded.segment { files.delete(old) }
+      place = forwarded
+    }
+    let left = Self.count(files, segments.filter { $0 >= place.segment }, from: place)
+    state.withLock {
+      $0.figures.records = left.records
+      $0.figures.bytes = left.bytes
+    }
+    if left.records > 0 { arrived.yield() }
+  }
+
+  private static func count(
+    _ files: SpoolFiles, _ segments: [Int], from place: SpoolFiles.Place
+  ) -> (records: Int, bytes: Int) {
+    var records = 0
+    var size = 0
+    for segment in segments {
+      let bytes = files.read(.init(segment: segment, offset: segment == place.segment ? place.offset : 0))
+      var offset = 0
+      while let frame = SpoolFrame.next(in: bytes, from: offset) {
+        records += 1
+        size += frame.end - frame.begin
+        offset = frame.end
+      }
+    }
+    return (records, size)
+  }
+
+  /// What the spool holds and did.
+  public var figures: Figures { state.withLock { $0.figures } }
+
+  /// Takes a record; returns at once.
+  ///
+  /// - Returns: whether it was taken; false where the bound is reached, the record is larger than 4 MiB, or the spool is closed.
+  @discardableResult
+  public func append(_ record: RequestRecord) -> Bool {
+    let payload = record.json.bytes
+    let frame = payload.count <= SpoolFrame.maximumPayload ? SpoolFrame.encode(payload) : []
+    let (isTaken, schedules) = state.withLock { state -> (Bool, Bool) in
+      guard !frame.isEmpty, !state.isClosed, state.figures.bytes + frame.count <= maximumBytes else {
+        state.figures.dropped += 1
+        return (false, false)
+      }
+      state.figures.records += 1
+      state.figures.bytes += frame.count
+      state.pending.append(frame)
+      defer { state.isScheduled = true }
+      return (true, !state.isScheduled)
+    }
+    if schedules { queue.asyncAfter(deadline: .now() + interval) { self.write() } }
+    if !isTaken { complain("the spool is full or closed: live requests are dropped") }
+    return isTaken
+  }
+
+  /// Takes no more records, makes those it has durable, and lets the forwarder end when it has tried them.
+  public func close() async {
+    state.withLock { $0.isClosed = true }
+    await onQueue { self.write() }
+    arrived.finish()
+  }
+
+  /// Whether the spool takes no more.
+  var isClosed: Bool { state.withLock { $0.isClosed } }
+
+  /// Ticks when there is something to forward; ends when the spool is closed. For one reader.
+  var ticks: AsyncStream<Void> { arrivals }
+
+  // MARK: On the queue
+
+  private func onQueue<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
+    await withCheckedContinuation { done in queue.async { done.resume(returning: body()) } }
+  }
+
+  private func write() {
+    let frames = state.withLock { state in
+      state.isScheduled = false
+      defer { state.pending = [] }
+      return state.pending
+    }
+    guard !frames.isEmpty else { return }
+    do throws(ServingError) {
+      try files.append(Array(frames.joined()))
+      if files.length >= segmentBytes { files.roll() }
+      arrived.yield()
+    } catch {
+      let size = frames.reduce(0) { $0 + $1.count }
+      state.withLock {
+        $0.figures.records -= frames.count
+        $0.figures.bytes -= size
+        $0.figures.dropped += frames.count
+      }
+      files.roll()
+      complain("live requests are dropped: \(error)")
+    }
+  }
+
+  /// The next records to forward, and the place after each.
+  func next(maximum: Int) async -> [(payload: [UInt8], end: SpoolFiles.Place, bytes: Int)] {
+    await onQueue { self.read(maximum) }
+  }
+
+  private func read(_ maximum: Int) -> [(payload: [UInt8], end: SpoolFiles.Place, bytes: Int)] {
+    while true {
+      let bytes = files.read(place)
+      var found: [(payload: [UInt8], end: SpoolFiles.Place, bytes: Int)] = []
+      var offset = 0
+      while found.count < maximum, let frame = SpoolFrame.next(in: bytes, from: offset) {
+        if frame.begin > offset { damaged(frame.begin - offset) }
+        offset = frame.end
+        found.append(
+          (frame.payload, .init(segment: place.segment, offset: place.offset + offset), frame.end - frame.begin))
+      }
+      if !found.isEmpty { return found }
+      guard place.segment < files.active else { return [] }
+      if !bytes.isEmpty { damaged(bytes.count) }
+      leaveSegment()
+    }
+  }
+
+  /// The segment has been read to its end: on to the next.
+  private func leaveSegment() {
+    files.delete(place.segment)
+    let rest = (try? files.segments())?.first { $0 > place.segment }
+    place = .init(segment: rest ?? files.active, offset: 0)
+    files.forwarded = place
+  }
+
+  private func damaged(_ bytes: Int) {
+    logger.warning(
+      "the spool had torn or damaged bytes, which were passed over",
+      metadata: ["file": "\(files.path(place.segment))", "bytes": "\(bytes)"])
+  }
+
+  /// Records are dealt with: appended to the log, or refused by it for good.
+  func finished(_ count: Int, refused: Int, bytes: Int, end: SpoolFiles.Place) async {
+    await onQueue {
+      self.place = end
+      self.files.forwarded = end
+    }
+    state.withLock {
+      $0.figures.records -= count
+      $0.figures.bytes -= bytes
+      $0.figures.forwarded += count - refused
+      $0.figures.dropped += refused
+    }
+  }
+
+  /// Says something about drops, at most once a minute.
+  func complain(_ message: String) {
+    let (isDue, dropped) = state.withLock { state in
+      let now = ContinuousClock.now
+      guard state.nextComplaint.map({ now >= $0 }) ?? true else { return (false, 0) }
+      state.nextComplaint = now + .seconds(60)
+      return (true, state.figures.dropped)
+    }
+    if isDue { logger.warning("\(message)", metadata: ["dropped": "\(dropped)"]) }
+  }
+}

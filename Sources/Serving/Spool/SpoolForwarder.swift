@@ -1,0 +1,85 @@
+public import Logging
+public import MessageLog
+import RetortClient
+public import ServiceLifecycle
+public import Topics
+
+/// Carries what is in a spool to the topic `requests`, in order, as often as it takes.
+///
+/// Delivery: at least once; a record keeps its id, so that a second copy is known as one. What the log cannot be given now waits in
+/// the spool, retried from 100 ms to 10 s apart; only what it will never take is dropped, and counted. Ends when the spool is closed
+/// and everything was tried.
+public struct SpoolForwarder: Service {
+  private let spool: RequestSpool
+  private let log: any MessageLog
+  private let names: TopicNames
+  private let logger: Logger
+
+  /// A forwarder; one a spool.
+  public init(spool: RequestSpool, log: any MessageLog, names: TopicNames, logger: Logger) {
+    self.spool = spool
+    self.log = log
+    self.names = names
+    self.logger = logger
+  }
+
+  /// Forwards until the service group shuts down: then the spool is closed and emptied as far as the log allows.
+  public func run() async throws {
+    let spool = self.spool
+    await withGracefulShutdownHandler {
+      for await _ in spool.ticks { await drain() }
+      await drain()
+    } onGracefulShutdown: {
+      Task { await spool.close() }
+    }
+    await spool.close()
+  }
+
+  /// Forwards everything that is there; gives up where the log fails and the spool is closing.
+  private func drain() async {
+    while !Task.isCancelled {
+      let batch = await spool.next(maximum: 200)
+      guard let last = batch.last else { return }
+      var delay = Duration.milliseconds(100)
+      var refused: Int?
+      while refused == nil {
+        refused = await forward(batch.map(\.payload))
+        guard refused == nil else { break }
+        if spool.isClosed || Task.isCancelled { return }
+        do { try await Task.sleep(for: delay) } catch { return }
+        delay = min(delay * 2, .seconds(10))
+      }
+      let bytes = batch.reduce(0) { $0 + $1.bytes }
+      await spool.finished(batch.count, refused: refused ?? 0, bytes: bytes, end: last.end)
+    }
+  }
+
+  /// Appends records; how many the log refused for good, or nil where they must be tried again.
+  private func forward(_ payloads: [[UInt8]]) async -> Int? {
+    do {
+      _ = try await log.append(payloads.map(record))
+      return 0
+    } catch let error as MessageLogError where error.code == .tooLarge || error.code == .invalid {
+      guard payloads.count > 1 else {
+        logger.warning("a live request was refused by the log", metadata: ["reason": "\(error)"])
+        return 1
+      }
+      var refused = 0
+      for payload in payloads {
+        guard let count = await forward([payload]) else { return nil }
+        refused += count
+      }
+      return refused
+    } catch {
+      if !(error is CancellationError) { spool.complain("live requests wait in the spool: \(error)") }
+      return nil
+    }
+  }
+
+  private func record(_ payload: [UInt8]) -> NewRecord {
+    let id = (try? JSON.parse(payload))?["id"]?.stringValue ?? ""
+    return NewRecord(
+      topic: names.requests, key: Array(id.utf8), value: payload, headers: RecordCoding.headers(of: RequestRecord.topic)
+    )
+  }
+}

@@ -1,0 +1,110 @@
+import ArgumentParser
+import Foundation
+import Logging
+import MessageLog
+import Metrics
+import RetortClient
+import Serving
+import StudentModel
+import Topics
+
+/// `retort serve`: an OpenAI-compatible server that follows the releases of a model.
+struct ServeCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "serve", abstract: "Serve a model over HTTP, OpenAI-compatible; swaps to each new release.")
+
+  @OptionGroup var global: GlobalOptions
+
+  @Option(
+    name: .long,
+    help: ArgumentHelp("Serve the newest release of this model; the configured one by default.", valueName: "name"))
+  var model: String?
+
+  @Option(name: .long, help: ArgumentHelp("Serve this file instead, and nothing else.", valueName: "gguf"))
+  var file: String?
+
+  @Option(name: .long, help: ArgumentHelp("Port to listen on; 0 takes a free one.", valueName: "port"))
+  var port: Int?
+
+  @Option(name: .long, help: ArgumentHelp("Address to listen on.", valueName: "address"))
+  var host: String?
+
+  @Flag(name: .long, help: "Append every live request, with its answer, to the topic requests.")
+  var logRequests = false
+
+  func run() async throws {
+    var overrides: [String: String] = [:]
+    if let port { overrides["serve.port"] = String(port) }
+    if let host { overrides["serve.host"] = host }
+    if let model, file == nil { overrides["model"] = model }
+    let wiring = Wiring(try global.configuration(overrides))
+    // One thread a request serves more requests than all threads for one; the engine has a thread a core.
+    KernelPool.setThreads(1)
+    let registry = PrometheusRegistry()
+    MetricsSystem.bootstrap(registry)
+    let logger = Wiring.logger("retort.serve")
+    let log = file == nil || logRequests ? try await wiring.openLog() : nil
+    do {
+      try await serve(wiring, log: log, registry: registry, logger: logger)
+    } catch {
+      try? await log?.close()
+      throw error
+    }
+    try await log?.close()
+  }
+
+  private func serve(
+    _ wiring: Wiring, log: (any MessageLog)?, registry: PrometheusRegistry, logger: Logger
+  ) async throws {
+    let slot = ModelSlot()
+    if let file { slot.swap(try ServedModel(file: file, name: model)) }
+    let folder = try FolderLock.first(
+      of: wiring.state + "/serve/" + Self.folderName(slot.current?.name ?? wiring.model))
+    var spool: RequestSpool?
+    var forwarder: SpoolForwarder?
+    if logRequests, let log {
+      let opened = try RequestSpool(
+        folder: folder.path + "/spool", maximumBytes: wiring.configuration.integer("serve.spool_bytes"), logger: logger)
+      spool = opened
+      forwarder = SpoolForwarder(spool: opened, log: log, names: wiring.names, logger: logger)
+    }
+    let options = ServingService.Options(
+      host: wiring.configuration.text("serve.host"), port: wiring.configuration.integer("serve.port"),
+      engine: AnswerEngine.Options(maximumRequests: wiring.configuration.integer("serve.max_concurrent_requests")))
+    let service = ServingService(
+      options: options, slot: slot,
+      follower: try file == nil ? log.map { try follower(wiring, log: $0, folder: folder, logger: logger) } : nil,
+      spool: spool, forwarder: forwarder, registry: registry, logger: logger,
+      onListening: announcement(host: options.host))
+    try await service.runUntilSignal()
+  }
+
+  private func follower(
+    _ wiring: Wiring, log: any MessageLog, folder: FolderLock, logger: Logger
+  ) throws -> @Sendable () async throws -> ReleaseFollower {
+    // Keys that are configured must be there now; this deployment's own are made with its first release.
+    if !wiring.configuration.texts("serve.trusted_keys").isEmpty { _ = try wiring.trustedKeys() }
+    return {
+      try ReleaseFollower(
+        log: log, names: wiring.names, model: wiring.model, keys: try wiring.trustedKeys(),
+        folder: ModelFolder(folder.path),
+        subscriber: "serve-\(ProcessInfo.processInfo.hostName)-\(ProcessInfo.processInfo.processIdentifier)",
+        agent: "retort/\(BuildVersion.text)", logger: logger)
+    }
+  }
+
+  private func announcement(host: String) -> @Sendable (Int) async -> Void {
+    let json = global.json
+    return { port in
+      let shown = host.contains(":") ? "[\(host)]" : host
+      Output.note("listening on http://\(shown):\(port)")
+      if json { Output.print(["port": .integer(Int64(port)), "url": .string("http://\(shown):\(port)")]) }
+    }
+  }
+
+  /// A model's name as a folder's: what is not a letter, digit, `.`, `_` or `-` becomes `_`.
+  private static func folderName(_ name: String) -> String {
+    let safe = name.prefix(100).map { $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) ? $0 : "_" }
+    return safe.first == "." ? "_" + String(safe) : String(safe)
+  }
+}

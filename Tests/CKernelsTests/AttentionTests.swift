@@ -1,0 +1,108 @@
+import CKernels
+import Testing
+
+/// Buffers of packed sequences with heads side by side, as the student keeps them.
+final class AttentionCase {
+  let lengths: [Int]
+  let heads: Int
+  let keyHeads: Int
+  let size: Int
+  let qkv: [Float]
+  let dout: [Float]
+  var out: [Float]
+  var dqkv: [Float]
+  var width: Int { (heads + 2 * keyHeads) * size }
+
+  init(_ lengths: [Int], heads: Int, keyHeads: Int, size: Int) {
+    (self.lengths, self.heads, self.keyHeads, self.size) = (lengths, heads, keyHeads, size)
+    let rows = lengths.reduce(0, +)
+    qkv = numbers(rows * (heads + 2 * keyHeads) * size, scale: 2)
+    dout = numbers(rows * heads * size, seed: 2)
+    out = [Float](repeating: .nan, count: rows * heads * size)
+    dqkv = [Float](repeating: .nan, count: qkv.count)
+  }
+
+  func run(fast: Bool, threads: Int32 = 64) {
+    let (heads, keyHeads, size, width, scale) = (heads, keyHeads, size, width, 1 / Float(size).squareRoot())
+    var scratch = [Float](repeating: .nan, count: retort_attention_scratch(lengths.max() ?? 0, size, threads))
+    qkv.withUnsafeBufferPointer { qkv in
+      dout.withUnsafeBufferPointer { dout in
+        out.withUnsafeMutableBufferPointer { out in
+          dqkv.withUnsafeMutableBufferPointer { dqkv in
+            var (sequences, gradients, row) = ([retort_sequence](), [retort_sequence_gradient](), 0)
+            for length in lengths {
+              let (q, dq) = (qkv.baseAddress! + row * width, dqkv.baseAddress! + row * width)
+              sequences.append(
+                retort_sequence(
+                  q: q, k: q + heads * size, v: q + (heads + keyHeads) * size,
+                  out: out.baseAddress! + row * heads * size, ldq: width,
+                  ldk: width, ldv: width, ldo: heads * size, queries: Int32(length), keys: Int32(length)))
+              gradients.append(
+                retort_sequence_gradient(
+                  dout: dout.baseAddress! + row * heads * size, dq: dq, dk: dq + heads * size,
+                  dv: dq + (heads + keyHeads) * size))
+              row += length
+            }
+            if fast {
+              retort_attention_forward(sequences, sequences.count, heads, keyHeads, size, scale, &scratch, threads)
+              retort_attention_backward(
+                sequences, gradients, sequences.count, heads, keyHeads, size, scale, &scratch, threads)
+            } else {
+              retort_reference_attention_forward(sequences, sequences.count, heads, keyHeads, size, scale)
+              retort_reference_attention_backward(sequences, gradients, sequences.count, heads, keyHeads, size, scale)
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+@Suite(.serialized) struct AttentionTests {
+  static let cases: [(lengths: [Int], heads: Int, keyHeads: Int, size: Int)] = [
+    ([1, 7, 33, 28, 16], 6, 2, 32), ([100, 1], 4, 4, 16), ([49, 5], 3, 1, 6), ([63, 130], 2, 1, 40),
+  ]
+
+  @Test(
+    "attention forward and backward agree with double precision, and all levels agree bit for bit",
+    arguments: cases.indices)
+  func reference(index: Int) {
+    let (lengths, heads, keyHeads, size) = Self.cases[index]
+    let plain = AttentionCase(lengths, heads: heads, keyHeads: keyHeads, size: size)
+    plain.run(fast: false)
+    var first: ([UInt32], [UInt32])?
+    forEachLevel { level in
+      let fast = AttentionCase(lengths, heads: heads, keyHeads: keyHeads, size: size)
+      fast.run(fast: true)
+      #expect(difference(fast.out, plain.out) < 2e-6)
+      #expect(difference(fast.dqkv, plain.dqkv) < 2e-6)
+      if let first {
+        #expect(first.0 == bits(fast.out) && first.1 == bits(fast.dqkv), "level \(level.rawValue)")
+      } else {
+        first = (bits(fast.out), bits(fast.dqkv))
+      }
+    }
+  }
+
+  @Test("decoding one row against cached keys has the bits of the whole sequence")
+  func cached() {
+    let whole = AttentionCase([70], heads: 6, keyHeads: 2, size: 32)
+    whole.run(fast: true)
+    let (width, scale) = (whole.width, 1 / Float(32).squareRoot())
+    var scratch = [Float](repeating: .nan, count: retort_attention_scratch(70, 32, 64))
+    var out = [Float](repeating: .nan, count: whole.out.count)
+    whole.qkv.withUnsafeBufferPointer { qkv in
+      out.withUnsafeMutableBufferPointer { out in
+        for range in [0..<1, 1..<2, 2..<15, 15..<63, 63..<64, 64..<70] {
+          let k = qkv.baseAddress! + 192
+          var sequence = retort_sequence(
+            q: qkv.baseAddress! + range.lowerBound * width, k: k, v: k + 64,
+            out: out.baseAddress! + range.lowerBound * 192, ldq: width,
+            ldk: width, ldv: width, ldo: 192, queries: Int32(range.count), keys: Int32(range.upperBound))
+          retort_attention_forward(&sequence, 1, 6, 2, 32, scale, &scratch, 64)
+        }
+      }
+    }
+    #expect(bits(out) == bits(whole.out))
+  }
+}

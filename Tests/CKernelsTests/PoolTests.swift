@@ -1,0 +1,75 @@
+import CKernels
+import Testing
+
+/// What the callback counts into: one slot for each index.
+private final class Tally: @unchecked Sendable {  // each index is written by the one worker that owns it
+  let slots: UnsafeMutablePointer<Int32>
+  let workers: UnsafeMutablePointer<Int32>
+  let count: Int
+  init(_ count: Int) {
+    self.count = count
+    slots = .allocate(capacity: count)
+    slots.initialize(repeating: 0, count: count)
+    workers = .allocate(capacity: count)
+    workers.initialize(repeating: 0, count: count)
+  }
+  deinit {
+    slots.deallocate()
+    workers.deallocate()
+  }
+  func run() {
+    retort_parallel_for(
+      count,
+      { context, index, worker in
+        guard let context else { return }
+        let tally = Unmanaged<Tally>.fromOpaque(context).takeUnretainedValue()
+        tally.slots[index] += 1
+        tally.workers[index] = worker
+      }, Unmanaged.passUnretained(self).toOpaque())
+  }
+}
+
+@Suite(.serialized) struct PoolTests {
+  @Test("every index runs once on a worker that exists, for any number of threads")
+  func coverage() {
+    let before = retort_pool_threads()
+    defer { retort_pool_set_threads(before) }
+    for threads: Int32 in [1, 2, 3, 5, 2, 64, 1] {
+      #expect(retort_pool_set_threads(threads) == threads)
+      for count in [1, 2, 7, 1023] {
+        let tally = Tally(count)
+        for _ in 0..<20 { tally.run() }
+        #expect((0..<count).allSatisfy { tally.slots[$0] == 20 && tally.workers[$0] >= 0 && tally.workers[$0] < 64 })
+      }
+    }
+    #expect(retort_pool_set_threads(0) == 1)
+    #expect(retort_pool_set_threads(1000) == 64)
+  }
+
+  @Test("calls from several tasks at once take turns and all finish")
+  func callers() async {
+    let before = retort_pool_threads()
+    retort_pool_set_threads(3)
+    await withTaskGroup(of: Bool.self) { group in
+      for _ in 0..<8 {
+        group.addTask {
+          let tally = Tally(97)
+          for _ in 0..<100 { tally.run() }
+          return (0..<97).allSatisfy { tally.slots[$0] == 100 }
+        }
+      }
+      for await complete in group { #expect(complete) }
+    }
+    retort_pool_set_threads(before)
+  }
+
+  @Test("a level that this machine lacks is not selected")
+  func levels() {
+    let before = retort_kernels_level()
+    defer { retort_kernels_select(before) }
+    #expect(retort_kernels_select(RETORT_LEVEL_PORTABLE) == RETORT_LEVEL_PORTABLE)
+    let best = retort_kernels_best()
+    if best != RETORT_LEVEL_AVX512 { #expect(retort_kernels_select(RETORT_LEVEL_AVX512) != RETORT_LEVEL_AVX512) }
+    #expect(retort_kernels_select(best) == best)
+  }
+}

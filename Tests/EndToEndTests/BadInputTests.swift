@@ -1,0 +1,170 @@
+import DemoWorld
+import Foundation
+import Testing
+import Topics
+
+/// Bad input gets one clear sentence or one dead letter; nothing else is lost and nothing crashes.
+@Suite(.serialized)
+struct BadInputTests {
+  private func deployment() async throws -> (TemporaryFolder, RetortProcess) {
+    let folder = try TemporaryFolder()
+    let retort = RetortProcess(folder: folder.path)
+    let written = try await retort.run("init")
+    guard written.status == 0 else { throw RetortProcess.Failure(written.errors) }
+    return (folder, retort)
+  }
+
+  private func write(_ text: String, _ name: String, in retort: RetortProcess) throws {
+    try Data(text.utf8).write(to: URL(fileURLWithPath: "\(retort.folder)/\(name)"))
+  }
+
+  /// A clear failure: the status, one line that begins with the program's name, no trace of a crash.
+  private func expectSentence(_ result: RetortProcess.Result, status: Int32, containing text: String) {
+    #expect(result.status == status, "\(result.errors)")
+    #expect(result.errors.contains(text), "\(result.errors)")
+    #expect(!result.errors.contains("Fatal error"))
+  }
+
+  @Test("import: bad lines are reported by number, the good ones go in")
+  func importing() async throws {
+    let (folder, retort) = try await deployment()
+    defer { withExtendedLifetime(folder) {} }
+    let good = #"{"id":"a","text":"lock the front door"}"#
+    let lines = [
+      good, "{\"id\":", #"{"id":"b","text":5}"#, #"{"id":"c"}"#, "[1,2]", #"{"id":"d","text":"x","text":"y"}"#,
+      #"{"id":"e","text":"set a timer for 5 minutes"}"#,
+    ]
+    try write(lines.joined(separator: "\n"), "in.jsonl", in: retort)
+    let result = try await retort.run("requests", "import", "in.jsonl", "--json")
+    #expect(result.status == 0)
+    let json = try result.json()
+    #expect(json["imported"]?.integerValue == 2)
+    #expect(json["refused"]?.integerValue == 5)
+    for number in [2, 3, 4, 5, 6] { #expect(result.errors.contains("in.jsonl, line \(number):"), "\(number)") }
+  }
+
+  @Test("requests that cannot be labelled become dead letters with their reason, and conservation holds")
+  func deadLetters() async throws {
+    let (folder, retort) = try await deployment()
+    defer { withExtendedLifetime(folder) {} }
+    let lines = [
+      #"{"id":"ok","text":"lock the front door","call":{"name":"lock_door","arguments":{"door":"front"}}}"#,
+      #"{"id":"unknown","text":"fly me","call":{"name":"fly","arguments":{}}}"#,
+      #"{"id":"types","text":"lock it","call":{"name":"lock_door","arguments":{"door":5}}}"#,
+      #"{"id":"none","text":"nobody answers this"}"#,
+      #"{"id":"ok","text":"another text under a used id","call":{"name":"lock_door","arguments":{"door":"front"}}}"#,
+    ]
+    try write(lines.joined(separator: "\n"), "in.jsonl", in: retort)
+    _ = try await retort.json("requests", "import", "in.jsonl")
+    _ = try await retort.json("label", "--until-idle")
+    let audit = try await retort.json("audit")
+    #expect(audit["holds"]?.boolValue == true)
+    #expect(audit["requests"]?.integerValue == 5)
+    let letters = try await retort.json("deadletters", "list").arrayValue ?? []
+    let codes = Dictionary(letters.map { ($0["key"]?.stringValue ?? "", $0["code"]?.stringValue ?? "") }) { $1 }
+    #expect(codes["unknown"] == "unknown_function")
+    #expect(codes["types"] == "invalid_arguments")
+
+    // Putting one back: once, and only once.
+    #expect(
+      try await retort.json("deadletters", "redrive", "--code", "unknown_function")["redriven"]?.integerValue == 1)
+    #expect(
+      try await retort.json("deadletters", "redrive", "--code", "unknown_function")["redriven"]?.integerValue == 0)
+    _ = try await retort.json("label", "--until-idle")
+    #expect(try await retort.json("audit")["holds"]?.boolValue == true)
+  }
+
+  @Test("configuration: an unknown key names the nearest, a wrong value what was expected, a secret is refused")
+  func configuration() async throws {
+    let (folder, retort) = try await deployment()
+    defer { withExtendedLifetime(folder) {} }
+    try write("log:\n  urll: sqlite:x.db\n", "retort.yaml", in: retort)
+    expectSentence(try await retort.run("audit"), status: 2, containing: "did you mean log.url")
+    try write("release:\n  every: many\n", "retort.yaml", in: retort)
+    expectSentence(try await retort.run("audit"), status: 2, containing: "release.every: expected a whole number")
+    try write("teacher:\n  api_key: sk-123\n", "retort.yaml", in: retort)
+    expectSentence(try await retort.run("audit"), status: 2, containing: "secrets do not belong in this file")
+    try write("log: {url: \"ftp://x\"}\n", "retort.yaml", in: retort)
+    expectSentence(try await retort.run("audit"), status: 2, containing: "log.url: expected sqlite:PATH")
+    try write("a: [1, 2\n", "retort.yaml", in: retort)
+    expectSentence(try await retort.run("config", "lint"), status: 2, containing: "not valid YAML")
+    try write("train:\n  recipe:\n    lerning_rate: 1\n", "retort.yaml", in: retort)
+    expectSentence(try await retort.run("train", "--until-idle"), status: 2, containing: "learning_rate")
+  }
+
+  @Test("wrong usage ends with status 2 and says what to do")
+  func usage() async throws {
+    let (folder, retort) = try await deployment()
+    defer { withExtendedLifetime(folder) {} }
+    #expect(try await retort.run("requests", "import").status == 2)
+    #expect(try await retort.run("nonsense").status == 2)
+    expectSentence(try await retort.run("requests", "import", "missing.jsonl"), status: 2, containing: "missing.jsonl")
+    expectSentence(
+      try await retort.run("predict", "--model", "assistant", "hello"), status: 1, containing: "no version is deployed")
+    expectSentence(try await retort.run("topics", "tail", "request"), status: 2, containing: "did you mean requests")
+  }
+
+  @Test("damaged files are refused by name: model, log, checkpoint, key")
+  func damage() async throws {
+    let teacher = StandInTeacher(seed: 7)
+    try await teacher.whileRunning { endpoint in
+      let world = try World(requests: 200, endpoint: endpoint)
+      let retort = try await world.deployment("damage")
+      _ = try await retort.json("run", "--until-idle")
+      let version = String(try await retort.json("models", "list").arrayValue?.last?["version"]?.integerValue ?? 0)
+      let files = try await retort.json("models", "fetch", version, "--out", "files")
+      let gguf = try #require(files["files"]?.arrayValue?.compactMap(\.stringValue).first { $0.hasSuffix(".gguf") })
+      let model = "\(retort.folder)/\(gguf)"
+      let bytes = [UInt8](try #require(FileManager.default.contents(atPath: model)))
+      for (name, damaged) in [
+        ("truncated", Array(bytes.prefix(bytes.count / 2))), ("empty", []), ("text", Array("hello".utf8)),
+      ] {
+        FileManager.default.createFile(atPath: "\(retort.folder)/\(name).gguf", contents: Data(damaged))
+        let result = try await retort.run("predict", "--file", "\(name).gguf", "hello")
+        expectSentence(result, status: 1, containing: "\(name).gguf")
+      }
+
+      // A checkpoint with one bit changed: refused by name, and said what to do.
+      let checkpoints = "\(retort.folder)/.retort/checkpoints"
+      let all = FileManager.default.enumerator(atPath: checkpoints)?.compactMap { $0 as? String } ?? []
+      for file in all {
+        let path = "\(checkpoints)/\(file)"
+        guard var data = FileManager.default.contents(atPath: path), data.count > 1_000 else { continue }
+        data[data.count / 2] ^= 1
+        FileManager.default.createFile(atPath: path, contents: data)
+      }
+      _ = try await retort.json("requests", "import", "../requests.jsonl")
+      expectSentence(try await retort.run("train", "--until-idle"), status: 1, containing: "SHA-256")
+
+      // A log that is no database.
+      FileManager.default.createFile(atPath: "\(retort.folder)/bad.db", contents: Data("not a database at all".utf8))
+      let log = try await retort.run("audit", "--log", "sqlite:bad.db")
+      #expect(log.status == 1 && log.errors.contains("corrupt"), "\(log.errors)")
+
+      // A key that did not sign this.
+      let other = try await retort.json("keys", "new", "--out", "other")
+      let publicFile = try #require(other["public"]?.stringValue)
+      let refused = try await retort.run(
+        "models", "verify", version, "--set", "serve.trusted_keys=\(publicFile)")
+      expectSentence(refused, status: 3, containing: "key")
+    }
+  }
+
+  @Test("an unreachable teacher pauses labelling; nothing is lost or dead")
+  func unreachable() async throws {
+    let (folder, retort) = try await deployment()
+    defer { withExtendedLifetime(folder) {} }
+    var offline = retort
+    offline.environment = ["RETORT_TEACHER_ENDPOINT": "http://127.0.0.1:9/v1", "RETORT_TEACHER_MODEL": "none"]
+    try write(#"{"id":"a","text":"lock the front door"}"#, "in.jsonl", in: retort)
+    _ = try await retort.json("requests", "import", "in.jsonl")
+    let process = try offline.start(["label", "--until-idle"])
+    try await Task.sleep(for: .seconds(2))
+    #expect(process.isRunning, "it waits for the teacher")
+    process.terminate()
+    await RetortProcess.end(of: process)
+    let audit = try await retort.json("audit")
+    #expect(audit["deadletters"]?.integerValue == 0)
+    #expect(audit["waiting"]?.integerValue == 1)
+  }
+}

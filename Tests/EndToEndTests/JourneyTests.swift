@@ -1,0 +1,74 @@
+import DemoWorld
+import Foundation
+import Testing
+import Topics
+
+/// The commands as a user strings them together, over processes.
+@Suite(.serialized)
+struct JourneyTests {
+  @Test("import, run, list, verify, subscribe, predict, eval: each command sees what the one before left")
+  func journey() async throws {
+    let teacher = StandInTeacher(seed: 7)
+    try await teacher.whileRunning { endpoint in
+      let world = try World(requests: 300, endpoint: endpoint)
+      let retort = try await world.deployment("journey")
+      let run = try await retort.json("run", "--until-idle")
+      #expect(run["requests"]?.integerValue == 300)
+
+      let audit = try await retort.json("audit")
+      #expect(audit["holds"]?.boolValue == true)
+      let parts = ["samples", "skipped", "deadletters"].compactMap { audit[$0]?.integerValue }
+      #expect(parts.reduce(0, +) == 300)
+      #expect((audit["deadletters"]?.integerValue ?? 0) > 0, "the stand-in teacher is wrong now and then")
+
+      let models = try await retort.json("models", "list").arrayValue ?? []
+      try #require(!models.isEmpty)
+      let last = try #require(models.last)
+      for key in ["name", "version", "status", "sha256", "bytes", "exact_match"] { #expect(last[key] != nil, "\(key)") }
+
+      // The small student has learned nothing to speak of; a person deploys it all the same.
+      let version = String(last["version"]?.integerValue ?? 0)
+      _ = try await retort.json("models", "promote", version)
+      #expect(try await retort.json("models", "verify", version)["verified"]?.boolValue == true)
+
+      let adopted = try await retort.json("subscribe", "--once", "--dir", "here")
+      #expect(adopted["version"]?.integerValue == last["version"]?.integerValue)
+      let current = "\(retort.folder)/here/current/model.gguf"
+      let bytes = [UInt8](try #require(FileManager.default.contents(atPath: current)))
+      #expect(Digest.sha256(bytes).hex == last["sha256"]?.stringValue)
+
+      let byName = try await retort.run("predict", "turn on the light in the kitchen")
+      let byFile = try await retort.run(
+        "predict", "--file", "here/current/model.gguf", "turn on the light in the kitchen")
+      #expect(byName.status == 0, "\(byName.errors)")
+      #expect(byName.output == byFile.output)
+      #expect(throws: Never.self) { try Call(json: JSON.parse(Array(byName.output.utf8))) }
+
+      let checked = try await retort.json("topics", "check")
+      #expect(checked["invalid"]?.integerValue == 0)
+      #expect((checked["records"]?.integerValue ?? 0) > 300)
+    }
+  }
+
+  @Test("a second run with nothing new releases nothing and changes nothing")
+  func idempotent() async throws {
+    let teacher = StandInTeacher(seed: 7)
+    try await teacher.whileRunning { endpoint in
+      let world = try World(requests: 200, endpoint: endpoint)
+      let retort = try await world.deployment("twice")
+      _ = try await retort.json("run", "--until-idle")
+      let first = try await retort.json("models", "list")
+      _ = try await retort.json("run", "--until-idle")
+      #expect(try await retort.json("models", "list") == first)
+
+      // Importing the same again: every request is recognized, none is labelled twice.
+      _ = try await retort.json("requests", "import", "../requests.jsonl")
+      let again = try await retort.json("run", "--until-idle")
+      #expect(again["requests"]?.integerValue == 200)
+      let audit = try await retort.json("audit")
+      #expect(audit["requests"]?.integerValue == 400)
+      #expect(audit["holds"]?.boolValue == true)
+      #expect(try await retort.json("models", "list") == first)
+    }
+  }
+}

@@ -1,0 +1,222 @@
+import Inference
+import Testing
+import Tokenization
+import Topics
+
+@Suite("The constraint")
+struct ConstraintTests {
+  /// All single bytes, the structure tokens of `functions`, and some pieces of text and of structure.
+  static func vocabulary(_ functions: FunctionSet) -> ConstraintVocabulary {
+    var bytes = (0...255).map { [UInt8($0)] }
+    let structure = CallCodec.structureTokens(for: functions).filter { $0.utf8.count > 1 }
+    let first = Int32(bytes.count)
+    bytes += structure.map { Array($0.utf8) }
+    let pieces = [
+      "pl", "play", " the", "ock", "\":\"", "{\"", "Hells B", "\"}", "12", "true", "nul", " ", "AC", "\\n", "\"Hel",
+    ]
+    bytes += pieces.map { Array($0.utf8) }
+    bytes.append([])
+    return ConstraintVocabulary(bytes: bytes, structure: Set(first..<first + Int32(structure.count)))
+  }
+
+  /// Writes an answer by drawing from the allowed tokens; nil where no function can be filled.
+  static func randomAnswer(
+    _ constraint: AnswerConstraint, _ context: RequestContext, _ vocabulary: ConstraintVocabulary,
+    _ random: inout RandomSource, maximumTokens: Int
+  ) throws -> [UInt8]? {
+    guard !context.isHopeless else { return nil }
+    var state = constraint.start(context)
+    var text: [UInt8] = []
+    for _ in 0..<maximumTokens {
+      if state.isComplete { return text }
+      let allowed = constraint.allowed(state, context)
+      let token = try #require(
+        allowed.ids.randomElement(using: &random), "a dead end after \(String(decoding: text, as: UTF8.self))")
+      text += vocabulary.bytes[Int(token)]
+      state = constraint.advance(state, token: token, context)
+      try #require(!state.isDead)
+    }
+    return text + (try #require(constraint.completion(state, context)))
+  }
+
+  @Test("Whatever is drawn from the allowed tokens is a call that its schema accepts")
+  func randomSchemas() throws {
+    var answers = 0
+    for seed in 0..<400 {
+      var schemas = RandomSchemas(seed: UInt64(seed))
+      let functions = try schemas.functions()
+      let grammar = try AnswerGrammar(functions)
+      let vocabulary = Self.vocabulary(functions)
+      let constraint = AnswerConstraint(grammar: grammar, vocabulary: vocabulary)
+      var random = RandomSource(UInt64(seed) &* 31 &+ 7)
+      for round in 0..<4 {
+        let request = schemas.request()
+        let context = RequestContext(grammar: grammar, texts: [request], isGrounded: round != 3)
+        let limit = [200, 40, 7, 120][round]
+        guard
+          let text = try Self.randomAnswer(constraint, context, vocabulary, &random, maximumTokens: limit)
+        else { continue }
+        answers += 1
+        let answer = String(decoding: text, as: UTF8.self)
+        let call = try Call(json: JSON.parse(text))
+        let violations = functions.violations(of: call)
+        #expect(violations.isEmpty, "seed \(seed): \(answer): \(violations), request \(request)")
+      }
+    }
+    #expect(answers > 1_000)
+  }
+
+  @Test("The allowed tokens are exactly those that lead on")
+  func exactness() throws {
+    for seed in 0..<40 {
+      var schemas = RandomSchemas(seed: UInt64(seed) &+ 1_000)
+      let functions = try schemas.functions()
+      let grammar = try AnswerGrammar(functions)
+      let vocabulary = Self.vocabulary(functions)
+      let constraint = AnswerConstraint(grammar: grammar, vocabulary: vocabulary)
+      var random = RandomSource(UInt64(seed))
+      let context = RequestContext(grammar: grammar, texts: [schemas.request() + "play it"])
+      guard !context.isHopeless else { continue }
+      var state = constraint.start(context)
+      for _ in 0..<40 where !state.isComplete {
+        let allowed = constraint.allowed(state, context).ids
+        #expect(Set(allowed).count == allowed.count)
+        let legal = Set(allowed)
+        for token in vocabulary.bytes.indices {
+          let leads = !constraint.advance(state, token: Int32(token), context).isDead
+          // Structure tokens are not offered as the text of a string, though their bytes might be.
+          if vocabulary.isStructure[token], leads, !legal.contains(Int32(token)) { continue }
+          #expect(leads == legal.contains(Int32(token)))
+        }
+        guard let token = allowed.randomElement(using: &random) else { break }
+        state = constraint.advance(state, token: token, context)
+      }
+    }
+  }
+
+  private static let lights: JSON = [
+    [
+      "name": "set_light",
+      "parameters": [
+        "type": "object",
+        "properties": [
+          "room": ["type": "string"], "level": ["type": "integer", "minimum": 0, "maximum": 100],
+          "state": ["enum": ["on", "off"]],
+        ],
+        "required": ["room"],
+      ],
+    ]
+  ]
+
+  private func isLegal(_ answer: String, _ request: String, _ functions: JSON = lights) throws -> Bool {
+    let set = try FunctionSet(json: functions)
+    let grammar = try AnswerGrammar(set)
+    let vocabulary = Self.vocabulary(set)
+    let constraint = AnswerConstraint(grammar: grammar, vocabulary: vocabulary)
+    let context = RequestContext(grammar: grammar, texts: [request])
+    var state = constraint.start(context)
+    for byte in answer.utf8 { state = constraint.advance(state, token: Int32(byte), context) }
+    return state.isComplete
+  }
+
+  @Test(
+    "Known functions, keys once and in any order, required keys, types and pieces of the request",
+    arguments: [
+      (#"{"name":"set_light","arguments":{"room":"kitchen"}}"#, true),
+      (#"{"name":"set_light","arguments":{"level":100,"room":"the kitchen"}}"#, true),
+      (#"{"name":"set_light","arguments":{"state":"on","level":0,"room":"kit"}}"#, true),
+      (#"{"name":"set_light","arguments":{}}"#, false),
+      (#"{"name":"set_light","arguments":{"level":3}}"#, false),
+      (#"{"name":"set_light","arguments":{"room":"kitchen","room":"kitchen"}}"#, false),
+      (#"{"name":"set_light","arguments":{"room":"bath"}}"#, false),
+      (#"{"name":"set_light","arguments":{"room":""}}"#, false),
+      (#"{"name":"set_light","arguments":{"room":" kitchen"}}"#, false),
+      (#"{"name":"set_light","arguments":{"room":"kitchen","level":101}}"#, false),
+      (#"{"name":"set_light","arguments":{"room":"kitchen","level":-1}}"#, false),
+      (#"{"name":"set_light","arguments":{"room":"kitchen","level":007}}"#, false),
+      (#"{"name":"set_light","arguments":{"room":"kitchen","state":"dim"}}"#, false),
+      (#"{"name":"set_light","arguments":{"room":"kitchen","colour":"red"}}"#, false),
+      (#"{"name":"other","arguments":{"room":"kitchen"}}"#, false),
+      (#"{"name":"set_light","arguments":{"room":"kitchen"}} "#, false),
+    ])
+  func rules(_ answer: String, _ expected: Bool) throws {
+    #expect(try isLegal(answer, "turn on the light in the kitchen") == expected)
+  }
+
+  @Test("Quotes, control characters and all of Unicode are matched in their escaped form")
+  func escapes() throws {
+    let request = "a \"b\" \\ c\n\u{01} Zürich 日本 🎸"
+    for piece in ["\"b\"", "b\" \\ c\n\u{01}", "\u{01} Z", "ürich 日", "本 🎸", "🎸", "\\"] {
+      let answer = Call(name: "set_light", arguments: ["room": .string(piece)]).json.text
+      #expect(try isLegal(answer, request), "\(answer)")
+    }
+    #expect(try !isLegal(#"{"name":"set_light","arguments":{"room":"\u0061"}}"#, request))
+    #expect(try !isLegal(#"{"name":"set_light","arguments":{"room":"\/"}}"#, request))
+  }
+
+  @Test("A request without text leaves only functions that need none")
+  func emptyRequest() throws {
+    #expect(try !isLegal(#"{"name":"set_light","arguments":{"room":"a"}}"#, ""))
+    let set = try FunctionSet(json: Self.lights)
+    let grammar = try AnswerGrammar(set)
+    #expect(RequestContext(grammar: grammar, texts: [" \n"]).isHopeless)
+    #expect(!RequestContext(grammar: grammar, texts: [""], isGrounded: false).isHopeless)
+  }
+
+  @Test("No piece spans two messages")
+  func messages() throws {
+    let set = try FunctionSet(json: Self.lights)
+    let grammar = try AnswerGrammar(set)
+    let constraint = AnswerConstraint(grammar: grammar, vocabulary: Self.vocabulary(set))
+    let context = RequestContext(grammar: grammar, texts: ["kit", "chen"])
+    func survives(_ text: String) -> Bool {
+      var state = constraint.start(context)
+      for byte in text.utf8 { state = constraint.advance(state, token: Int32(byte), context) }
+      return !state.isDead
+    }
+    let opening = #"{"name":"set_light","arguments":{"room":""#
+    #expect(survives(opening + "kit") && survives(opening + "chen") && !survives(opening + "kitc"))
+  }
+
+  @Test("References may be recursive and are followed to a bounded depth")
+  func recursion() throws {
+    let functions: JSON = [
+      [
+        "name": "tree",
+        "parameters": [
+          "type": "object", "properties": ["root": ["$ref": "#/$defs/node"]], "required": ["root"],
+          "$defs": [
+            "node": [
+              "type": "object", "additionalProperties": false,
+              "properties": [
+                "label": ["type": "string"],
+                "children": ["type": "array", "items": ["$ref": "#/$defs/node"], "maxItems": 2],
+              ], "required": ["label"],
+            ]
+          ],
+        ],
+      ]
+    ]
+    #expect(
+      try isLegal(
+        #"{"name":"tree","arguments":{"root":{"label":"a","children":[{"label":"b"},{"children":[],"label":"a b"}]}}}"#,
+        "a b",
+        functions))
+    #expect(
+      try !isLegal(#"{"name":"tree","arguments":{"root":{"children":[{"label":"b"}]}}}"#, "a b", functions))
+    let deep = String(repeating: #"{"label":"a","children":["#, count: 40)
+    #expect(try !isLegal(#"{"name":"tree","arguments":{"root":"# + deep, "a b", functions))
+  }
+
+  @Test("The only sensible structure token is forced")
+  func forced() throws {
+    let set = try FunctionSet(json: Self.lights)
+    let grammar = try AnswerGrammar(set)
+    let vocabulary = Self.vocabulary(set)
+    let constraint = AnswerConstraint(grammar: grammar, vocabulary: vocabulary)
+    let context = RequestContext(grammar: grammar, texts: ["kitchen"])
+    let forced = constraint.allowed(constraint.start(context), context).forced
+    try #require(forced >= 0)
+    #expect(vocabulary.bytes[Int(forced)] == Array(#"{"name":"set_light","arguments":{"#.utf8))
+  }
+}

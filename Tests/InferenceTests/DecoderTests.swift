@@ -1,0 +1,133 @@
+import Inference
+import ModelFiles
+import StudentModel
+import Testing
+import Tokenization
+import Topics
+
+@Suite("The decoder")
+struct DecoderTests {
+  @Test("Its logits are the student's, bit for bit", arguments: [true, false])
+  func studentParity(_ ties: Bool) throws {
+    let tokenizer = try TinyModels.tokenizer(TinyModels.functions())
+    let configuration = TinyModels.configuration(tokenizer, ties: ties)
+    let student = try TinyModels.student(configuration)
+    let model = try DecoderModel(configuration: configuration, parameters: UnsafeBufferPointer(student.parameters))
+    var random = RandomSource(5)
+    for length in [1, 2, 17, 70] {
+      let tokens = (0..<length).map { _ in Int32.random(in: 0..<Int32(configuration.vocabularySize), using: &random) }
+      let batch = PackedBatch(
+        tokens: tokens, sequenceStarts: [0, Int32(length)], targets: tokens,
+        weights: [Float](repeating: 1, count: length))
+      let expected = try student.forward(batch)
+      #expect(try model.logits(tokens: tokens).flatMap { $0 } == expected)
+    }
+  }
+
+  @Test("Decoding with the cache gives the bits of reading everything again")
+  func cache() throws {
+    let model = try TinyModels.serving()
+    let prompt = model.codec.prompt([.user(TinyModels.requests[0])])
+    let answer = try Decoder(model: model, maximumBatch: 1).answer(
+      [[.user(TinyModels.requests[0])]], options: DecodeOptions(constrained: false, maximumTokens: 24))[0]
+    var tokens = prompt
+    var text: [UInt8] = []
+    for _ in 0..<answer.tokens {
+      let last = try #require(try model.logits(tokens: tokens).last)
+      let best = Int32(try #require(last.indices.max { last[$0] < last[$1] || (last[$0] == last[$1] && $0 > $1) }))
+      tokens.append(best)
+      text += model.tokenizer.bytes(of: best)
+    }
+    #expect(answer.tokens > 0)
+    #expect(String(decoding: text, as: UTF8.self) == answer.text)
+  }
+
+  @Test("An answer has the same bits whatever shares its batch", arguments: [true, false])
+  func batchInvariance(_ constrained: Bool) throws {
+    let model = try TinyModels.serving(seed: 3)
+    let prompts = (0..<3).flatMap { round in
+      TinyModels.requests.map { [ChatMessage.user($0 + String(repeating: "!", count: round))] }
+    }
+    let options = DecodeOptions(constrained: constrained, maximumTokens: 48)
+    let alone = try Decoder(model: model, maximumBatch: 1).answer(prompts, options: options)
+    for batch in [2, 5, 18] {
+      let together = try Decoder(model: model, maximumBatch: batch).answer(prompts, options: options)
+      #expect(together.map(\.text) == alone.map(\.text))
+      #expect(together.map(\.confidence) == alone.map(\.confidence))
+      #expect(together.map(\.tokens) == alone.map(\.tokens))
+    }
+  }
+
+  @Test("With random weights every constrained answer is a legal call")
+  func validByConstruction() throws {
+    var answers = 0
+    for seed in 0..<60 {
+      var schemas = RandomSchemas(seed: UInt64(seed) &+ 5_000)
+      let functions = try schemas.functions()
+      let tokenizer = try Tokenizer.train(
+        TinyModels.requests, vocabularySize: 768, spaceFused: 8, structure: CallCodec.structureTokens(for: functions))
+      let configuration = DecoderConfiguration(
+        vocabularySize: tokenizer.vocabularySize, hiddenSize: 32, layerCount: 1, headCount: 2, keyValueHeadCount: 1,
+        feedForwardSize: 32, maximumPositions: 512)
+      let model = try TinyModels.serve(
+        TinyModels.student(configuration, seed: UInt64(seed)), tokenizer, functions)
+      let decoder = try Decoder(model: model, maximumBatch: 5)
+      let prompts = (0..<5).map { _ in [ChatMessage.user(schemas.request())] }
+      for answer in try decoder.answer(prompts, options: DecodeOptions(maximumTokens: seed % 2 == 0 ? 160 : 20)) {
+        if answer.invalidReason == "no function can be filled from this request" { continue }
+        answers += 1
+        let call = try #require(answer.call, "\(answer.text): \(answer.invalidReason ?? "")")
+        #expect(functions.violations(of: call).isEmpty)
+        #expect((0...1).contains(answer.confidence))
+      }
+    }
+    #expect(answers > 200)
+  }
+
+  @Test("What cannot be answered says why")
+  func refusals() throws {
+    let model = try TinyModels.serving()
+    let decoder = try Decoder(model: model, maximumBatch: 2)
+    let long = String(repeating: "play something ", count: 100)
+    let answers = try decoder.answer([[.user(long)], [.user("play x")], [.user("")]])
+    #expect(answers[0].invalidReason == "request is longer than 255 tokens")
+    #expect(answers[0].call == nil && answers[0].confidence == 0)
+    #expect(answers[1].call != nil)
+    #expect(answers[2].call?.name == "play_music")
+    let free = try decoder.answer([[.user("play x")]], options: DecodeOptions(constrained: false, maximumTokens: 3))[0]
+    #expect(free.call == nil && free.invalidReason != nil)
+    let cut = try decoder.answer([[.user("play some song by someone")]], options: DecodeOptions(maximumTokens: 1))[0]
+    #expect(cut.call != nil && cut.confidence == 0)
+    #expect(throws: InferenceError.self) { try Decoder(model: model, maximumBatch: 0) }
+  }
+
+  @Test("Perplexity is that of the logits, whatever the window is cut into")
+  func perplexity() throws {
+    let model = try TinyModels.serving().model
+    let tokens = (0..<90).map { Int32(($0 * 37) % 300) }
+    let logits = try model.logits(tokens: tokens)
+    var sum = 0.0
+    for position in 0..<tokens.count - 1 {
+      let row = logits[position].map(Double.init)
+      let top = row.max() ?? 0
+      let mass = row.reduce(0) { $0 + TestMath.exp($1 - top) }
+      sum += TestMath.log(mass) + top - row[Int(tokens[position + 1])]
+    }
+    let report = try Perplexity.evaluate(model, tokens: tokens)
+    #expect(report.tokens == 89)
+    #expect(abs(report.nll - sum / 89) < 1e-5)
+    #expect(abs(report.perplexity - TestMath.exp(report.nll)) < 1e-9 * report.perplexity)
+    #expect(try Perplexity.evaluate(model, tokens: tokens, window: 30).tokens == 87)
+    #expect(throws: InferenceError.self) { try Perplexity.evaluate(model, tokens: [1]) }
+    #expect(throws: InferenceError.self) { try Perplexity.evaluate(model, tokens: [1, 100_000]) }
+  }
+
+  @Test("The benchmarks run and report what they were asked")
+  func benchmarks() throws {
+    let model = try TinyModels.serving().model
+    let prefill = try InferenceBenchmark.prefill(model, batch: 2, tokens: 8, repetitions: 1)
+    let decode = try InferenceBenchmark.decode(model, batch: 2, tokens: 4, prompt: 3, repetitions: 1)
+    #expect(prefill.tokensPerSecond > 0 && decode.tokensPerSecond > 0)
+    #expect(throws: InferenceError.self) { try InferenceBenchmark.decode(model, batch: 1, tokens: 400) }
+  }
+}

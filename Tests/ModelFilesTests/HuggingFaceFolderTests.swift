@@ -1,0 +1,129 @@
+import Foundation
+import ModelFiles
+import Testing
+import Topics
+
+@Suite("Hugging Face folders")
+struct HuggingFaceFolderTests {
+  private static let tokenizer = HuggingFaceFolder.TokenizerFiles(
+    json: Array("{}".utf8), chatTemplate: "{{ messages }}", endOfText: (63, "<|endoftext|>"))
+
+  private func write(_ path: String, replacing: Bool = false) throws -> WrittenFile {
+    let all = parameters(tinyConfiguration)
+    let memory = UnsafeMutableBufferPointer<Float>.allocate(capacity: tinyConfiguration.parameterCount)
+    defer { memory.deallocate() }
+    _ = memory.initialize(from: all.flatMap(\.values))
+    var offset = 0
+    var list: [(name: String, shape: [Int], values: UnsafeBufferPointer<Float>)] = []
+    for (name, shape, values) in all {
+      let part = UnsafeBufferPointer(rebasing: UnsafeBufferPointer(memory)[offset..<(offset + values.count)])
+      list.append((name, shape, part))
+      offset += values.count
+    }
+    return try HuggingFaceFolder.write(
+      path, configuration: tinyConfiguration, parameters: list, tokenizer: Self.tokenizer, replacing: replacing)
+  }
+
+  @Test("a folder comes back as it was written, and the same model gives the same bytes")
+  func roundTrip() throws {
+    try withFolder { folder in
+      let first = try write("\(folder)/model")
+      #expect(try write("\(folder)/again").digest == first.digest)
+      let read = try HuggingFaceFolder.read("\(folder)/model")
+      #expect(read.configuration == tinyConfiguration)
+      #expect(read.endOfTextIDs == [63])
+      #expect(read.tokenizerJSON == Array("{}".utf8))
+      #expect(read.chatTemplate == "{{ messages }}")
+      var values = [Float](repeating: 0, count: tinyConfiguration.parameterCount)
+      try values.withUnsafeMutableBufferPointer { try read.copyParameters(into: $0) }
+      #expect(values == parameters(tinyConfiguration).flatMap(\.values))
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder).sorted() == ["again", "model"])
+    }
+  }
+
+  @Test("an existing folder is replaced only where that is asked for")
+  func replacing() throws {
+    try withFolder { folder in
+      _ = try write("\(folder)/model")
+      #expect { try write("\(folder)/model") } throws: { ($0 as? ModelFileError)?.code == .invalidArgument }
+      _ = try write("\(folder)/model", replacing: true)
+      #expect(try HuggingFaceFolder.read("\(folder)/model").configuration == tinyConfiguration)
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["model"])
+    }
+  }
+
+  @Test("missing and damaged files are named")
+  func damagedFiles() throws {
+    try withFolder { folder in
+      #expect { try HuggingFaceFolder.read(folder) } throws: { ($0 as? ModelFileError)?.code == .notFound }
+      _ = try write("\(folder)/model")
+      let config = URL(fileURLWithPath: "\(folder)/model/config.json")
+      let text = try String(contentsOf: config, encoding: .utf8)
+      try Data(text.replacing("\"vocab_size\":64", with: "\"vocab_size\":96").utf8).write(to: config)
+      #expect { try HuggingFaceFolder.read("\(folder)/model") } throws: {
+        ($0 as? ModelFileError)?.code == .shapeMismatch
+      }
+      try Data("{".utf8).write(to: config)
+      #expect { try HuggingFaceFolder.read("\(folder)/model") } throws: { ($0 as? ModelFileError)?.code == .malformed }
+      try Data(text.utf8).write(to: config)
+      try FileManager.default.removeItem(atPath: "\(folder)/model/model.safetensors")
+      #expect { try HuggingFaceFolder.read("\(folder)/model") } throws: { ($0 as? ModelFileError)?.code == .notFound }
+      let index: JSON = ["weight_map": ["model.embed_tokens.weight": "../model.safetensors"]]
+      try Data(index.bytes).write(to: URL(fileURLWithPath: "\(folder)/model/model.safetensors.index.json"))
+      #expect { try HuggingFaceFolder.read("\(folder)/model") } throws: { ($0 as? ModelFileError)?.code == .malformed }
+    }
+  }
+
+  @Test("weights in several files with an index are read")
+  func shards() throws {
+    try withFolder { folder in
+      _ = try write("\(folder)/model")
+      let whole = try SafetensorsFile(path: "\(folder)/model/model.safetensors")
+      var (first, second) = (SafetensorsWriter(), SafetensorsWriter())
+      var map = JSONObject()
+      for (position, tensor) in whole.tensors.enumerated() {
+        if position % 2 == 0 {
+          try first.add(tensor.name, type: tensor.type, shape: tensor.shape, tensor.bytes)
+        } else {
+          try second.add(tensor.name, type: tensor.type, shape: tensor.shape, tensor.bytes)
+        }
+        map[tensor.name] = .string(position % 2 == 0 ? "model-1.safetensors" : "model-2.safetensors")
+      }
+      _ = try first.write(to: "\(folder)/model/model-1.safetensors")
+      _ = try second.write(to: "\(folder)/model/model-2.safetensors")
+      let index: JSON = ["weight_map": .object(map)]
+      try Data(index.bytes).write(to: URL(fileURLWithPath: "\(folder)/model/model.safetensors.index.json"))
+      try FileManager.default.removeItem(atPath: "\(folder)/model/model.safetensors")
+      var values = [Float](repeating: 0, count: tinyConfiguration.parameterCount)
+      try values.withUnsafeMutableBufferPointer {
+        try HuggingFaceFolder.read("\(folder)/model").copyParameters(into: $0)
+      }
+      #expect(values == parameters(tinyConfiguration).flatMap(\.values))
+    }
+  }
+
+  @Test(
+    "transformers loads the folder with the same weights",
+    .enabled(if: Python.has("transformers", "torch"), "transformers or torch is not installed"))
+  func transformers() throws {
+    try withFolder { folder in
+      _ = try write("\(folder)/model")
+      let program = """
+        import sys, torch
+        from transformers import AutoModelForCausalLM
+        m, info = AutoModelForCausalLM.from_pretrained(sys.argv[1], output_loading_info=True)
+        c = m.config
+        theta = getattr(c, "rope_theta", None) or c.rope_parameters["rope_theta"]
+        print(type(m).__name__, c.num_key_value_heads, float(theta), c.rms_norm_eps, c.tie_word_embeddings, m.dtype, end=" ")
+        print(len(info["missing_keys"]), len(info["unexpected_keys"]), m.generation_config.eos_token_id, end=" ")
+        print(f"{m.model.layers[1].mlp.down_proj.weight[3, 5].item():.7f}")
+        """
+      let result = try Python.run(program, ["\(folder)/model"])
+      let read = try HuggingFaceFolder.read("\(folder)/model")
+      let value = try read.tensor("model.layers.1.mlp.down_proj.weight").floats()[3 * 64 + 5]
+      #expect(
+        result.output
+          == "Qwen2ForCausalLM 2 10000.0 1e-06 True torch.float32 0 0 63 \(String(format: "%.7f", value))\n")
+    }
+  }
+}

@@ -1,0 +1,133 @@
+import DemoWorld
+import Foundation
+import Logging
+import MessageLog
+import Pipeline
+import SQLiteLog
+import Teacher
+import Testing
+import Topics
+
+/// The label stage over the embedded log.
+@Suite struct LabelStageTests {
+  /// A log in a folder of its own, with every topic.
+  final class Bench {
+    let folder: String
+    let log: SQLiteLog
+    let names = TopicNames()
+
+    init() async throws {
+      folder = FileManager.default.temporaryDirectory.appendingPathComponent("retort-\(UUID().uuidString)").path
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+      log = try SQLiteLog(path: folder + "/log.db")
+      try await DeploymentTopics.ensure(log: log, names: names, requestPartitions: 1)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: folder) }
+
+    func append(_ value: [UInt8]?, key: String, schema: String? = nil) async throws {
+      let headers = schema.map { [Header("schema", $0)] } ?? []
+      _ = try await log.append([NewRecord(topic: names.requests, key: Array(key.utf8), value: value, headers: headers)])
+    }
+
+    func append(_ text: String, key: String) async throws { try await append(Array(text.utf8), key: key) }
+
+    func label() async throws {
+      let functions = try HomeFunctions.functions()
+      let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+      let teacher = try Teacher(
+        task: TaskDefinition(instructions: "", functions: functions),
+        configuration: TeacherConfiguration(endpoint: nil),
+        logger: logger)
+      try await LabelStage(
+        log: log, names: names, teacher: teacher, functions: functions, trustedProducers: ["import"], logger: logger
+      ).run(.untilIdle)
+      await teacher.shutdown()
+    }
+
+    func letters() async throws -> [String: String] {
+      let entries = try await DeadLetters.list(log: log, names: names)
+      return Dictionary(
+        entries.map { (String(decoding: $0.letter.key ?? [], as: UTF8.self), $0.letter.code) }, uniquingKeysWith: { $1 }
+      )
+    }
+  }
+
+  private static let answered =
+    #"{"id":"good","text":"lock the front door","response":{"producer":"import","call":{"name":"lock_door","arguments":{"door":"front"}}}}"#
+
+  @Test("whatever bytes a producer writes, each record has one outcome and the good ones become samples")
+  func hostileBytes() async throws {
+    let bench = try await Bench()
+    try await bench.append(Self.answered, key: "good")
+    try await bench.append("{not json", key: "malformed")
+    try await bench.append([0x7B, 0x22, 0xFF, 0xFE, 0x22, 0x7D], key: "utf8")
+    try await bench.append(#"{"id":5,"text":[]}"#, key: "types")
+    try await bench.append(#"{"id":"x"}"#, key: "empty")
+    try await bench.append(nil, key: "tombstone")
+    try await bench.append(Array(Self.answered.utf8), key: "schema", schema: "requests/9.0")
+    let long = String(repeating: "a", count: 10_000_000)
+    try await bench.append(#"{"id":"long","text":"\#(long)"}"#, key: "long")
+    let deep = String(repeating: "[", count: 5_000) + String(repeating: "]", count: 5_000)
+    try await bench.append(#"{"id":"deep","text":"x","metadata":\#(deep)}"#, key: "deep")
+    try await bench.label()
+
+    let letters = try await bench.letters()
+    for key in ["malformed", "utf8", "types", "empty", "tombstone", "deep"] {
+      #expect(letters[key] == "invalid_request", "\(key): \(letters[key] ?? "no dead letter")")
+    }
+    #expect(letters["schema"] == "unknown_schema")
+    let audit = try await Audit.run(log: bench.log, names: bench.names)
+    #expect(audit.holds, "\(audit.findings)")
+    #expect(audit.requests == 9)
+    #expect(audit.samples == 1)
+    try await bench.log.close()
+  }
+
+  @Test("the same request twice costs one label; its id with another text is refused; a new trusted answer relabels")
+  func repeatedIDs() async throws {
+    let bench = try await Bench()
+    try await bench.append(Self.answered, key: "good")
+    try await bench.append(Self.answered, key: "good")
+    try await bench.label()
+    try await bench.append(Self.answered.replacingOccurrences(of: "lock the", with: "please lock the"), key: "good")
+    try await bench.append(
+      Self.answered.replacingOccurrences(of: #""door":"front""#, with: #""door":"back""#), key: "good")
+    try await bench.label()
+    let audit = try await Audit.run(log: bench.log, names: bench.names)
+    #expect(audit.holds, "\(audit.findings)")
+    #expect((audit.samples, audit.skipped, audit.deadLetters) == (2, 1, 1))
+    #expect(try await bench.letters()["good"] == "duplicate_id")
+    try await bench.log.close()
+  }
+
+  @Test("the audit finds a request without an outcome and an outcome too many")
+  func auditFinds() async throws {
+    let bench = try await Bench()
+    try await bench.append(Self.answered, key: "good")
+    try await bench.append(#"{"id":"b","text":"nobody answers"}"#, key: "b")
+    try await bench.label()
+    #expect(try await Audit.run(log: bench.log, names: bench.names).holds)
+
+    // A second outcome of the first request, as a broken stage would write it.
+    let forged = NewRecord(
+      topic: bench.names.deadLetters, key: Array("good".utf8), value: Array("{}".utf8),
+      headers: [
+        Header("source-topic", bench.names.requests), Header("source-partition", "0"), Header("source-offset", "0"),
+      ])
+    _ = try await bench.log.append([forged])
+    let doubled = try await Audit.run(log: bench.log, names: bench.names)
+    #expect(!doubled.holds)
+    #expect(doubled.duplicates == 1)
+
+    // A position that was committed without any outcome.
+    try await bench.append(#"{"id":"c","text":"lost"}"#, key: "c")
+    let reader = try await bench.log.groupReader(
+      group: bench.names.labelGroup, topics: [bench.names.requests], options: ReaderOptions())
+    _ = try await reader.next(maximum: 10, timeout: .seconds(2))
+    try await reader.commit([TopicPartition(topic: bench.names.requests, partition: 0): 3])
+    await reader.close()
+    #expect(try await Audit.run(log: bench.log, names: bench.names).missing == 1)
+    try await bench.log.close()
+  }
+}

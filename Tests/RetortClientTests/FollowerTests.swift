@@ -1,0 +1,209 @@
+import Compression
+import Foundation
+import Inference
+import Logging
+import MessageLog
+import ModelFiles
+import Releases
+import RetortClient
+import SQLiteLog
+import StudentModel
+import Testing
+import Tokenization
+import Topics
+
+/// What a subscriber runs, and what it refuses.
+@Suite struct FollowerTests {
+  /// A log with one tiny released model, and the means to release more.
+  final class Bench {
+    let folder: String
+    let log: SQLiteLog
+    let names = TopicNames()
+    let key = SigningKey.generate()
+    let functions: FunctionSet
+    let weights: [UInt8]
+    let tokenizer: Tokenizer
+
+    init() async throws {
+      folder = FileManager.default.temporaryDirectory.appendingPathComponent("retort-\(UUID().uuidString)").path
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+      log = try SQLiteLog(path: folder + "/log.db")
+      try await log.create(
+        [names.models, names.artifacts, names.adoptions].map {
+          TopicConfiguration(name: $0, cleanup: [.compact], maximumMessageBytes: 2_000_000)
+        })
+      functions = try FunctionSet(json: [
+        [
+          "type": "function",
+          "function": [
+            "name": "lock", "description": "Locks a door.",
+            "parameters": [
+              "type": "object", "properties": ["door": ["type": "string", "enum": ["front", "back"]]],
+              "required": ["door"], "additionalProperties": false,
+            ],
+          ],
+        ]
+      ])
+      tokenizer = try Tokenizer.train(
+        ["lock the front door", "lock the back door"], vocabularySize: 384, spaceFused: 8,
+        structure: CallCodec.structureTokens(for: functions))
+      let configuration = DecoderConfiguration(
+        vocabularySize: tokenizer.vocabularySize, hiddenSize: 32, layerCount: 1, headCount: 2, keyValueHeadCount: 1,
+        feedForwardSize: 32, maximumPositions: 128)
+      let student = try Student(configuration: configuration, seed: 3)
+      let path = folder + "/student.gguf"
+      _ = try StudentFile.write(student, tokenizer: tokenizer, functions: functions, as: .q8, to: path)
+      weights = [UInt8](FileManager.default.contents(atPath: path) ?? Data())
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: folder) }
+
+    /// The probes with the answers that the file really gives.
+    func probes() throws -> [Probe] {
+      let path = folder + "/probe.gguf"
+      FileManager.default.createFile(atPath: path, contents: Data(weights))
+      let questions = [[ChatMessage.user("lock the front door")], [.user("back")]]
+      let answers = try ReleaseCheck.answer(questions, model: ServingModel(gguf: path))
+      return zip(questions, answers).map { Probe(messages: $0, call: $1) }
+    }
+
+    func manifest(version: Int, probes: [Probe], weights: [UInt8]? = nil) throws -> Manifest {
+      let weights = weights ?? self.weights
+      let probeBytes = Probe.write(probes)
+      let file = { (role: ManifestFile.Role, format: String, bytes: [UInt8]) in
+        ManifestFile(role: role, format: format, bytes: Int64(bytes.count), sha256: .sha256(bytes), uri: "log:0")
+      }
+      return try key.sign(
+        Manifest(
+          model: "tiny", version: version,
+          files: [file(.weights, "gguf", weights), file(.probes, "jsonl", probeBytes)],
+          architecture: Architecture(
+            layers: 1, hiddenSize: 32, heads: 2, keyValueHeads: 1, feedForwardSize: 32,
+            vocabularySize: tokenizer.vocabularySize, maximumPositions: 128),
+          parameters: 1, quantization: "q8_0", tokenizerDigest: tokenizer.digest, template: "retort-1",
+          functionsDigest: functions.digest, minimumRuntime: "0.1.0",
+          lineage: Lineage(
+            base: nil, chain: .sha256([]), fromOffset: 0, toOffset: 1, samples: 1, recipe: .sha256([]), seed: 0,
+            numerics: "n", code: "0.1.0", teachers: []),
+          evidence: [], licence: "none", created: "2026-01-01T00:00:00Z"))
+    }
+
+    func publish(_ bytes: [UInt8]) async throws {
+      let records = ChunkPlan.chunks(of: bytes, digest: .sha256(bytes)).map {
+        NewRecord(topic: names.artifacts, key: Array($0.key.utf8), value: $0.bytes)
+      }
+      _ = try await log.append(records)
+    }
+
+    func deploy(_ manifest: Manifest, epoch: Int64, key: SigningKey? = nil) async throws {
+      let deployment = try (key ?? self.key).sign(
+        DeploymentRecord(epoch: epoch, action: .promote, manifest: manifest, reason: "test", time: manifest.created))
+      _ = try await log.append([RecordCoding.record(deployment, topic: names.models, key: "tiny")])
+    }
+
+    func follower(_ name: String = "a") throws -> ReleaseFollower {
+      try ReleaseFollower(
+        log: log, names: names, model: "tiny", keys: TrustedKeys([key.publicKey]),
+        folder: ModelFolder("\(folder)/\(name)"), subscriber: name, agent: "retort/0.1.0",
+        logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    }
+
+    func adoptions() async throws -> [AdoptionRecord] {
+      var found: [AdoptionRecord] = []
+      try await TopicScan.each(log: log, topic: names.adoptions) { found.append(try RecordCoding.value(of: $0)) }
+      return found
+    }
+  }
+
+  @Test("a good release is handed over, `current` points at it, and adoptions say so")
+  func good() async throws {
+    let bench = try await Bench()
+    let probes = try bench.probes()
+    try await bench.publish(bench.weights)
+    try await bench.publish(Probe.write(probes))
+    try await bench.deploy(bench.manifest(version: 1, probes: probes), epoch: 1)
+    let folder = ModelFolder("\(bench.folder)/a")
+    let subscriber = Subscriber(
+      follower: try bench.follower(), folder: folder,
+      command: "cp \"$RETORT_MODEL_DIR/manifest.json\" \(bench.folder)/ran",
+      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    let release = try #require(try await subscriber.adoptNext(timeout: .seconds(5)))
+    #expect(release.manifest.version == 1)
+    let current = FileManager.default.contents(atPath: "\(bench.folder)/a/current/model.gguf")
+    #expect(current.map { [UInt8]($0) } == bench.weights)
+    #expect(FileManager.default.fileExists(atPath: "\(bench.folder)/ran"))
+    #expect(try await bench.adoptions().map(\.status) == [.adopted])
+    // Nothing new: nothing is handed over again.
+    #expect(try await subscriber.adoptNext(timeout: .milliseconds(100)) == nil)
+  }
+
+  @Test("a wrong key, a wrong probe answer, missing or changed bytes are refused with a reason; the old release stays")
+  func refused() async throws {
+    let bench = try await Bench()
+    let probes = try bench.probes()
+    try await bench.publish(bench.weights)
+    try await bench.publish(Probe.write(probes))
+    try await bench.deploy(bench.manifest(version: 1, probes: probes), epoch: 1)
+    let follower = try bench.follower()
+    #expect(try await follower.next(timeout: .seconds(5))?.manifest.version == 1)
+
+    // Signed by a stranger: not even considered.
+    try await bench.deploy(bench.manifest(version: 2, probes: probes), epoch: 2, key: .generate())
+    #expect(try await follower.next(timeout: .milliseconds(200)) == nil)
+
+    // Probes whose answers this file does not give.
+    let lies = probes.map { probe in
+      Probe(messages: probe.messages, call: probe.call == nil ? Call(name: "lock", arguments: [:]) : nil)
+    }
+    try await bench.publish(Probe.write(lies))
+    try await bench.deploy(bench.manifest(version: 3, probes: lies), epoch: 3)
+    #expect(try await follower.next(timeout: .milliseconds(500)) == nil)
+
+    // A file that is not in the log, and one that is no model.
+    var changed = bench.weights
+    changed[changed.count / 2] ^= 0xFF
+    try await bench.deploy(bench.manifest(version: 4, probes: probes, weights: changed), epoch: 4)
+    #expect(try await follower.next(timeout: .milliseconds(500)) == nil)
+    let text = Array("no model".utf8)
+    try await bench.publish(text)
+    try await bench.deploy(bench.manifest(version: 5, probes: probes, weights: text), epoch: 5)
+    #expect(try await follower.next(timeout: .milliseconds(500)) == nil)
+
+    let codes = try await bench.adoptions().filter { $0.status == .refused }.map { $0.code ?? "" }
+    #expect(codes == ["probe_failed", "incomplete", "unloadable"])
+    // A good one after all that is taken.
+    try await bench.deploy(bench.manifest(version: 6, probes: probes), epoch: 6)
+    #expect(try await follower.next(timeout: .seconds(5))?.manifest.version == 6)
+  }
+
+  @Test("an epoch that was passed is not accepted again, not even after a restart")
+  func epochs() async throws {
+    let bench = try await Bench()
+    let probes = try bench.probes()
+    try await bench.publish(bench.weights)
+    try await bench.publish(Probe.write(probes))
+    try await bench.deploy(bench.manifest(version: 2, probes: probes), epoch: 5)
+    let first = try bench.follower()
+    #expect(try await first.next(timeout: .seconds(5))?.deployment.epoch == 5)
+    try await bench.deploy(bench.manifest(version: 1, probes: probes), epoch: 4)
+    #expect(try await first.next(timeout: .milliseconds(300)) == nil)
+    await first.close()
+    // After a restart the current release is handed over once more, the older one still not.
+    let second = try bench.follower()
+    #expect(try await second.next(timeout: .seconds(5))?.deployment.epoch == 5)
+    #expect(try await second.next(timeout: .milliseconds(300)) == nil)
+  }
+
+  @Test("chunks are found wherever they lie, whatever the manifest's hint says")
+  func hints() async throws {
+    let bench = try await Bench()
+    let bytes = (0..<2_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+    try await bench.publish(bench.weights)
+    try await bench.publish(bytes)
+    for hint in [0, 1, 3, 1_000_000] {
+      let file = ManifestFile(
+        role: .card, format: "bin", bytes: Int64(bytes.count), sha256: .sha256(bytes), uri: "log:\(hint)")
+      #expect(try await ArtifactFetcher(log: bench.log, names: bench.names).fetch(file) == bytes)
+    }
+  }
+}

@@ -1,0 +1,20 @@
+import Foundation
+import LogContract
+import MessageLog
+import SQLiteLog
+import Testing
+
+@Suite("The embedded log keeps the contract of every log")
+struct ContractTests {
+  @Test("contract", .timeLimit(.minutes(2)), arguments: ContractSuite.all)
+  func contract(_ item: ContractCase) async throws {
+    let folder = try TemporaryFolder()
+    let harness = LogHarness(
+      sessionTimeout: .milliseconds(600),
+      open: { try SQLiteLog(path: folder.file("log.db"), options: .init(maintenanceInterval: nil)) },
+      abandon: { log in try await (log as? SQLiteLog)?.abandon() },
+      cleanUp: { folder.remove() })
+    let outcome = try await item.run(harness)
+    #expect(outcome == .passed, "the embedded log does everything: nothing may be skipped")
+  }
+}

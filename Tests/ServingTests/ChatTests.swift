@@ -1,0 +1,200 @@
+import Foundation
+import NIOHTTP1
+import Serving
+import Synchronization
+import Testing
+import Topics
+
+@Suite("The chat API over HTTP")
+struct ChatTests {
+  @Test("a request is answered in OpenAI's shape")
+  func wholeAnswer() async throws {
+    try await TestServer.run(ModelSlot(try TinyModel.served(version: 3))) { server in
+      let reply = try await server.chat(
+        "play something by Björk", ["model": "assistant", "temperature": 0.7, "tools": TinyModel.tools, "n": 1],
+        headers: [("X-Request-Id", "mine-1")])
+      #expect(reply.status == 200)
+      #expect(reply.headers.first(name: "x-request-id") == "mine-1")
+      let body = try #require(reply.json)
+      #expect(body["object"] == "chat.completion")
+      #expect(body["model"] == "assistant")
+      let choice = try #require(body["choices"]?[0])
+      #expect(choice["finish_reason"] == "tool_calls")
+      #expect(choice["message"]?["content"] == .null)
+      let call = try #require(choice["message"]?["tool_calls"]?[0])
+      #expect(call["type"] == "function")
+      #expect(call["id"]?.stringValue?.hasPrefix("call_") == true)
+      let made = try Call(json: try #require(call["function"]))
+      #expect(try FunctionSet(json: TinyModel.tools).violations(of: made).isEmpty)
+      let usage = try #require(body["usage"])
+      let total = try #require(usage["total_tokens"]?.integerValue)
+      #expect(total == (usage["prompt_tokens"]?.integerValue ?? 0) + (usage["completion_tokens"]?.integerValue ?? 0))
+      #expect(body["retort"]?["version"] == 3)
+      #expect(body["retort"]?["sha256"]?.stringValue == Digest.sha256("version 3").hex)
+      #expect((0...1).contains(body["retort"]?["confidence"]?.doubleValue ?? -1))
+    }
+  }
+
+  @Test("a stream says the same as the whole answer, chunk by chunk")
+  func stream() async throws {
+    try await TestServer.run(ModelSlot(try TinyModel.served(version: 1))) { server in
+      let whole = try await server.chat("play hells bells by acdc")
+      let reply = try await server.chat(
+        "play hells bells by acdc", ["stream": true, "stream_options": ["include_usage": true]])
+      #expect(reply.status == 200)
+      #expect(reply.headers.first(name: "content-type") == "text/event-stream")
+      var events = reply.text.components(separatedBy: "\n\n").filter { !$0.isEmpty }
+      #expect(events.removeLast() == "data: [DONE]")
+      let chunks = try events.map { try JSON.parse(String($0.dropFirst(6))) }
+      #expect(chunks.allSatisfy { $0["object"] == "chat.completion.chunk" && $0["id"] == chunks[0]["id"] })
+      #expect(chunks[0]["choices"]?[0]?["delta"]?["role"] == "assistant")
+      let calls = chunks.compactMap { $0["choices"]?[0]?["delta"]?["tool_calls"]?[0]?["function"] }
+      let name = calls.compactMap { $0["name"]?.stringValue }.joined()
+      let arguments = calls.compactMap { $0["arguments"]?.stringValue }.joined()
+      let function = whole.json?["choices"]?[0]?["message"]?["tool_calls"]?[0]?["function"]
+      #expect(function == ["name": .string(name), "arguments": .string(arguments)])
+      #expect(chunks.contains { $0["choices"]?[0]?["finish_reason"] == "tool_calls" })
+      #expect(chunks.last?["usage"] == whole.json?["usage"])
+    }
+  }
+
+  @Test("a request without a possible call gets a sentence")
+  func noCall() async throws {
+    try await TestServer.run(ModelSlot(try TinyModel.served(version: 1))) { server in
+      let reply = try await server.chat(String(repeating: "play music ", count: 400))
+      #expect(reply.status == 200)
+      let choice = reply.json?["choices"]?[0]
+      #expect(choice?["finish_reason"] == "stop")
+      #expect(choice?["message"]?["content"]?.stringValue?.isEmpty == false)
+      #expect(choice?["message"]?["tool_calls"] == nil)
+    }
+  }
+
+  @Test(
+    "what is not a request gets 400 and one sentence",
+    arguments: [
+      (#"{"messages": ["#, "byte"), ("[1]", "object"), ("{}", "messages"), (#"{"messages": []}"#, "messages"),
+      (#"{"messages": "hello"}"#, "array"), (#"{"messages": [{"role": "user", "content": 7}]}"#, "messages[0].content"),
+      (#"{"messages": [{"role": "poet", "content": "x"}]}"#, "messages[0].role"),
+      (#"{"messages": [{"role": "user", "content": "x"}], "stream": "yes"}"#, "stream"),
+      (#"{"messages": [{"role": "user", "content": "x"}], "n": 2}"#, "n:"),
+      (#"{"messages": [{"role": "user", "content": "x"}], "model": 5}"#, "model"),
+      (
+        #"{"messages": [{"role": "user", "content": "x"}], "tools": [{"name": "fly", "parameters": {"type": "object"}}]}"#,
+        "fly"
+      ),
+      (#"{"messages": [{"role": "user", "content": "x"}], "messages": []}"#, "byte"),
+    ])
+  func badBodies(body: String, word: String) async throws {
+    try await TestServer.run(ModelSlot(try TinyModel.served(version: 1))) { server in
+      let reply = try await server.post(Array(body.utf8))
+      #expect(reply.status == 400)
+      #expect(reply.sentence?.contains(word) == true, "\(reply.text)")
+      #expect(reply.json?["error"]?["type"] == "invalid_request_error")
+      let invalid = try await server.post([0x7B, 0x22, 0xFF, 0x22, 0x3A, 0x31, 0x7D])
+      #expect(invalid.status == 400)
+    }
+  }
+
+  @Test("a body above 1 MiB gets 413, an unknown model and an unknown path 404")
+  func otherErrors() async throws {
+    try await TestServer.run(ModelSlot(try TinyModel.served(version: 1))) { server in
+      #expect(try await server.chat(String(repeating: "x", count: 10 << 20)).status == 413)
+      let unknown = try await server.chat("play", ["model": "gpt-9"])
+      #expect(unknown.status == 404)
+      #expect(unknown.json?["error"]?["code"] == "model_not_found")
+      #expect(try await server.get("/v2").status == 404)
+      #expect(try await server.chat("play music by acdc").status == 200)
+    }
+  }
+
+  @Test("before a model is there it says so, afterwards it is ready")
+  func readiness() async throws {
+    let slot = ModelSlot()
+    try await TestServer.run(slot) { server in
+      #expect(try await server.get("/healthz").status == 200)
+      #expect(try await server.get("/readyz").status == 503)
+      let early = try await server.chat("play")
+      #expect(early.status == 503)
+      #expect(early.headers.first(name: "retry-after") != nil)
+      #expect(try await server.get("/v1/models").json?["data"] == [])
+      slot.swap(try TinyModel.served(version: 1))
+      #expect(try await server.get("/readyz").status == 200)
+      #expect(try await server.chat("play music by acdc").status == 200)
+      #expect(try await server.get("/v1/models").json?["data"]?[0]?["id"] == "assistant")
+    }
+  }
+
+  @Test("models swap under load, and no request fails")
+  func swapUnderLoad() async throws {
+    let models = try (1...4).map { try TinyModel.served(version: $0) }
+    let slot = ModelSlot(models[0])
+    try await TestServer.run(slot) { server in
+      let stop = Atomic(false)
+      try await withThrowingTaskGroup(of: Set<Int64>.self) { group in
+        for _ in 0..<6 {
+          group.addTask {
+            var versions: Set<Int64> = []
+            for _ in 0..<25 {
+              let reply = try await server.chat("play hells bells by acdc")
+              #expect(reply.status == 200)
+              if let version = reply.json?["retort"]?["version"]?.integerValue { versions.insert(version) }
+            }
+            return versions
+          }
+        }
+        group.addTask {
+          var next = 0
+          while !stop.load(ordering: .relaxed) {
+            next += 1
+            slot.swap(models[next % models.count])
+            try await Task.sleep(for: .milliseconds(2))
+          }
+          return []
+        }
+        var seen: Set<Int64> = []
+        for _ in 0..<6 { seen.formUnion(try await group.next() ?? []) }
+        stop.store(true, ordering: .relaxed)
+        try await group.waitForAll()
+        #expect(seen.count > 1)
+      }
+    }
+  }
+
+  @Test("above the bound requests get 429 with Retry-After, and the server goes on")
+  func tooMany() async throws {
+    let slot = ModelSlot(try TinyModel.served(version: 1, positions: 4_096))
+    try await TestServer.run(slot, engine: .init(workers: 1, maximumRequests: 1)) { server in
+      let text = String(repeating: "play something by acdc ", count: 100)
+      let replies = try await withThrowingTaskGroup(of: TestServer.Reply.self) { group in
+        for _ in 0..<24 { group.addTask { try await server.chat(text) } }
+        return try await group.reduce(into: []) { $0.append($1) }
+      }
+      #expect(Set(replies.map(\.status)) == [200, 429])
+      for reply in replies where reply.status == 429 {
+        #expect(reply.headers.first(name: "retry-after") == "1")
+        #expect(reply.json?["error"]?["type"] == "rate_limit_error")
+      }
+      #expect(try await server.chat("stop the music").status == 200)
+    }
+  }
+
+  @Test("metrics are Prometheus text with requests, tokens, latency and the version")
+  func metrics() async throws {
+    try await TestServer.run(ModelSlot(try TinyModel.served(version: 5))) { server in
+      _ = try await server.chat("play something by acdc")
+      _ = try await server.post([])
+      let reply = try await server.get("/metrics")
+      #expect(reply.headers.first(name: "content-type") == "text/plain; version=0.0.4; charset=utf-8")
+      for line in [
+        #"retort_http_requests_total{route="chat",status="200"} 1"#,
+        #"retort_http_requests_total{route="chat",status="400"} 1"#, "retort_model_version 5",
+        "retort_answer_seconds_count 1", #"retort_answer_seconds_bucket{le="+Inf"} 1"#,
+        "# TYPE retort_answer_seconds histogram", "retort_model_swaps_total 1", "retort_requests_in_flight 0",
+      ] {
+        #expect(reply.text.contains("\n" + line + "\n") || reply.text.hasPrefix(line), "\(line)")
+      }
+      #expect(reply.text.contains(#"retort_tokens_total{kind="prompt"}"#))
+    }
+  }
+}

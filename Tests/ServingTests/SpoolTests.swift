@@ -1,0 +1,153 @@
+import Foundation
+import MessageLog
+import Serving
+import Testing
+import Topics
+
+@Suite("The spool of live requests")
+struct SpoolTests {
+  private static func record(_ number: Int, text: String = "play") -> RequestRecord {
+    RequestRecord(id: "r\(number)", messages: [.user(text)])
+  }
+
+  private static func spool(
+    _ folder: String, bytes: Int = 1 << 20, segment: Int = 1 << 20
+  ) throws -> RequestSpool {
+    try RequestSpool(
+      folder: folder, maximumBytes: bytes, interval: .milliseconds(5), segmentBytes: segment,
+      logger: TestServer.logger)
+  }
+
+  /// Forwards everything that a spool holds.
+  private static func drain(_ spool: RequestSpool, to log: RecordingLog) async throws {
+    let forwarder = SpoolForwarder(spool: spool, log: log, names: TopicNames(), logger: TestServer.logger)
+    let running = Task { try await forwarder.run() }
+    for _ in 0..<1_000 where spool.figures.records > 0 { try await Task.sleep(for: .milliseconds(5)) }
+    await spool.close()
+    try await running.value
+  }
+
+  @Test("records reach the log in order, over many segments, and the segments go")
+  func order() async throws {
+    try await withFolder { folder in
+      let spool = try Self.spool(folder, segment: 300)
+      for number in 0..<50 {
+        #expect(spool.append(Self.record(number)))
+        if number % 10 == 0 { try await Task.sleep(for: .milliseconds(8)) }
+      }
+      let log = RecordingLog(failures: 2)
+      try await Self.drain(spool, to: log)
+      #expect(log.keys == (0..<50).map { "r\($0)" })
+      #expect(log.records.allSatisfy { $0.topic == "retort.requests" })
+      let figures = spool.figures
+      #expect([figures.records, figures.bytes, figures.dropped, figures.forwarded] == [0, 0, 0, 50])
+      let left = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".spool") }
+      #expect(left.count <= 1)
+    }
+  }
+
+  @Test("what was spooled survives a restart, and is forwarded once")
+  func restart() async throws {
+    try await withFolder { folder in
+      do {
+        let spool = try Self.spool(folder)
+        for number in 0..<5 { spool.append(Self.record(number)) }
+        await spool.close()
+      }
+      let log = RecordingLog()
+      do {
+        let spool = try Self.spool(folder)
+        #expect(spool.figures.records == 5)
+        spool.append(Self.record(5))
+        try await Self.drain(spool, to: log)
+      }
+      #expect(log.keys == (0..<6).map { "r\($0)" })
+      let again = try Self.spool(folder)
+      #expect(again.figures.records == 0)
+    }
+  }
+
+  @Test("a torn tail and a flipped bit cost only what they hit")
+  func damage() async throws {
+    try await withFolder { folder in
+      do {
+        let spool = try Self.spool(folder)
+        for number in 0..<3 { spool.append(Self.record(number)) }
+        await spool.close()
+      }
+      let path = folder + "/1.spool"
+      var bytes = [UInt8](try #require(FileManager.default.contents(atPath: path)))
+      bytes[bytes.count / 3 + 30] ^= 0x40
+      bytes += bytes.prefix(20)
+      try Data(bytes).write(to: URL(fileURLWithPath: path))
+      let log = RecordingLog()
+      let spool = try Self.spool(folder)
+      spool.append(Self.record(3))
+      try await Self.drain(spool, to: log)
+      #expect(log.keys == ["r0", "r2", "r3"])
+    }
+  }
+
+  @Test("above the bound records are dropped and counted")
+  func bound() async throws {
+    try await withFolder { folder in
+      let spool = try Self.spool(folder, bytes: 1_000)
+      let taken = (0..<50).map { spool.append(Self.record($0)) }
+      #expect(taken[0])
+      #expect(!taken[49])
+      #expect(spool.figures.dropped == taken.count { !$0 })
+      #expect(spool.figures.bytes <= 1_000)
+      let log = RecordingLog()
+      try await Self.drain(spool, to: log)
+      #expect(log.keys.count == taken.count { $0 })
+    }
+  }
+
+  @Test("a record that the log refuses for good does not hold up the others")
+  func refused() async throws {
+    try await withFolder { folder in
+      let spool = try Self.spool(folder)
+      for number in 0..<5 { spool.append(Self.record(number)) }
+      let log = RecordingLog(refusedKey: "r2")
+      try await Self.drain(spool, to: log)
+      #expect(log.keys == ["r0", "r1", "r3", "r4"])
+      #expect(spool.figures.dropped == 1)
+    }
+  }
+
+  @Test("a folder that is in use, or cannot be made, is an error")
+  func folders() async throws {
+    try await withFolder { folder in
+      let first = try Self.spool(folder)
+      #expect(throws: ServingError.self) { try Self.spool(folder) }
+      try Data().write(to: URL(fileURLWithPath: folder + "/file"))
+      #expect(throws: ServingError.self) { try Self.spool(folder + "/file/below") }
+      #expect(try FolderLock.first(of: folder).path == folder + "-2")
+      try? FileManager.default.removeItem(atPath: folder + "-2")
+      await first.close()
+    }
+  }
+
+  @Test("a served request is recorded with its answer and its producer")
+  func recorded() async throws {
+    try await withFolder { folder in
+      let spool = try Self.spool(folder)
+      let log = RecordingLog()
+      let forwarder = SpoolForwarder(spool: spool, log: log, names: TopicNames(), logger: TestServer.logger)
+      try await TestServer.run(ModelSlot(try TinyModel.served(version: 2)), spool: spool, forwarder: forwarder) {
+        server in
+        let reply = try await server.chat("play something by acdc", headers: [("X-Request-Id", "live-1")])
+        #expect(reply.status == 200)
+        #expect(try await server.chat("stop", headers: [("X-Request-Id", "not sane!")]).status == 200)
+      }
+      #expect(log.keys.count == 2)
+      let record = try RequestRecord(bytes: try #require(log.records.first?.value))
+      #expect(record.id == "live-1")
+      #expect(record.question == "play something by acdc")
+      #expect(record.response?.producer == "retort/assistant@2")
+      #expect(try record.response?.answeredCall() != nil)
+      #expect(record.time != nil)
+      #expect(log.keys[1].hasPrefix("req-"))
+    }
+  }
+}

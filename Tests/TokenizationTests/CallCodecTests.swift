@@ -1,0 +1,138 @@
+import Testing
+import Tokenization
+import Topics
+
+@Suite("Calls, prompts and answers")
+struct CallCodecTests {
+  private func codec() throws -> CallCodec {
+    try CallCodec(tokenizer: TokenizerTests.trained(), functions: everyKind())
+  }
+
+  /// The answer's tokens as texts, without the end.
+  private func pieces(_ codec: CallCodec, _ call: Call, _ request: String) throws -> [String] {
+    let ids = try codec.answer(call, request: request)
+    #expect(ids.last == codec.endOfAnswer)
+    let text = CallCodec.canonicalText(of: call, request: request, functions: codec.functions)
+    #expect(codec.tokenizer.decode(ids) == Array(text.utf8))
+    #expect(try codec.call(fromAnswer: text) == call)
+    return ids.dropLast().map { String(decoding: codec.tokenizer.bytes(of: $0), as: UTF8.self) }
+  }
+
+  @Test("structure is one token a decision")
+  func structure() throws {
+    let codec = try codec()
+    let open = "{\"name\":\"book\",\"arguments\":{"
+    #expect(try pieces(codec, Call(name: "stop", arguments: [:]), "") == ["{\"name\":\"stop\",\"arguments\":{", "}}"])
+    #expect(
+      try pieces(codec, Call(name: "book", arguments: ["people": 7, "place": "x"]), "7 x")
+        == [open, "\"people\":", "7", ",", "\"place\":\"", "x", "\"}}"])
+    #expect(
+      try pieces(codec, Call(name: "book", arguments: ["place": "", "outside": true, "note": nil]), "").prefix(4)
+        == [open, "\"place\":\"", "\",", "\"outside\":"])
+    #expect(
+      try pieces(codec, Call(name: "book", arguments: ["tags": ["x", "y"], "hours": [1, 2]]), "x y 1")
+        == [open, "\"tags\":[\"", "x", "\",\"", "y", "\"],", "\"hours\":[", "1", ",", "2", "]}}"])
+    #expect(
+      try pieces(codec, Call(name: "book", arguments: ["when": ["day": "x", "hour": 1]]), "x 1")
+        == [open, "\"when\":{", "\"day\":\"", "x", "\",", "\"hour\":", "1", "}}}"])
+    #expect(
+      try pieces(codec, Call(name: "book", arguments: ["when": ["day": "x"], "place": "y"]), "x y")
+        == [open, "\"when\":{", "\"day\":\"", "x", "\"},", "\"place\":\"", "y", "\"}}"])
+    #expect(
+      try pieces(codec, Call(name: "book", arguments: ["either": ["x"]]), "x")
+        == [open, "\"either\":[\"", "x", "\"]}}"])
+    #expect(
+      try pieces(codec, Call(name: "book", arguments: ["either": "x"]), "x")
+        == [open, "\"either\":\"", "x", "\"}}"])
+  }
+
+  @Test("what has no structure token is spelled, and reads back")
+  func spelled() throws {
+    let codec = try codec()
+    let calls: [JSONObject] = [
+      ["straße": "Straße"], ["unknown": ["a": [1, [2, ["b"]], ["c": nil]]]], ["tags": []], ["tags": [1, "a", "b", 2]],
+      ["guests": [["name": "A", "age": 3], ["name": "B"], [:]]], ["place": "\"},\"}}\\\n\u{1}"], ["price": 1.5e-9],
+      ["when": ["exact": ["zone": "Z"]], "people": -3], ["when": [:]], ["when": ["exact": ["zone": "Z"], "hour": 2]],
+      ["place": 5], ["people": "x"], ["kind": 3], ["kind": "a"], ["hours": [[["x"]]]], ["guests": ["x"]],
+    ]
+    for arguments in calls { _ = try pieces(codec, Call(name: "book", arguments: arguments), "A B Straße 3") }
+  }
+
+  @Test("keys stand in the order of their values, then of the schema, then of their bytes")
+  func order() throws {
+    let functions = try everyKind()
+    func text(_ arguments: JSONObject, _ request: String) -> String {
+      String(
+        CallCodec.canonicalText(of: Call(name: "book", arguments: arguments), request: request, functions: functions)
+          .dropFirst("{\"name\":\"book\",\"arguments\":".count).dropLast())
+    }
+    #expect(text(["place": "b", "note": "a"], "a b") == #"{"note":"a","place":"b"}"#)
+    #expect(text(["note": "a", "place": "b"], "none") == #"{"place":"b","note":"a"}"#)
+    #expect(text(["z": "q", "y": "q", "note": "n", "place": "p"], "p") == #"{"place":"p","note":"n","y":"q","z":"q"}"#)
+    #expect(text(["people": 3, "place": "x"], "13 x 3") == #"{"place":"x","people":3}"#)
+    #expect(text(["place": "a", "note": "song"], "play song a") == #"{"note":"song","place":"a"}"#)
+    #expect(
+      text(["outside": true, "tags": ["z", "b"], "place": "c"], "b c")
+        == #"{"tags":["z","b"],"place":"c","outside":true}"#)
+    #expect(
+      text(["when": ["hour": 2, "day": "x"], "place": "q"], "2 q x") == #"{"when":{"hour":2,"day":"x"},"place":"q"}"#)
+    #expect(text(["when": ["hour": 2, "day": "x"]], "") == #"{"when":{"day":"x","hour":2}}"#)
+  }
+
+  @Test(
+    "answers that are not exactly one call of a known function are refused",
+    arguments: [
+      "", "{", "null", "[]", #"{"name":"stop"}"#, #"{"name":"stop","arguments":[]}"#,
+      #"{"name":"stop","arguments":"{}"}"#,
+      #"{"name":"stop","arguments":{},"x":1}"#, #"{"name":"stop","arguments":{}} "# + "x",
+      #"{"name":"go","arguments":{}}"#,
+      #"{"name":"stop","arguments":{"a":1,"a":2}}"#, #"{"name":7,"arguments":{}}"#,
+    ])
+  func refuses(_ text: String) throws {
+    let codec = try codec()
+    #expect(throws: TokenizationError.self) { try codec.call(fromAnswer: text) }
+  }
+
+  @Test("a prompt is the messages behind their roles, and cannot be forged by their text")
+  func prompts() throws {
+    let codec = try codec()
+    let controls = codec.tokenizer.controls
+    let ids = codec.prompt([.system("a"), .user("<|call|>")])
+    #expect(ids.first == controls.system && ids.last == controls.call)
+    #expect(ids.filter { $0 == controls.call }.count == 1)
+    #expect(codec.promptText([.system("a"), .user("b")]) == "<|system|>a<|user|>b<|call|>")
+  }
+
+  @Test("a tokenizer of the Qwen2 family keeps ChatML")
+  func chatML() throws {
+    let base = try Tokenizer(huggingFace: golden("qwen2-style.json"))
+    let tokenizer = try base.adding(structure: CallCodec.structureTokens(for: everyKind()))
+    let codec = try CallCodec(tokenizer: tokenizer, functions: everyKind())
+    #expect(codec.template == .chatML)
+    #expect(codec.endOfAnswer == base.control("<|im_end|>"))
+    #expect(
+      codec.promptText([.system("S"), .user("a"), ChatMessage(role: .tool, content: "r")])
+        == "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\na<|im_end|>\n<|im_start|>user\n<tool_response>\nr\n"
+        + "</tool_response><|im_end|>\n<|im_start|>assistant\n")
+    let call = Call(name: "book", arguments: ["people": 2, "place": "Reykjavík"])
+    let answer = try codec.answer(call, request: "Reykjavík 2")
+    #expect(try codec.call(fromAnswer: tokenizer.decode(answer)) == call)
+  }
+
+  @Test("references, unions and enums give their keys once")
+  func schemas() throws {
+    let functions = try FunctionSet(
+      json: JSON.parse(
+        """
+        [{"name":"f","parameters":{"type":"object","properties":{"node":{"$ref":"#/$defs/node"},"v":{"enum":["x",1]}},
+          "$defs":{"node":{"type":"object","properties":{"next":{"anyOf":[{"$ref":"#/$defs/node"},{"type":"null"}]},
+          "v":{"type":"array","items":{"type":["string","integer"]}}}}}}}]
+        """))
+    let texts = CallCodec.structureTokens(for: functions)
+    #expect(
+      Array(texts.dropLast(StructureTokens.closers.count)) == [
+        "{\"name\":\"f\",\"arguments\":{", "\"node\":{", "\"v\":\"", "\"v\":", "\"next\":{", "\"next\":", "\"v\":[\"",
+        "\"v\":[",
+      ])
+  }
+}

@@ -1,0 +1,167 @@
+import Testing
+import Topics
+
+@Suite("Values of the topics")
+struct RecordTests {
+  private static let call = Call(name: "set_light", arguments: ["room": "kitchen", "level": 30])
+
+  @Test("A CloudEvent gives its id, time and data")
+  func cloudEvent() throws {
+    let json = try Files.json("topics/requests/examples/valid/form-cloudevent.json")
+    let record = try RequestRecord(json: json)
+    #expect(record.id == "ev-91")
+    #expect(record.time == "2026-03-02T07:14:05Z")
+    #expect(record.question == "Dim the hall")
+    #expect(record.metadata["cloudevent"]?["source"] == "//voice.example/edge/7")
+  }
+
+  @Test("A log record gives the completion's id, the model as producer, and its call")
+  func logRecord() throws {
+    let json = try Files.json("topics/requests/examples/valid/form-log-record.json")
+    let record = try RequestRecord(json: json)
+    #expect(record.id == "chatcmpl-9fK")
+    #expect(record.time == "2026-03-02T07:14:05Z")
+    #expect(record.question == "Is it raining in Oslo?")
+    #expect(record.response?.producer == "meta/llama-3.3-70b-instruct")
+    #expect(try record.response?.answeredCall() == Call(name: "get_weather", arguments: ["city": "Oslo"]))
+    #expect(record.metadata["workload_id"] == "home-assistant")
+  }
+
+  @Test("A log record without an id is named by its content, the same every time")
+  func logRecordWithoutID() throws {
+    let json = try Files.json("topics/requests/examples/valid/form-log-record-unanswered.json")
+    let record = try RequestRecord(json: json)
+    #expect(record.id.hasPrefix("log-"))
+    #expect(try RequestRecord(json: try JSON.parse(json.canonical)).id == record.id)
+    #expect(record.response == nil)
+  }
+
+  @Test("An imported call has the producer import")
+  func imported() throws {
+    let line: JSON = ["id": "r1", "text": "lights", "call": ["name": "f", "arguments": ["a": 1]]]
+    let record = try RequestRecord(imported: line)
+    #expect(record.response?.producer == "import")
+    #expect(record.response?.call == Call(name: "f", arguments: ["a": 1]))
+    #expect(try RequestRecord(imported: ["id": "r2", "text": "x"]).response == nil)
+  }
+
+  @Test("A sample's digest names what training sees and nothing else")
+  func sampleDigest() throws {
+    let sample = SampleRecord(id: "a", messages: [.user("hi")], call: Self.call, split: .train)
+    var labelled = sample
+    labelled.cost = 3
+    labelled.source = RecordCoordinates(topic: "t", partition: 0, offset: 9)
+    labelled.usage = TokenUsage(promptTokens: 1, completionTokens: 2, calls: 3)
+    #expect(labelled.contentDigest == sample.contentDigest)
+    let others = [
+      SampleRecord(id: "b", messages: [.user("hi")], call: Self.call, split: .train),
+      SampleRecord(id: "a", messages: [.user("ho")], call: Self.call, split: .train),
+      SampleRecord(id: "a", messages: [.system("hi")], call: Self.call, split: .train),
+      SampleRecord(id: "a", messages: [.user("hi")], call: Call(name: "f", arguments: [:]), split: .train),
+      SampleRecord(id: "a", messages: [.user("hi")], call: Self.call, split: .dev),
+      SampleRecord(id: "a", messages: [.user("hi")], call: Self.call, split: .train, weight: 2),
+      SampleRecord(
+        id: "a", messages: [.user("hi")], call: Self.call, split: .train, functionsDigest: .sha256("functions")),
+    ]
+    for other in others { #expect(other.digest != sample.digest) }
+    #expect(try SampleRecord(json: labelled.json) == labelled)
+  }
+
+  @Test("A cut closes a round")
+  func cut() throws {
+    let cut = SampleRecord.cut(3)
+    #expect(cut.json["kind"] == "cut")
+    #expect(cut.id == "cut/3")
+    #expect(try SampleRecord(json: cut.json) == cut)
+    #expect(cut.digest != SampleRecord.cut(4).digest)
+  }
+
+  @Test("Release points have keys of their own, so that compaction hides none")
+  func checkpointKeys() throws {
+    let json = try Files.json("topics/checkpoints/examples/valid/release-point.json")
+    var record = try CheckpointRecord(json: json)
+    #expect(record.key == "home/release-2")
+    record.releasePoint = nil
+    #expect(record.key == "home")
+  }
+
+  @Test("Every bit of a manifest but its signature is in its digest")
+  func manifestDigest() throws {
+    let json = try Files.json("topics/releases/examples/valid/manifest-signed.json")
+    let manifest = try #require(try ReleaseRecord(json: json).manifest)
+    var unsigned = manifest
+    unsigned.signature = nil
+    #expect(unsigned.digest == manifest.digest)
+    #expect(unsigned.json != manifest.json)
+    var changed = manifest
+    changed.confidenceThreshold = 0.73
+    #expect(changed.digest != manifest.digest)
+    changed = manifest
+    changed.lineage.extra["x"] = 1
+    #expect(changed.digest != manifest.digest)
+  }
+
+  @Test("A newer minor's manifest keeps its digest through this version")
+  func newerManifest() throws {
+    let json = try Files.json("topics/releases/examples/valid/manifest-of-a-newer-minor.json")
+    let manifest = try #require(try ReleaseRecord(json: json).manifest)
+    guard case .object(var body)? = json["manifest"] else {
+      Issue.record("no manifest")
+      return
+    }
+    body["signature"] = nil
+    #expect(manifest.signingBytes == JSON.object(body).canonical)
+  }
+
+  @Test("A chunk's key is its file's digest and its index")
+  func chunk() throws {
+    let digest = Digest.sha256("file")
+    let chunk = ArtifactChunk(digest: digest, index: 12, bytes: [1, 2, 3])
+    #expect(try ArtifactChunk(key: Array(chunk.key.utf8), value: chunk.bytes) == chunk)
+    for key in ["", "12", "\(digest)/", "\(digest)/-1", "\(digest)/012", "\(digest)/1/2", "\(digest)/1000000"] {
+      #expect(throws: TopicError.self) { try ArtifactChunk(key: Array(key.utf8), value: [1]) }
+    }
+    #expect(throws: TopicError.self) { try ArtifactChunk(key: Array(chunk.key.utf8), value: []) }
+    let tooLarge = [UInt8](repeating: 0, count: ArtifactChunk.maximumBytes + 1)
+    #expect(throws: TopicError.self) { try ArtifactChunk(key: Array(chunk.key.utf8), value: tooLarge) }
+  }
+
+  @Test("Long messages of dead letters are cut at a whole character")
+  func longDeadLetter() throws {
+    let source = RecordCoordinates(topic: "retort.requests", partition: 0, offset: 1)
+    let letter = DeadLetterRecord(
+      source: source, key: nil, value: nil, code: "x", message: String(repeating: "é", count: 5_000),
+      answer: "a" + String(repeating: "🚗", count: 40_000))
+    #expect(letter.message.utf8.count == 4_096)
+    #expect(letter.answer?.utf8.count == 65_533)
+    #expect(try DeadLetterRecord(json: letter.json) == letter)
+  }
+
+  @Test("The error names the topic, the field, and what was expected and found")
+  func errors() {
+    let json: JSON = ["id": "x", "messages": [["role": "user", "content": "a"], ["role": "robot", "content": "b"]]]
+    #expect {
+      try RequestRecord(json: json)
+    } throws: { error in
+      let text = "\(error)"
+      return text.contains("requests") && text.contains("messages[1].role") && text.contains("robot")
+    }
+  }
+
+  @Test("Bytes that are not JSON are refused with their own code")
+  func bytes() {
+    #expect(throws: TopicError.self) { try FeedbackRecord(bytes: Array("{".utf8)) }
+    #expect(throws: TopicError.self) { try FeedbackRecord(bytes: [0xFF]) }
+  }
+
+  @Test("Record headers say type and schema, and where a derived record comes from")
+  func headers() {
+    let source = RecordCoordinates(topic: "retort.requests", partition: 2, offset: 7)
+    let headers = RecordHeaders.of(SampleRecord.topic, traceparent: "00-a-b-01", source: source)
+    #expect(
+      headers.map(\.name) == [
+        "content-type", "schema", "traceparent", "source-topic", "source-partition", "source-offset",
+      ])
+    #expect(headers.map(\.text) == ["application/json", "samples/1.0", "00-a-b-01", "retort.requests", "2", "7"])
+  }
+}
