@@ -74,16 +74,24 @@ let package = Package(
     module("Inference", ["CKernels", "Topics", "ModelFiles", "Tokenization"]),
     module("Evaluation", ["Topics"]),
     module("Teacher", ["Topics", httpClient, sqlite, logging, nio, nioHTTP1]),
-    module("Training", ["CKernels", "Topics", "ModelFiles", "Tokenization", "StudentModel", "Inference", "Evaluation"]),
+    module(
+      "Training", ["CKernels", "Topics", "ModelFiles", "Tokenization", "StudentModel", "Inference", "Evaluation"]),
     module(
       "Compression",
       ["Topics", "ModelFiles", "Tokenization", "StudentModel", "Inference", "Evaluation", "Training"]),
     module("Releases", ["Topics", "Evaluation", crypto]),
     module(
       "RetortClient",
-      ["Topics", "MessageLog", "ModelFiles", "Tokenization", "Inference", "Releases", httpClient, logging, nio, nioHTTP1]),
+      [
+        "Topics", "MessageLog", "ModelFiles", "Tokenization", "Inference", "Releases", httpClient, logging, nio,
+        nioHTTP1,
+      ]),
     module(
-      "Serving", ["Topics", "MessageLog", "Tokenization", "Inference", "RetortClient", httpServer, httpTypes, logging, metrics, lifecycle, nio]),
+      "Serving",
+      [
+        "Topics", "MessageLog", "Tokenization", "Inference", "RetortClient", httpServer, httpTypes, logging, metrics,
+        lifecycle, nio, signals,
+      ]),
     module(
       "Pipeline",
       [
@@ -115,7 +123,12 @@ let package = Package(
     tests("Training", ["Topics", "StudentModel"]),
     tests("Compression", ["Topics", "Inference", "ModelFiles", "StudentModel", "Tokenization", "Training"]),
     tests("Releases", ["Topics"]),
-    tests("Serving", ["Topics", "MessageLog", "SQLiteLog", "ModelFiles", "Tokenization", "Inference", "RetortClient", httpClient, logging, metrics, nio]),
+    tests(
+      "Serving",
+      [
+        "Topics", "MessageLog", "ModelFiles", "StudentModel", "Tokenization", "Inference", httpClient, logging, metrics,
+        nio, nioHTTP1,
+      ]),
     tests(
       "RetortClient",
       [

@@ -15,22 +15,22 @@ public struct CompressionPolicy: Sendable, Hashable {
     case f32
   }
 
-  /// The share of feed-forward neurons that stay, in 0…1, rounded to a multiple of 32 neurons; default 0.875.
-  public var feedForwardKeep = 0.875
+  /// The share of feed-forward neurons that stay, in 0…1, rounded to a multiple of 32 neurons; default 0.9375.
+  public var feedForwardKeep = 0.9375
   /// How matrices are stored; default Q8_0.
   public var quantize = WeightType.q8
   /// How many of the last samples the importance of neurons is measured on, at most; default 512.
   public var activationSamples = 512
-  /// The number of optimizer steps after pruning; none where nothing was pruned; default 120.
-  public var recoverySteps = 120
+  /// The number of optimizer steps after pruning; none where nothing was pruned; default 300.
+  public var recoverySteps = 300
   /// The number of samples in one of them; default 16.
   public var batchSize = 16
   /// The learning rate of the first of them, which falls linearly; default 0.0005.
   public var learningRate = 5e-4
   /// The learning rate of the last of them as a share of the first; default 0.02.
   public var finalRateShare = 0.02
-  /// How much the parent's distribution counts in the loss, against the label; 0…1, default 0.5.
-  public var klWeight = 0.5
+  /// How much the parent's distribution counts in the loss, against the label; 0…1, default 0.8.
+  public var klWeight = 0.8
   /// The probability with which each swappable value is exchanged in a presentation; default 0.5.
   public var swapProbability = 0.5
   /// The longest prompt and answer together, in tokens; longer samples take no part; default 512.

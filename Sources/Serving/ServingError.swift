@@ -16,6 +16,8 @@ public struct ServingError: Error, Sendable, Hashable, CustomStringConvertible {
     case stopping = "shutting_down"
     /// There is nothing at this path, or not with this method.
     case notFound = "not_found"
+    /// The address or port cannot be listened on.
+    case address = "address"
     /// A folder or file of the server cannot be used.
     case folder = "folder"
     /// The model contradicts itself.

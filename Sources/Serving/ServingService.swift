@@ -1,3 +1,4 @@
+import Foundation
 import Hummingbird
 public import Logging
 import NIOCore
@@ -68,7 +69,7 @@ public struct ServingService: Service {
 
   /// Serves until the service group shuts down or the task is cancelled.
   ///
-  /// - Throws: what the system says when the port cannot be opened.
+  /// - Throws: ``ServingError`` `address` when the port cannot be opened.
   public func run() async throws { try await run(stoppingOn: []) }
 
   /// Serves until the process is told to stop by SIGTERM or SIGINT.
@@ -97,7 +98,15 @@ public struct ServingService: Service {
     // process. So a cancellation becomes a graceful shutdown, and the server runs in a task of its own.
     let serving = Task { try await group.run() }
     try await withTaskCancellationOrGracefulShutdownHandler {
-      try await serving.value
+      do {
+        try await serving.value
+      } catch let error as IOError {
+        let reason = String(cString: strerror(error.errnoCode))
+        throw ServingError(
+          .address,
+          "\(options.host):\(options.port): cannot be listened on (\(reason)); choose another port or address, or stop who has it."
+        )
+      }
     } onCancelOrGracefulShutdown: {
       Task { await group.triggerGracefulShutdown() }
     }

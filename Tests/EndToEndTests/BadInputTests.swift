@@ -119,7 +119,7 @@ struct BadInputTests {
       for (name, damaged) in [
         ("truncated", Array(bytes.prefix(bytes.count / 2))), ("empty", []), ("text", Array("hello".utf8)),
       ] {
-        FileManager.default.createFile(atPath: "\(retort.folder)/\(name).gguf", contents: Data(damaged))
+        _ = FileManager.default.createFile(atPath: "\(retort.folder)/\(name).gguf", contents: Data(damaged))
         let result = try await retort.run("predict", "--file", "\(name).gguf", "hello")
         expectSentence(result, status: 1, containing: "\(name).gguf")
       }
@@ -131,13 +131,13 @@ struct BadInputTests {
         let path = "\(checkpoints)/\(file)"
         guard var data = FileManager.default.contents(atPath: path), data.count > 1_000 else { continue }
         data[data.count / 2] ^= 1
-        FileManager.default.createFile(atPath: path, contents: data)
+        _ = FileManager.default.createFile(atPath: path, contents: data)
       }
       _ = try await retort.json("requests", "import", "../requests.jsonl")
       expectSentence(try await retort.run("train", "--until-idle"), status: 1, containing: "SHA-256")
 
       // A log that is no database.
-      FileManager.default.createFile(atPath: "\(retort.folder)/bad.db", contents: Data("not a database at all".utf8))
+      _ = FileManager.default.createFile(atPath: "\(retort.folder)/bad.db", contents: Data("not a database at all".utf8))
       let log = try await retort.run("audit", "--log", "sqlite:bad.db")
       #expect(log.status == 1 && log.errors.contains("corrupt"), "\(log.errors)")
 

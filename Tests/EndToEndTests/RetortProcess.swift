@@ -43,8 +43,8 @@ struct RetortProcess {
     process.environment = variables
     process.standardInput = FileHandle.nullDevice
     let file = output ?? "\(folder)/process-\(UInt32.random(in: 0 ... .max)).log"
-    FileManager.default.createFile(atPath: file + ".out", contents: nil)
-    FileManager.default.createFile(atPath: file + ".err", contents: nil)
+    _ = FileManager.default.createFile(atPath: file + ".out", contents: nil)
+    _ = FileManager.default.createFile(atPath: file + ".err", contents: nil)
     process.standardOutput = FileHandle(forWritingAtPath: file + ".out")
     process.standardError = FileHandle(forWritingAtPath: file + ".err")
     try process.run()

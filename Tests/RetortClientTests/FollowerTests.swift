@@ -61,7 +61,7 @@ import Topics
     /// The probes with the answers that the file really gives.
     func probes() throws -> [Probe] {
       let path = folder + "/probe.gguf"
-      FileManager.default.createFile(atPath: path, contents: Data(weights))
+      _ = FileManager.default.createFile(atPath: path, contents: Data(weights))
       let questions = [[ChatMessage.user("lock the front door")], [.user("back")]]
       let answers = try ReleaseCheck.answer(questions, model: ServingModel(gguf: path))
       return zip(questions, answers).map { Probe(messages: $0, call: $1) }

@@ -1,7 +1,6 @@
 import Foundation
 import NIOHTTP1
 import Serving
-import Synchronization
 import Testing
 import Topics
 
@@ -125,13 +124,29 @@ struct ChatTests {
     }
   }
 
+  @Test("a port that is taken is an error with one sentence")
+  func takenPort() async throws {
+    try await TestServer.run(ModelSlot()) { server in
+      let port = try #require(Int(server.url.split(separator: ":").last ?? ""))
+      let second = ServingService(options: .init(port: port), slot: ModelSlot(), logger: TestServer.logger)
+      await #expect(throws: ServingError.self) { try await second.run() }
+    }
+  }
+
   @Test("models swap under load, and no request fails")
   func swapUnderLoad() async throws {
     let models = try (1...4).map { try TinyModel.served(version: $0) }
     let slot = ModelSlot(models[0])
     try await TestServer.run(slot) { server in
-      let stop = Atomic(false)
-      try await withThrowingTaskGroup(of: Set<Int64>.self) { group in
+      let swapper = Task {
+        var next = 0
+        while !Task.isCancelled {
+          next += 1
+          slot.swap(models[next % models.count])
+          try await Task.sleep(for: .milliseconds(2))
+        }
+      }
+      let seen = try await withThrowingTaskGroup(of: Set<Int64>.self) { group in
         for _ in 0..<6 {
           group.addTask {
             var versions: Set<Int64> = []
@@ -143,21 +158,10 @@ struct ChatTests {
             return versions
           }
         }
-        group.addTask {
-          var next = 0
-          while !stop.load(ordering: .relaxed) {
-            next += 1
-            slot.swap(models[next % models.count])
-            try await Task.sleep(for: .milliseconds(2))
-          }
-          return []
-        }
-        var seen: Set<Int64> = []
-        for _ in 0..<6 { seen.formUnion(try await group.next() ?? []) }
-        stop.store(true, ordering: .relaxed)
-        try await group.waitForAll()
-        #expect(seen.count > 1)
+        return try await group.reduce(into: Set<Int64>()) { $0.formUnion($1) }
       }
+      swapper.cancel()
+      #expect(seen.count > 1)
     }
   }
 
@@ -168,7 +172,7 @@ struct ChatTests {
       let text = String(repeating: "play something by acdc ", count: 100)
       let replies = try await withThrowingTaskGroup(of: TestServer.Reply.self) { group in
         for _ in 0..<24 { group.addTask { try await server.chat(text) } }
-        return try await group.reduce(into: []) { $0.append($1) }
+        return try await group.reduce(into: [TestServer.Reply]()) { $0.append($1) }
       }
       #expect(Set(replies.map(\.status)) == [200, 429])
       for reply in replies where reply.status == 429 {

@@ -40,7 +40,8 @@ struct SpoolTests {
       #expect(log.keys == (0..<50).map { "r\($0)" })
       #expect(log.records.allSatisfy { $0.topic == "retort.requests" })
       let figures = spool.figures
-      #expect([figures.records, figures.bytes, figures.dropped, figures.forwarded] == [0, 0, 0, 50])
+      #expect(figures.records == 0 && figures.bytes == 0 && figures.dropped == 0)
+      #expect(figures.forwarded == 50)
       let left = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".spool") }
       #expect(left.count <= 1)
     }

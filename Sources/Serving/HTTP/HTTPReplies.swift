@@ -23,7 +23,7 @@ enum HTTPReplies {
     let kind: JSON =
       switch error.code {
       case .busy: "rate_limit_error"
-      case .notReady, .stopping, .failed, .folder: "server_error"
+      case .notReady, .stopping, .failed, .folder, .address: "server_error"
       case .invalidRequest, .tooLarge, .modelNotFound, .notFound: "invalid_request_error"
       }
     return json(
@@ -43,7 +43,7 @@ enum HTTPReplies {
     case .modelNotFound, .notFound: .notFound
     case .busy: .tooManyRequests
     case .notReady, .stopping: .serviceUnavailable
-    case .folder, .failed: .internalServerError
+    case .folder, .failed, .address: .internalServerError
     }
   }
 

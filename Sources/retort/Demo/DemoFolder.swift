@@ -74,7 +74,10 @@ struct DemoFolder {
         decay_steps: 250
     release:
       every: 800
-      recovery_steps: 80
+      prune: 0.125
+      recovery_steps: 120
+      gate:
+        minimum: 50
     """
   }
 
