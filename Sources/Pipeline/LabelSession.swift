@@ -76,7 +76,7 @@ struct LabelSession {
     for record in try await reader.next(maximum: room, timeout: timeout) {
       let partition = TopicPartition(topic: record.topic, partition: record.partition)
       window.add(record)
-      switch RequestReading.read(record, duplicates: &duplicates, trusted: stage.trustedProducers) {
+      switch RequestReading.read(record, duplicates: duplicates, trusted: stage.trustedProducers) {
       case .decided(let outcome):
         window.finish(partition, offset: record.offset, outcome: outcome)
       case .request(let request):
@@ -87,18 +87,31 @@ struct LabelSession {
     }
   }
 
+  /// The outcome in the light of everything before it: a request that was sent twice was perhaps labelled twice at once.
+  ///
+  /// If the transaction fails the session ends, and the next one reads the index from the log again.
+  private mutating func settle(
+    _ item: LabelWindow<LabelledRequest>.Finished
+  ) -> LabelWindow<LabelledRequest>.Finished {
+    guard case .sampled(let request, _) = item.outcome else { return item }
+    if let decided = RequestReading.duplicate(request, duplicates, trusted: stage.trustedProducers) {
+      return .init(record: item.record, outcome: decided)
+    }
+    duplicates.learn(item.outcome)
+    return item
+  }
+
   /// Writes the contiguous finished prefix of every partition, in transactions.
   private mutating func write(progress: @Sendable (LabelProgress) -> Void) async throws {
     window.keepOnly(await reader.assignment)
     while true {
       let batch = window.ready(limit: stage.transactionRecords)
       guard !batch.isEmpty else { return }
-      let transaction = LabelTransaction(batch: batch, stage: stage)
+      let transaction = LabelTransaction(batch: batch.map { settle($0) }, stage: stage)
       let membership = try await reader.membership
       _ = try await writer.commit(
         append: transaction.records, offsets: GroupOffsets(membership: membership, offsets: transaction.offsets))
       window.remove(batch)
-      for item in batch { duplicates.learn(item.outcome) }
       done.add(transaction.progress)
       progress(done)
       StageMetrics.labelled(transaction.progress)

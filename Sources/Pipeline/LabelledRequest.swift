@@ -31,7 +31,7 @@ enum RequestReading {
   case decided(LabelledRequest)
 
   /// Reads a record of the topic requests; what is wrong with it makes it a dead letter.
-  static func read(_ record: Record, duplicates: inout DuplicateIndex, trusted: Set<String>) -> RequestReading {
+  static func read(_ record: Record, duplicates: DuplicateIndex, trusted: Set<String>) -> RequestReading {
     let request: RequestRecord
     do {
       request = try RecordCoding.value(of: record, as: RequestRecord.self)
@@ -40,16 +40,22 @@ enum RequestReading {
     } catch {
       return .decided(.dead(code: "invalid_request", message: "\(error)", attempts: 0, rawAnswer: nil))
     }
+    return duplicate(request, duplicates, trusted: trusted).map { .decided($0) } ?? .request(request)
+  }
+
+  /// What becomes of a request because of an earlier one with its id; `nil` where it is to be labelled.
+  static func duplicate(
+    _ request: RequestRecord, _ duplicates: DuplicateIndex, trusted: Set<String>
+  ) -> LabelledRequest? {
     switch duplicates.relation(of: request, trusted: trusted) {
-    case .new, .relabelled: return .request(request)
-    case .repeated: return .decided(.skipped(reason: "duplicate"))
+    case .new, .relabelled: return nil
+    case .repeated: return .skipped(reason: "duplicate")
     case .conflicting:
-      return .decided(
-        .dead(
-          code: "duplicate_id",
-          message:
-            "the id \(request.id.debugDescription) belongs to an earlier request with other messages; send it with an id of its own",
-          attempts: 0, rawAnswer: nil))
+      return .dead(
+        code: "duplicate_id",
+        message: "the id \(request.id.debugDescription) belongs to an earlier request with other messages; "
+          + "send it with an id of its own",
+        attempts: 0, rawAnswer: nil)
     }
   }
 }

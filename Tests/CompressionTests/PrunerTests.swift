@@ -61,8 +61,8 @@ import Training
   @Test("A share is rounded to a multiple of 32 neurons")
   func shares() {
     var policy = CompressionPolicy()
-    #expect(policy.keptNeurons(of: 512) == 448)
-    #expect(policy.keptNeurons(of: 4_864) == 4_256)
+    #expect(policy.keptNeurons(of: 512) == 480)
+    #expect(policy.keptNeurons(of: 4_864) == 4_576)
     policy.feedForwardKeep = 1
     #expect(policy.keptNeurons(of: 500) == 500)
     policy.feedForwardKeep = 0.01

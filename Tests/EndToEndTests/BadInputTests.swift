@@ -48,11 +48,11 @@ struct BadInputTests {
     let (folder, retort) = try await deployment()
     defer { withExtendedLifetime(folder) {} }
     let lines = [
-      #"{"id":"ok","text":"lock the front door","call":{"name":"lock_door","arguments":{"door":"front"}}}"#,
+      #"{"id":"ok","text":"lock the front door","call":{"name":"lock_door","arguments":{"door":"front","locked":true}}}"#,
       #"{"id":"unknown","text":"fly me","call":{"name":"fly","arguments":{}}}"#,
-      #"{"id":"types","text":"lock it","call":{"name":"lock_door","arguments":{"door":5}}}"#,
+      #"{"id":"types","text":"lock it","call":{"name":"lock_door","arguments":{"door":5,"locked":true}}}"#,
       #"{"id":"none","text":"nobody answers this"}"#,
-      #"{"id":"ok","text":"another text under a used id","call":{"name":"lock_door","arguments":{"door":"front"}}}"#,
+      #"{"id":"ok","text":"another text under a used id","call":{"name":"lock_door","arguments":{"door":"front","locked":true}}}"#,
     ]
     try write(lines.joined(separator: "\n"), "in.jsonl", in: retort)
     _ = try await retort.json("requests", "import", "in.jsonl")
@@ -137,7 +137,8 @@ struct BadInputTests {
       expectSentence(try await retort.run("train", "--until-idle"), status: 1, containing: "SHA-256")
 
       // A log that is no database.
-      _ = FileManager.default.createFile(atPath: "\(retort.folder)/bad.db", contents: Data("not a database at all".utf8))
+      _ = FileManager.default.createFile(
+        atPath: "\(retort.folder)/bad.db", contents: Data("not a database at all".utf8))
       let log = try await retort.run("audit", "--log", "sqlite:bad.db")
       #expect(log.status == 1 && log.errors.contains("corrupt"), "\(log.errors)")
 

@@ -54,7 +54,7 @@ import Topics
   }
 
   private static let answered =
-    #"{"id":"good","text":"lock the front door","response":{"producer":"import","call":{"name":"lock_door","arguments":{"door":"front"}}}}"#
+    #"{"id":"good","text":"lock the front door","response":{"producer":"import","call":{"name":"lock_door","arguments":{"door":"front","locked":true}}}}"#
 
   @Test("whatever bytes a producer writes, each record has one outcome and the good ones become samples")
   func hostileBytes() async throws {

@@ -10,7 +10,7 @@ struct ContractTests {
   func contract(_ item: ContractCase) async throws {
     let folder = try TemporaryFolder()
     let harness = LogHarness(
-      sessionTimeout: .milliseconds(600),
+      sessionTimeout: .seconds(2),
       open: { try SQLiteLog(path: folder.file("log.db"), options: .init(maintenanceInterval: nil)) },
       abandon: { log in try await (log as? SQLiteLog)?.abandon() },
       cleanUp: { folder.remove() })
