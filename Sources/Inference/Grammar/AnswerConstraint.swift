@@ -164,12 +164,9 @@ package final class AnswerConstraint {
   private func forced(among ids: [Int32]) -> Int32 {
     if ids.count == 1 { return ids[0] }
     guard ids.count > 1, ids.count <= 32 else { return -1 }
-    var longest = ids[0]
-    for id in ids {
-      let (one, best) = (vocabulary.bytes[Int(id)].count, vocabulary.bytes[Int(longest)].count)
-      if one > best || (one == best && vocabulary.isStructure[Int(id)]) { longest = id }
-    }
-    guard vocabulary.isStructure[Int(longest)] else { return -1 }
+    // Of two structure tokens, `",` and the `","` of arrays say, the student alone knows which it learned here.
+    let structure = ids.filter { vocabulary.isStructure[Int($0)] }
+    guard structure.count == 1, let longest = structure.first else { return -1 }
     let text = vocabulary.bytes[Int(longest)]
     return ids.allSatisfy { text.starts(with: vocabulary.bytes[Int($0)]) } ? longest : -1
   }

@@ -7,7 +7,7 @@ struct DemoFolder {
   let path: String
 
   /// Requests put into the log; those after them in the grammar are never seen in training.
-  static let requests = 5_000
+  static let requests = 4_000
   /// Unseen requests on which the last release is measured.
   static let unseen = 500
   static let seed: UInt64 = 2_026
@@ -68,12 +68,12 @@ struct DemoFolder {
         feed_forward_size: 352
         vocabulary_size: 1024
         tokenizer_samples: 400
-        replay_per_sample: 14
+        replay_per_sample: 12
         learning_rate: 0.002
         dropout: 0.1
-        decay_steps: 500
+        decay_steps: 400
     release:
-      every: 1400
+      every: 1200
       prune: 0.125
       recovery_steps: 200
       gate:
