@@ -134,7 +134,7 @@ extension ContractSuite {
         _ = try await waiting.value
         throw ContractFailure(description: "a cancelled wait returned")
       } catch is CancellationError {}
-      try expect(ContinuousClock.now - began < .seconds(5), "it ended late")
+      try expect(ContinuousClock.now - began < .seconds(60), "it ended late")
       _ = try await log.append([new("t", "x")])
       try expectEqual(try await reader.take(1).map(\.text), ["x"])
       await reader.close()
