@@ -130,6 +130,8 @@ extension ContractSuite {
       _ = try await log.append((0..<10).map { new("t", "\($0)", partition: $0 % 2) })
       let box = ReaderBox()
       var options = harness.options
+      // Work in flight may take as long as the session; on a busy machine a commit can take seconds.
+      options.sessionTimeout = max(options.sessionTimeout, .seconds(10))
       options.willRevoke = { partitions in
         let offsets = Dictionary(uniqueKeysWithValues: partitions.map { ($0, Int64(5)) })
         try? await box.reader?.commit(offsets)
