@@ -105,7 +105,7 @@ let package = Package(
       dependencies: [
         "Topics", "MessageLog", "SQLiteLog", "ModelFiles", "Tokenization", "StudentModel", "Inference", "Evaluation",
         "Teacher", "Training", "Compression", "Releases", "RetortClient", "Serving", "Pipeline", "DemoWorld",
-        arguments, logging, metrics, lifecycle, yaml,
+        arguments, httpClient, nio, nioHTTP1, logging, metrics, lifecycle, yaml,
       ],
       swiftSettings: strict),
     .target(
@@ -137,7 +137,9 @@ let package = Package(
       ]),
     tests("Pipeline", ["Topics", "MessageLog", "SQLiteLog", "Teacher", "DemoWorld", logging]),
     tests("DemoWorld", ["Topics", "Teacher", logging]),
-    .testTarget(name: "EndToEndTests", dependencies: ["DemoWorld", "Topics", "retort"], swiftSettings: strict),
+    .testTarget(
+      name: "EndToEndTests", dependencies: ["DemoWorld", "Topics", "retort", httpClient, nio, nioHTTP1],
+      swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -54,14 +54,15 @@ public struct ContentStore: Sendable {
     let path = path(of: digest)
     guard FileManager.default.fileExists(atPath: path) else {
       throw PipelineError(
-        .store, "\(path): the store has no file \(digest.hex); copy it from where it was made, or make it again.")
+        .store, path, expected: "a file of the store", found: "none",
+        advice: "copy it from where it was made, or make it again")
     }
     let bytes = try read(path)
     let found = Digest.sha256(bytes)
     guard found == digest else {
       throw PipelineError(
-        .store,
-        "\(path): expected SHA-256 \(digest.hex), found \(found.hex); delete the damaged file and fetch it again.")
+        .store, path, expected: "SHA-256 \(digest.hex)", found: found.hex,
+        advice: "delete the damaged file and fetch it again")
     }
     return bytes
   }
@@ -70,7 +71,8 @@ public struct ContentStore: Sendable {
     let found = Digest.sha256(bytes)
     guard found == digest else {
       throw PipelineError(
-        .store, "\(source): expected SHA-256 \(digest.hex), found \(found.hex); it changed while it was stored.")
+        .store, source, expected: "SHA-256 \(digest.hex)", found: found.hex,
+        advice: "store it again: it changed meanwhile")
     }
     let path = path(of: digest)
     try FileManager.default.createDirectory(
@@ -80,7 +82,9 @@ public struct ContentStore: Sendable {
 
   private func read(_ path: String) throws -> [UInt8] {
     guard let data = FileManager.default.contents(atPath: path) else {
-      throw PipelineError(.store, "\(path): cannot be read; check that it exists and its permissions.")
+      throw PipelineError(
+        .store, path, expected: "a file", found: "nothing that can be read",
+        advice: "check that it exists and its permissions")
     }
     return [UInt8](data)
   }

@@ -91,7 +91,9 @@ public struct ReleaseStage: Sendable {
       await writer.close()
     } catch let error as MessageLogError where error.code == .fenced {
       await reader.close()
-      throw PipelineError(.fenced, "release: another process releases \(model) now (\(error)); stop one of the two.")
+      throw PipelineError(
+        .fenced, "release", expected: "to be the only process that releases \(model)", found: "\(error)",
+        advice: "stop one of the two")
     } catch {
       await reader.close()
       throw error

@@ -107,7 +107,9 @@ actor ReleaseWorker {
   /// A released model, from the store or, where it is gone, from where its manifest says.
   private func load(_ manifest: Manifest) async throws -> ServingModel {
     guard let file = manifest.weights else {
-      throw PipelineError(.notFound, "\(stage.model) version \(manifest.version): its manifest names no weights.")
+      throw PipelineError(
+        .notFound, "\(stage.model) version \(manifest.version)", expected: "a manifest that names weights",
+        found: "none", advice: "release the model again")
     }
     if !stage.store.contains(file.sha256) {
       let bytes = try await ArtifactFetcher(log: stage.log, names: stage.names).fetch(file)
@@ -152,7 +154,9 @@ actor ReleaseWorker {
 
   private static func read(_ path: String) throws -> [UInt8] {
     guard let data = FileManager.default.contents(atPath: path) else {
-      throw PipelineError(.store, "\(path): cannot be read back; check the disk.")
+      throw PipelineError(
+        .store, path, expected: "the file that was just written", found: "nothing that can be read",
+        advice: "check the disk")
     }
     return [UInt8](data)
   }

@@ -67,7 +67,8 @@ public enum RequestImport {
   private static func newRecord(_ line: [UInt8], names: TopicNames) throws -> NewRecord {
     guard line.count <= maximumLineBytes else {
       throw PipelineError(
-        .importLine, "expected at most \(maximumLineBytes) bytes, found \(line.count); split or shorten the request")
+        .importLine, "the line", expected: "at most \(maximumLineBytes) bytes", found: "\(line.count)",
+        advice: "split or shorten the request")
     }
     var json = try JSON.parse(line)
     if case .object(var object) = json, object["id"] == nil, object["specversion"] == nil, object["request"] == nil {

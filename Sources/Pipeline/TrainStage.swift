@@ -64,7 +64,8 @@ public struct TrainStage: Sendable {
     } catch let error as MessageLogError where error.code == .fenced {
       await worker.close()
       throw PipelineError(
-        .fenced, "train: another process trains \(model) now (\(error)); stop one of the two.")
+        .fenced, "train", expected: "to be the only process that trains \(model)", found: "\(error)",
+        advice: "stop one of the two")
     } catch {
       await worker.close()
       throw error

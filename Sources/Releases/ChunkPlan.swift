@@ -27,9 +27,8 @@ public enum ChunkPlan {
     for index in 0..<count(bytes: file.bytes) {
       guard let chunk = chunks[index] else {
         throw ReleaseError(
-          .incomplete,
-          "artifact \(file.sha256.hex): chunk \(index) of \(count(bytes: file.bytes)) is not in the log; release the model again."
-        )
+          .incomplete, "artifact \(file.sha256.hex)", expected: "\(count(bytes: file.bytes)) chunks in the log",
+          found: "no chunk \(index)", advice: "release the model again")
       }
       bytes += chunk
     }
@@ -44,9 +43,8 @@ public enum ChunkPlan {
     let found = Digest.sha256(bytes)
     guard Int64(bytes.count) == file.bytes, found == file.sha256 else {
       throw ReleaseError(
-        .badDigest,
-        "\(file.role.rawValue) file: expected \(file.bytes) bytes with SHA-256 \(file.sha256.hex), found \(bytes.count) with \(found.hex); fetch it again."
-      )
+        .badDigest, "\(file.role.rawValue) file", expected: "\(file.bytes) bytes with SHA-256 \(file.sha256.hex)",
+        found: "\(bytes.count) with \(found.hex)", advice: "fetch it again")
     }
   }
 }

@@ -29,9 +29,8 @@ public struct DeploymentState: Sendable, Hashable {
     if deployment.epoch == epoch, deployment.manifestDigest == manifestDigest { return .current }
     return .refuse(
       ReleaseError(
-        .staleEpoch,
-        "deployment \(deployment.model) epoch \(deployment.epoch): expected an epoch above \(epoch), which was accepted; an old deployment was sent again."
-      ))
+        .staleEpoch, "deployment of \(deployment.model)", expected: "an epoch above \(epoch), which was accepted",
+        found: "\(deployment.epoch)", advice: "find out who sends old deployments again"))
   }
 
   /// Remembers an accepted deployment.

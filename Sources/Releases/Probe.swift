@@ -18,7 +18,8 @@ public struct Probe: Sendable, Hashable {
   /// - Throws: ``ReleaseError`` with `probe_file`.
   public static func read(_ bytes: [UInt8], name: String) throws(ReleaseError) -> [Probe] {
     guard bytes.count <= 8 << 20 else {
-      throw ReleaseError(.probeFile, "\(name): expected at most 8 MB of probes, found \(bytes.count) bytes.")
+      throw ReleaseError(
+        .probeFile, name, expected: "at most 8 MB of probes", found: "\(bytes.count) bytes", advice: "use fewer probes")
     }
     var probes: [Probe] = []
     for (number, line) in bytes.split(separator: 0x0A).enumerated() where !line.allSatisfy({ $0 == 0x20 || $0 == 0x0D })
@@ -34,14 +35,20 @@ public struct Probe: Sendable, Hashable {
           }
         }
         guard !messages.isEmpty else {
-          throw ReleaseError(.probeFile, "expected text or messages, found neither")
+          throw ReleaseError(
+            .probeFile, "\(name), line \(number + 1)", expected: "text or messages", found: "neither",
+            advice: "correct the line")
         }
         // `nil` alone would be the JSON value null here.
         let call = json["call"].flatMap { $0.isNull ? JSON?.none : $0 }
         probes.append(
           Probe(messages: messages, call: try call.map { (json) throws(TopicError) in try Call(json: json) }))
+      } catch let error as ReleaseError {
+        throw error
       } catch {
-        throw ReleaseError(.probeFile, "\(name), line \(number + 1): \(error)")
+        throw ReleaseError(
+          .probeFile, "\(name), line \(number + 1)", expected: "a probe", found: "\(error)",
+          advice: "correct the line")
       }
     }
     return probes

@@ -28,12 +28,29 @@ public struct ReleaseError: Error, Sendable, Hashable, CustomStringConvertible {
 
   /// The kind of error.
   public let code: Code
-  /// One sentence: what, where, expected, found, what to do.
-  public let description: String
+  /// What it is about: a file, a model's version, a probe.
+  public let subject: String
+  /// What was expected of it.
+  public let expected: String
+  /// What was found instead.
+  public let found: String
+  /// What to do next.
+  public let advice: String
+  /// Whether the same call may succeed later without anyone changing anything.
+  public let isRetriable: Bool
 
-  /// An error with its sentence.
-  public init(_ code: Code, _ description: String) {
+  /// An error with its context; `found` may be another error's sentence.
+  public init(
+    _ code: Code, _ subject: String, expected: String, found: String, advice: String, isRetriable: Bool = false
+  ) {
     self.code = code
-    self.description = description
+    self.subject = subject
+    self.expected = expected
+    self.found = found.hasSuffix(".") ? String(found.dropLast()) : found
+    self.advice = advice
+    self.isRetriable = isRetriable
   }
+
+  /// One sentence: what, expected, found, what to do.
+  public var description: String { "\(subject): expected \(expected), found \(found); \(advice)." }
 }

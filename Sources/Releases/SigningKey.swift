@@ -58,7 +58,8 @@ public struct SigningKey: Sendable {
       let key = try? Curve25519.Signing.PrivateKey(rawRepresentation: bytes)
     else {
       throw ReleaseError(
-        .keyFile, "\(path): expected a private Ed25519 key under \"private\"; make one with `retort keys new`.")
+        .keyFile, path, expected: "a private Ed25519 key under \"private\"", found: "none",
+        advice: "make one with `retort keys new`")
     }
     return SigningKey(key)
   }
@@ -97,7 +98,8 @@ public struct PublicKey: Sendable {
       let key = try? Curve25519.Signing.PublicKey(rawRepresentation: bytes)
     else {
       throw ReleaseError(
-        .keyFile, "\(path): expected a public Ed25519 key under \"public\"; ask who signs the releases for it.")
+        .keyFile, path, expected: "a public Ed25519 key under \"public\"", found: "none",
+        advice: "ask who signs the releases for it")
     }
     return PublicKey(key)
   }
@@ -115,12 +117,15 @@ public struct PublicKey: Sendable {
 private enum KeyFile {
   static func read(_ path: String) throws -> JSON {
     guard let data = FileManager.default.contents(atPath: path), data.count < 65_536 else {
-      throw ReleaseError(.keyFile, "\(path): cannot be read as a key; check the path and its permissions.")
+      throw ReleaseError(
+        .keyFile, path, expected: "a key file", found: "nothing that can be read",
+        advice: "check the path and its permissions")
     }
     do {
       return try JSON.parse([UInt8](data))
     } catch {
-      throw ReleaseError(.keyFile, "\(path): expected a JSON key file, found \(error).")
+      throw ReleaseError(
+        .keyFile, path, expected: "a key file in JSON", found: "\(error)", advice: "make one with `retort keys new`")
     }
   }
 
@@ -128,15 +133,16 @@ private enum KeyFile {
     let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
     guard descriptor >= 0 else {
       throw ReleaseError(
-        .keyFile,
-        "\(path): cannot be created (\(String(cString: strerror(errno)))); keys are never replaced, choose another folder."
-      )
+        .keyFile, path, expected: "a place for a new key file", found: String(cString: strerror(errno)),
+        advice: "choose another folder; keys are never replaced")
     }
     defer { close(descriptor) }
     let bytes = json.bytes + [0x0A]
     let written = bytes.withUnsafeBytes { buffer in buffer.baseAddress.map { put(descriptor, $0, buffer.count) } }
     guard written == bytes.count, fsync(descriptor) == 0 else {
-      throw ReleaseError(.keyFile, "\(path): cannot be written; check the free space.")
+      throw ReleaseError(
+        .keyFile, path, expected: "a file that can be written", found: "a failure to write",
+        advice: "check the free space")
     }
   }
 }

@@ -40,19 +40,18 @@ public struct TrustedKeys: Sendable {
   private func verify(_ signature: Signature?, over bytes: [UInt8], what: String) throws(ReleaseError) {
     guard let signature else {
       throw ReleaseError(
-        .unsigned, "\(what): expected a signature, found none; have it released by a signing release stage.")
+        .unsigned, what, expected: "a signature", found: "none", advice: "have it released by a signing release stage")
     }
     guard let key = keys[signature.keyID] else {
       let known = keys.isEmpty ? "no key" : ids.joined(separator: ", ")
       throw ReleaseError(
-        .unknownKey,
-        "\(what): signed with the key \(signature.keyID), but trusted is \(known); add the signer's public key if it is right."
-      )
+        .unknownKey, what, expected: "a signature of a trusted key: \(known)",
+        found: "one of the key \(signature.keyID)", advice: "add the signer's public key if it is right")
     }
     guard key.verifies(signature.value, over: bytes) else {
       throw ReleaseError(
-        .badSignature,
-        "\(what): the signature of key \(signature.keyID) does not fit; it was changed after signing, do not use it.")
+        .badSignature, what, expected: "a signature that fits", found: "one of key \(signature.keyID) that does not",
+        advice: "do not use it: it was changed after signing")
     }
   }
 }

@@ -26,8 +26,8 @@ public struct ArtifactFetcher: Sendable {
   public func fetch(_ file: ManifestFile) async throws -> [UInt8] {
     guard file.bytes <= Self.maximumBytes else {
       throw ClientError(
-        .fetch,
-        "\(file.role.rawValue) file: expected at most \(Self.maximumBytes) bytes, the manifest says \(file.bytes).")
+        .fetch, "\(file.role.rawValue) file", expected: "at most \(Self.maximumBytes) bytes",
+        found: "\(file.bytes) in the manifest", advice: "release a smaller model")
     }
     if file.uri.hasPrefix("log:") {
       return try await fromLog(file, hint: Int64(file.uri.dropFirst(4)) ?? 0)
@@ -87,12 +87,12 @@ public struct ArtifactFetcher: Sendable {
     let attributes = try? FileManager.default.attributesOfItem(atPath: path)
     guard let size = (attributes?[.size] as? NSNumber)?.int64Value else {
       throw ClientError(
-        .fetch,
-        "\(path): the \(file.role.rawValue) file cannot be read; mount the store here or release with `release.store: log`."
-      )
+        .fetch, path, expected: "the \(file.role.rawValue) file", found: "nothing that can be read",
+        advice: "mount the store here or release with `release.store: log`")
     }
     guard size == file.bytes, let data = FileManager.default.contents(atPath: path) else {
-      throw ClientError(.fetch, "\(path): expected \(file.bytes) bytes, found \(size); fetch it again.")
+      throw ClientError(
+        .fetch, path, expected: "\(file.bytes) bytes", found: "\(size)", advice: "restore the file or release again")
     }
     return [UInt8](data)
   }
@@ -102,12 +102,24 @@ public struct ArtifactFetcher: Sendable {
       file.uri.hasPrefix("https://") || file.uri.hasPrefix("http://127.0.0.1") || file.uri.hasPrefix("http://localhost")
     else {
       throw ClientError(
-        .fetch, "\(file.uri.prefix(200)): expected an address of the form log:, file: or https:; correct release.store."
-      )
+        .fetch, "\(file.role.rawValue) file", expected: "an address of the form log:, file: or https:",
+        found: "\(file.uri.prefix(200))", advice: "correct release.store")
     }
+    do {
+      return try await body(of: file)
+    } catch let error as HTTPClientError {
+      throw ClientError(
+        .fetch, file.uri, expected: "an answer", found: "\(error.shortDescription)", advice: "look at that server",
+        isRetriable: true)
+    }
+  }
+
+  private func body(of file: ManifestFile) async throws -> [UInt8] {
     let response = try await HTTPClient.shared.execute(HTTPClientRequest(url: file.uri), timeout: .minutes(10))
     guard response.status == .ok else {
-      throw ClientError(.fetch, "\(file.uri): expected status 200, found \(response.status.code).", isRetriable: true)
+      throw ClientError(
+        .fetch, file.uri, expected: "status 200", found: "\(response.status.code)", advice: "look at that server",
+        isRetriable: true)
     }
     let body = try await response.body.collect(upTo: Int(file.bytes))
     return [UInt8](buffer: body)

@@ -49,7 +49,8 @@ public struct ModelFolder: Sendable {
       _ = try AtomicFile.write(manifest.json.bytes, to: "\(folder)/manifest.json")
     } catch {
       throw ClientError(
-        .folder, "\(folder): cannot be written (\(error)); check permissions and free space.", isRetriable: true)
+        .folder, folder, expected: "a folder that can be written", found: "\(error)",
+        advice: "check permissions and free space", isRetriable: true)
     }
     return folder
   }
@@ -62,7 +63,9 @@ public struct ModelFolder: Sendable {
     guard symlink(target, temporary) == 0, rename(temporary, "\(path)/current") == 0 else {
       let reason = String(cString: strerror(errno))
       unlink(temporary)
-      throw ClientError(.folder, "\(path)/current: cannot be switched (\(reason)); check the folder's permissions.")
+      throw ClientError(
+        .folder, "\(path)/current", expected: "a link that can be switched", found: reason,
+        advice: "check the folder's permissions", isRetriable: true)
     }
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     if descriptor >= 0 {
@@ -99,9 +102,8 @@ public struct ModelFolder: Sendable {
     guard let data = FileManager.default.contents(atPath: file) else { return (0, nil) }
     guard let json = try? JSON.parse([UInt8](data)), let epoch = json["epoch"]?.integerValue, epoch >= 0 else {
       throw ClientError(
-        .folder,
-        "\(file): expected {\"epoch\", \"manifest\"}, found something else; delete it to start over with the newest release."
-      )
+        .folder, file, expected: "{\"epoch\", \"manifest\"}", found: "something else",
+        advice: "delete it to start over with the newest release")
     }
     return (epoch, json["manifest"]?.stringValue.flatMap { Digest(hex: $0) })
   }
@@ -114,7 +116,8 @@ public struct ModelFolder: Sendable {
       _ = try AtomicFile.write(json.bytes, to: "\(path)/\(Self.stateName)")
     } catch {
       throw ClientError(
-        .folder, "\(path): cannot be written (\(error)); check permissions and free space.", isRetriable: true)
+        .folder, path, expected: "a file that can be written", found: "\(error)",
+        advice: "check permissions and free space", isRetriable: true)
     }
   }
 }

@@ -31,7 +31,7 @@ public enum RecordCoding {
     do {
       return try Value(json: json)
     } catch {
-      throw ClientError(.invalidRecord, "\(place(of: record)): \(error)")
+      throw invalid(record, at: error.path, expected: error.expected, found: error.found)
     }
   }
 
@@ -43,18 +43,24 @@ public enum RecordCoding {
       let found = String(decoding: header.value.prefix(100), as: UTF8.self)
       guard topic.reads(schema: found) else {
         throw ClientError(
-          .unknownSchema,
-          "\(place(of: record)): expected the schema \(topic.schemaName), found \(found); use a build that knows it.")
+          .unknownSchema, place(of: record), expected: "the schema \(topic.schemaName)", found: found,
+          advice: "use a build that knows it")
       }
     }
     guard let value = record.value else {
-      throw ClientError(.invalidRecord, "\(place(of: record)): expected a value, found a tombstone.")
+      throw invalid(record, expected: "a value", found: "a tombstone")
     }
     do {
       return try JSON.parse(value, maximumBytes: topic.maximumMessageBytes)
     } catch {
-      throw ClientError(.invalidRecord, "\(place(of: record)): \(error)")
+      throw invalid(record, expected: "JSON", found: "\(error.detail) at byte \(error.offset)")
     }
+  }
+
+  private static func invalid(_ record: Record, at field: String = "", expected: String, found: String) -> ClientError {
+    ClientError(
+      .invalidRecord, place(of: record) + (field.isEmpty ? "" : ", field \(field)"), expected: expected, found: found,
+      advice: "find out who writes such records")
   }
 
   /// Topic, partition and offset, as errors name them.

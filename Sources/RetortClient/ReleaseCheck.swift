@@ -13,13 +13,14 @@ public enum ReleaseCheck {
     do {
       model = try ServingModel(gguf: path)
     } catch {
-      throw ReleaseError(.unloadable, "\(path): \(error)")
+      throw ReleaseError(
+        .unloadable, path, expected: "a model that loads", found: "\(error)", advice: "release the model again")
     }
     guard model.functions.digest == manifest.functionsDigest, model.tokenizer.digest == manifest.tokenizerDigest else {
       throw ReleaseError(
-        .unloadable,
-        "\(path): expected functions \(manifest.functionsDigest.hex) and tokenizer \(manifest.tokenizerDigest.hex), found \(model.functions.digest.hex) and \(model.tokenizer.digest.hex); release the model again."
-      )
+        .unloadable, path,
+        expected: "functions \(manifest.functionsDigest.hex) and tokenizer \(manifest.tokenizerDigest.hex)",
+        found: "\(model.functions.digest.hex) and \(model.tokenizer.digest.hex)", advice: "release the model again")
     }
     return model
   }
@@ -32,14 +33,14 @@ public enum ReleaseCheck {
     do {
       answers = try answer(probes.map(\.messages), model: model)
     } catch {
-      throw ReleaseError(.probeFailed, "the probes cannot be asked: \(error)")
+      throw ReleaseError(
+        .probeFailed, "the probes", expected: "an answer to each", found: "\(error)", advice: "release the model again")
     }
     for (probe, found) in zip(probes, answers) where found != probe.call {
       let question = probe.messages.last?.content.prefix(100) ?? ""
       throw ReleaseError(
-        .probeFailed,
-        "probe \(String(question).debugDescription): expected \(text(probe.call)), found \(text(found)); this runtime does not run the model as it was released."
-      )
+        .probeFailed, "probe \(String(question).debugDescription)", expected: text(probe.call), found: text(found),
+        advice: "use a runtime that runs the model as it was released")
     }
   }
 

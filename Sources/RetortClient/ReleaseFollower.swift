@@ -57,7 +57,8 @@ public actor ReleaseFollower {
   /// The first call hands over the newest release that is deployed, even if it was accepted before a restart.
   ///
   /// - Parameter timeout: how long to wait; `nil` waits until one comes.
-  /// - Throws: an error of the log, `CancellationError`.
+  /// - Throws: ``ClientError`` that is retriable (a full disk, a store that cannot be reached), an error of the log,
+  ///   `CancellationError`; the next call tries again.
   public func next(timeout: Duration? = nil) async throws -> VerifiedRelease? {
     let deadline = timeout.map { ContinuousClock.now + $0 }
     while true {
@@ -100,8 +101,8 @@ public actor ReleaseFollower {
     let partitions = try await log.topics().first { $0.name == names.models }?.topicPartitions ?? []
     guard !partitions.isEmpty else {
       throw ClientError(
-        .notFound, "the topic \(names.models) does not exist; create the topics with `retort topics apply`.",
-        isRetriable: true)
+        .notFound, "the log", expected: "a topic \(names.models)", found: "none",
+        advice: "create the topics with `retort topics apply`", isRetriable: true)
     }
     let opened = try await log.reader(
       of: Dictionary(uniqueKeysWithValues: partitions.map { ($0, StartPosition.earliest) }),
@@ -144,6 +145,10 @@ public actor ReleaseFollower {
       throw error
     } catch let error as MessageLogError {
       throw error
+    } catch let error as ClientError where error.isRetriable {
+      // This machine's trouble, not the release's: it is tried again by the next call.
+      newest = newest ?? deployment
+      throw error
     } catch {
       try await refuse(deployment, error)
       return nil
@@ -156,9 +161,8 @@ public actor ReleaseFollower {
     let manifest = deployment.manifest
     guard RuntimeVersion(agent) >= RuntimeVersion(manifest.minimumRuntime) else {
       throw ReleaseError(
-        .runtime,
-        "\(model) version \(manifest.version): expected a runtime of at least \(manifest.minimumRuntime), this is \(agent); update it."
-      )
+        .runtime, "\(model) version \(manifest.version)", expected: "a runtime of at least \(manifest.minimumRuntime)",
+        found: agent, advice: "update it")
     }
     var files: [(role: ManifestFile.Role, bytes: [UInt8])] = []
     for file in manifest.files { files.append((file.role, try await fetcher.fetch(file))) }

@@ -1,6 +1,7 @@
 import Foundation
 import Inference
 public import Logging
+import MessageLog
 import Topics
 
 /// Keeps a folder's `current` on the newest promoted release, and runs a program after each switch.
@@ -23,15 +24,33 @@ public struct Subscriber: Sendable {
 
   /// Waits for the next release, switches to it, runs the program, acknowledges.
   ///
-  /// - Parameter timeout: how long to wait; `nil` waits until one comes.
+  /// - Parameter timeout: how long to wait; `nil` waits until one comes, and through a full disk and other trouble that
+  ///   passes, which is logged.
   /// - Returns: the release that is current now, or `nil` when none came in time.
   public func adoptNext(timeout: Duration? = nil) async throws -> VerifiedRelease? {
-    guard let release = try await follower.next(timeout: timeout) else { return nil }
-    try folder.switchCurrent(to: release.folder)
+    let isPatient = timeout == nil
+    guard let release = try await retrying(isPatient, { try await follower.next(timeout: timeout) }) else { return nil }
+    try await retrying(isPatient) { try folder.switchCurrent(to: release.folder) }
     let note = await runCommand(for: release)
-    try await follower.acknowledge(release, reason: note)
+    try await retrying(isPatient) { try await follower.acknowledge(release, reason: note) }
     folder.retire()
     return release
+  }
+
+  /// Tries again, ever more slowly, what may succeed later.
+  private func retrying<Value>(_ isPatient: Bool, _ body: () async throws -> Value) async throws -> Value {
+    var delay = Duration.seconds(1)
+    while true {
+      do { return try await body() } catch  where isPatient && Self.isRetriable(error) {
+        logger.warning("trying again", metadata: ["in": "\(delay)", "reason": "\(error)"])
+        try await Task.sleep(for: delay)
+        delay = min(delay * 2, .seconds(60))
+      }
+    }
+  }
+
+  private static func isRetriable(_ error: any Error) -> Bool {
+    (error as? ClientError)?.isRetriable ?? (error as? MessageLogError)?.isRetriable ?? false
   }
 
   /// Runs the program; what went wrong with it, as a sentence.

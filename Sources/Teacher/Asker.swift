@@ -52,6 +52,7 @@ struct Asker: Sendable {
     let parameters = loop.client.parameters(tools: tools, sample: index)
     let key = AnswerCache.key(parameters: parameters, messages: messages, sample: index)
     if let exchange = cache?.exchange(for: key) {
+      loop.recall(exchange)
       return Sample(key: key, result: .success(exchange), isCached: true)
     }
     do {

@@ -150,6 +150,17 @@ package struct ToolLoop: Sendable {
     }
   }
 
+  /// Tells lookups what succeeded when a cached exchange was made: after a restart they know no question otherwise
+  /// that was ever answered, and could not tell an outage from a question at fault.
+  package func recall(_ exchange: Exchange) {
+    for call in exchange.trace.flatMap(\.toolCalls) {
+      guard let runner = lookups[call.name], let arguments = try? call.call().arguments,
+        runner.function.definition.parameters.violations(of: .object(arguments)).isEmpty
+      else { continue }
+      runner.hasSucceeded(with: arguments)
+    }
+  }
+
   private func result(of call: ChatAnswer.ToolCall) async throws -> String {
     guard let runner = lookups[call.name] else { return "" }
     let arguments = call.arguments ?? [:]

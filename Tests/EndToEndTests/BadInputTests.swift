@@ -100,7 +100,8 @@ struct BadInputTests {
     #expect(try await retort.run("nonsense").status == 2)
     expectSentence(try await retort.run("requests", "import", "missing.jsonl"), status: 2, containing: "missing.jsonl")
     expectSentence(
-      try await retort.run("predict", "--model", "assistant", "hello"), status: 1, containing: "no version is deployed")
+      try await retort.run("predict", "--model", "assistant", "hello"), status: 1,
+      containing: "expected a deployed version, found none")
     expectSentence(try await retort.run("topics", "tail", "request"), status: 2, containing: "did you mean requests")
   }
 

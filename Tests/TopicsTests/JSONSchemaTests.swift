@@ -73,6 +73,20 @@ struct JSONSchemaTests {
     }
   }
 
+  @Test("Multiples are those of the decimals, as PyPI's jsonschema finds them where it reads decimals")
+  func goldenMultiples() throws {
+    let golden = try Files.json("Tests/TopicsTests/Goldens/jsonschema.json")
+    let cases = try #require(golden["multiples"]?.arrayValue)
+    #expect(cases.count > 300)
+    for item in cases {
+      let (value, step) = (try #require(item["value"]), try #require(item["step"]))
+      let schema = try JSONSchema(["multipleOf": step])
+      #expect(schema.accepts(value) == item["valid"]?.boolValue, "\(value) of \(step)")
+    }
+    #expect(
+      try JSONSchema(["multipleOf": 0.1]).violations(of: 0.35) == ["the value should be a multiple of 0.1, not 0.35"])
+  }
+
   @Test("A keyword outside the subset is an error that names it and its place")
   func unsupported() {
     for keyword in [

@@ -28,7 +28,7 @@ enum ECMAScriptNumber {
   }
 
   /// The shortest digits (no zero at either end) and where the decimal point lies relative to their start.
-  private static func decimal(_ magnitude: Double) -> (digits: [UInt8], point: Int) {
+  static func decimal(_ magnitude: Double) -> (digits: [UInt8], point: Int) {
     var digits: [UInt8] = []
     var point: Int?
     var exponent = 0

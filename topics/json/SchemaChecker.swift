@@ -146,7 +146,9 @@ struct SchemaChecker {
     if let bound = node.exclusiveMaximum, !Self.isLess(value, bound) {
       fail(path, "should be below \(bound.text), not \(value.text)")
     }
-    if let step = node.multipleOf, !Self.isMultiple(value, of: step) {
+    if let step = node.multipleOf, let divisor = ExactDecimal(step),
+      ExactDecimal(value)?.isMultiple(of: divisor) == false
+    {
       fail(path, "should be a multiple of \(step.text), not \(value.text)")
     }
   }
@@ -154,13 +156,5 @@ struct SchemaChecker {
   private static func isLess(_ left: JSON, _ right: JSON) -> Bool {
     if let a = left.integerValue, let b = right.integerValue { return a < b }
     return (left.doubleValue ?? 0) < (right.doubleValue ?? 0)
-  }
-
-  /// Whole numbers exactly; otherwise, as most implementations, the quotient of the doubles must be whole.
-  private static func isMultiple(_ value: JSON, of step: JSON) -> Bool {
-    if let a = value.integerValue, let b = step.integerValue, b != 0 { return a % b == 0 }
-    guard let a = value.doubleValue, let b = step.doubleValue, b != 0 else { return true }
-    let quotient = a / b
-    return quotient.isFinite && quotient == quotient.rounded(.towardZero)
   }
 }

@@ -5,14 +5,13 @@ package import Topics
 package struct VerifierRunner: Sendable {
   private enum Judge: Sendable {
     case command(BoundedProcess)
-    case http(url: String, timeout: Duration, ResilientCaller)
+    case http(url: String, HTTPService)
     case inProcess(@Sendable (Call, RequestRecord) async -> VerifierVerdict)
   }
 
   private static let maximumAnswerBytes = 64 << 10
 
   private let judge: Judge
-  private let transport: HTTPTransport
 
   /// Checks the verifier's program or URL.
   ///
@@ -21,7 +20,6 @@ package struct VerifierRunner: Sendable {
     _ verifier: Verifier, transport: HTTPTransport, configuration: TeacherConfiguration, clock: TeacherClock,
     logger: Logger
   ) throws(TeacherError) {
-    self.transport = transport
     switch verifier {
     case .inProcess(_, let judge): self.judge = .inProcess(judge)
     case .command(let arguments, let timeout):
@@ -38,17 +36,16 @@ package struct VerifierRunner: Sendable {
           .invalidVerifier, subject: "task.verifier", expected: "an http or https URL without user information",
           found: url)
       }
-      let gate = EndpointGate(
-        name: "verifier", maximumConcurrent: configuration.maximumConcurrentRequests, breaker: configuration.breaker,
-        budget: nil, clock: clock, logger: logger)
-      judge = .http(
-        url: url, timeout: timeout, ResilientCaller(gate: gate, retry: configuration.retry, clock: clock))
+      let service = HTTPService(
+        name: "verifier", timeout: timeout, maximumBytes: Self.maximumAnswerBytes, transport: transport,
+        configuration: configuration, clock: clock, logger: logger)
+      judge = .http(url: url, service)
     }
   }
 
   /// The gate of an HTTP verifier.
   package var gate: EndpointGate? {
-    if case .http(_, _, let caller) = judge { return caller.gate }
+    if case .http(_, let service) = judge { return service.gate }
     return nil
   }
 
@@ -59,12 +56,9 @@ package struct VerifierRunner: Sendable {
     switch judge {
     case .inProcess(let judge): return await judge(call, request)
     case .command(let process): return try read(try output(of: await process.run(input: question(call, request))))
-    case .http(let url, let timeout, let caller):
-      let body = question(call, request)
-      let answer = try await caller.run(failure: .verifierFailed, canary: nil) { _ in
-        await self.ask(url, timeout, body)
-      }
-      return try read(answer)
+    case .http(let url, let service):
+      let question = HTTPService.Question(url: url, body: question(call, request))
+      return try read(try await service.ask(question, failure: .verifierFailed) { answer($0, $1) })
     }
   }
 
@@ -96,20 +90,11 @@ package struct VerifierRunner: Sendable {
     return VerifierVerdict(accepted: accepted, reason: String((json["reason"]?.stringValue ?? "").prefix(300)))
   }
 
-  private func ask(_ url: String, _ timeout: Duration, _ body: [UInt8]) async -> Attempt<[UInt8]> {
-    let result = await transport.send(
-      method: "POST", url: url, headers: [], body: body, timeout: timeout, maximumBytes: Self.maximumAnswerBytes)
-    switch result {
-    case .answer(200..<300, _, let bytes): return .success(bytes, tokens: 0, money: 0)
-    case .answer(400, _, _), .answer(422, _, _): return .rejected(failed("it did not understand the question"))
-    case .answer(let status, _, _) where status == 429 || status == 503:
-      return .outage(.outage, message: "status \(status)", retryAfter: nil, blamable: false)
-    case .answer(let status, _, _) where status >= 500:
-      return .outage(.outage, message: "status \(status)", retryAfter: nil, blamable: true)
-    case .answer(let status, _, _): return .misconfigured(message: "status \(status)")
-    case .tooLarge: return .rejected(failed("its answer is too large"))
-    case .timedOut: return .outage(.outage, message: "no answer within \(timeout)", retryAfter: nil, blamable: true)
-    case .failed(let message): return .outage(.outage, message: message, retryAfter: nil, blamable: false)
+  private func answer(_ status: Int, _ body: [UInt8]?) -> Attempt<[UInt8]> {
+    switch status {
+    case 200..<300: body.map { .success($0, tokens: 0, money: 0) } ?? .rejected(failed("its answer is too large"))
+    case 400, 413, 422: .rejected(failed("it did not understand the question"))
+    default: .misconfigured(message: "status \(status)")
     }
   }
 }

@@ -74,14 +74,9 @@ package struct ChatClient: Sendable {
     let canaryBody = requestBody(canaryMessages(messages), parameters)
     return try await caller.run(
       failure: .teacherFailed,
-      canary: { [self] in
-        switch await attempt(canaryBody, number: 0, timeout: configuration.callTimeout, calls: calls) {
-        case .success(_, let tokens, let money): .success(true, tokens: tokens, money: money)
-        case .rejected: .success(true, tokens: 0, money: 0)
-        case .outage(let reason, let message, let wait, let blamable):
-          .outage(reason, message: message, retryAfter: wait, blamable: blamable)
-        case .misconfigured(let message): .misconfigured(message: message)
-        case .refused(let rejection): .refused(rejection)
+      canary: {
+        {
+          await attempt(canaryBody, number: 0, timeout: configuration.callTimeout, calls: calls).map { _ in true }
         }
       },
       body: { number in await attempt(body, number: number, timeout: timeout, calls: calls) })
@@ -124,7 +119,7 @@ package struct ChatClient: Sendable {
     case .timedOut:
       return .outage(.outage, message: "no answer within \(timeout)", retryAfter: nil, blamable: true)
     case .failed(let message):
-      return .outage(.outage, message: "no connection: \(mask(message))", retryAfter: nil, blamable: false)
+      return .outage(.outage, message: "no connection: \(mask(message))", retryAfter: nil, blamable: true)
     case .tooLarge(let status) where (200..<300).contains(status):
       return .rejected(
         Rejection(

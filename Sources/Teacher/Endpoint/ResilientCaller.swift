@@ -4,23 +4,36 @@ package enum Attempt<Value: Sendable>: Sendable {
   case success(Value, tokens: Int, money: Double)
   /// The endpoint is up and this record is at fault.
   case rejected(Rejection)
-  /// The endpoint may be down. `blamable`: the record itself may be the cause (5xx or a time-out, as against
-  /// 429 or no connection).
+  /// The endpoint may be down. `blamable`: the record itself may be the cause (5xx, a time-out or a lost connection,
+  /// as against an endpoint that is busy).
   case outage(TeacherState.PauseReason, message: String, retryAfter: Duration?, blamable: Bool)
   /// The endpoint refuses every request.
   case misconfigured(message: String)
   /// The endpoint refuses this request; whether it would refuse every other too is to be found out.
   case refused(Rejection)
+
+  func map<Other: Sendable>(_ transform: (Value) -> Other) -> Attempt<Other> {
+    switch self {
+    case .success(let value, let tokens, let money): .success(transform(value), tokens: tokens, money: money)
+    case .rejected(let rejection): .rejected(rejection)
+    case .outage(let reason, let message, let retryAfter, let blamable):
+      .outage(reason, message: message, retryAfter: retryAfter, blamable: blamable)
+    case .misconfigured(let message): .misconfigured(message: message)
+    case .refused(let rejection): .refused(rejection)
+    }
+  }
 }
 
 /// Calls an endpoint through its gate until there is an answer, or a reason that lies in the record.
 ///
-/// An outage never ends the loop: it waits. A record that fails while the endpoint answers others does. Where there
-/// is a canary, a harmless request, it finds that out: after the policy's `attempts` failures it must succeed
-/// twice, with a failure of the record between (once may only mean that an outage has just ended). Where there is
-/// none, the record is at fault after `attempts` failures with answers to others between them, or after four times as many
-/// without any.
+/// An outage never ends the loop: it waits. A record that fails while the endpoint answers others does, and a canary, a
+/// harmless request, finds that out: after the policy's `attempts` failures it must be answered twice, with a failure of
+/// the record between (once may only mean that an outage has just ended). While no canary is known, the endpoint is
+/// thought to be down.
 package struct ResilientCaller: Sendable {
+  /// A harmless request to the same endpoint.
+  package typealias Canary = @Sendable () async -> Attempt<Bool>
+
   package let gate: EndpointGate
   package let retry: RetryPolicy
   package let clock: TeacherClock
@@ -35,12 +48,11 @@ package struct ResilientCaller: Sendable {
   ///
   /// - Parameters:
   ///   - failure: the code with which a record is rejected that fails alone.
-  ///   - canary: a harmless request to the same endpoint; nil where there is none.
+  ///   - canary: the canary, where one is known by then.
   ///   - body: one attempt; gets the number of attempts before it.
   /// - Throws: `Rejection` or `CancellationError`.
   package func run<Value: Sendable>(
-    failure: RejectionCode, canary: (@Sendable () async -> Attempt<Bool>)?,
-    body: @Sendable (Int) async -> Attempt<Value>
+    failure: RejectionCode, canary: @Sendable () -> Canary?, body: @Sendable (Int) async -> Attempt<Value>
   ) async throws -> Value {
     var suspicion = Suspicion()
     var attempt = 0
@@ -53,12 +65,12 @@ package struct ResilientCaller: Sendable {
       case .rejected(let rejection): throw rejection
       case .refused(let rejection):
         // Before the endpoint has answered anybody, "bad request" may mean a parameter that it does not know.
-        guard let canary, await gate.answers == 0 else { throw rejection }
+        guard let canary = canary(), await gate.answers == 0 else { throw rejection }
         _ = try await answers(canary)
       case .misconfigured: suspicion = Suspicion()
       case .outage(_, let message, let retryAfter, let blamable):
         wish = retryAfter
-        if blamable, try await isAtFault(&suspicion, canary) {
+        if blamable, try await isAtFault(&suspicion, canary()) {
           throw Rejection(
             code: failure,
             message: "\(suspicion.failures) failures of this record, the endpoint being up; the last: \(message)")
@@ -72,31 +84,20 @@ package struct ResilientCaller: Sendable {
   /// What speaks for the record, and not the endpoint, being at fault.
   private struct Suspicion {
     var failures = 0
-    /// Failures since whose predecessor others were answered.
-    var isolated = 0
-    var answersBefore = Int.max
-    /// Successes of the canary in a row.
+    /// Answers to the canary in a row.
     var canaries = 0
   }
 
-  private func isAtFault(
-    _ suspicion: inout Suspicion, _ canary: (@Sendable () async -> Attempt<Bool>)?
-  ) async throws -> Bool {
-    let answersNow = await gate.answers
+  private func isAtFault(_ suspicion: inout Suspicion, _ canary: Canary?) async throws -> Bool {
     suspicion.failures += 1
-    suspicion.isolated += answersNow > suspicion.answersBefore ? 1 : 0
-    suspicion.answersBefore = answersNow
-    guard suspicion.failures >= retry.attempts else { return false }
-    guard let canary else {
-      return suspicion.isolated >= max(1, retry.attempts - 1) || suspicion.failures >= 4 * retry.attempts
-    }
+    guard suspicion.failures >= retry.attempts, let canary else { return false }
     suspicion.canaries = try await answers(canary) ? suspicion.canaries + 1 : 0
     return suspicion.canaries >= 2
   }
 
-  private func answers(_ canary: @Sendable () async -> Attempt<Bool>) async throws -> Bool {
+  private func answers(_ canary: Canary) async throws -> Bool {
     switch try await perform(canary) {
-    case .success: return true
+    case .success, .rejected: return true
     case .refused(let rejection):
       await gate.tripped(message: rejection.message)
       return false

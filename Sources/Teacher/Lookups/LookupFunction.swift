@@ -20,7 +20,8 @@ public struct LookupFunction: Sendable {
 public enum LookupBinding: Sendable, Hashable {
   /// An HTTP request. `POST`, `PUT` and `PATCH` carry the arguments as a JSON object; `GET` carries them as
   /// query items (strings as they are, everything else as JSON). Redirects are not followed. The body of a 2xx
-  /// answer is the result; 4xx rejects the record; 429, 5xx, and no connection are waited out.
+  /// answer is the result; 4xx rejects the record; 429, 5xx, no answer in time and no connection are waited out, save
+  /// where the same arguments fail again and again while others are answered. Calls are repeated: they must change nothing.
   case http(url: String, method: String = "POST", headers: [String: String] = [:], timeout: Duration = .seconds(10))
   /// A program, started directly (never through a shell), with the arguments as one JSON object on standard
   /// input. What it writes on standard output is the result; any other exit status than 0 rejects the record.

@@ -12,7 +12,7 @@ package struct LookupRunner: Sendable {
   package static let maximumResultBytes = 1 << 20
 
   private enum Executor: Sendable {
-    case http(url: String, method: String, headers: [(String, String)], timeout: Duration, ResilientCaller)
+    case http(url: String, method: String, headers: [(String, String)], HTTPService)
     case command(BoundedProcess)
     case sql(SQLLookup)
   }
@@ -21,7 +21,6 @@ package struct LookupRunner: Sendable {
   /// The time one run may take.
   package let timeout: Duration
   private let executor: Executor
-  private let transport: HTTPTransport
 
   /// Checks the binding and opens what it needs.
   ///
@@ -31,7 +30,6 @@ package struct LookupRunner: Sendable {
     logger: Logger
   ) throws(TeacherError) {
     self.function = function
-    self.transport = transport
     let name = function.definition.name
     switch function.binding {
     case .http(let url, let method, let headers, let timeout):
@@ -43,12 +41,11 @@ package struct LookupRunner: Sendable {
           .invalidLookup, subject: "lookup \(name)",
           expected: "an http or https URL and one of \(methods.joined(separator: ", "))", found: "\(method) \(url)")
       }
-      let gate = EndpointGate(
-        name: "lookup \(name)", maximumConcurrent: configuration.maximumConcurrentRequests,
-        breaker: configuration.breaker, budget: nil, clock: clock, logger: logger)
-      let caller = ResilientCaller(gate: gate, retry: configuration.retry, clock: clock)
+      let service = HTTPService(
+        name: "lookup \(name)", timeout: timeout, maximumBytes: Self.maximumResultBytes, transport: transport,
+        configuration: configuration, clock: clock, logger: logger)
       let sorted = headers.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
-      executor = .http(url: url, method: method, headers: sorted, timeout: timeout, caller)
+      executor = .http(url: url, method: method, headers: sorted, service)
     case .command(let arguments, let timeout):
       self.timeout = timeout
       try Self.check(name, timeout)
@@ -79,7 +76,7 @@ package struct LookupRunner: Sendable {
 
   /// The gate of an HTTP binding.
   package var gate: EndpointGate? {
-    if case .http(_, _, _, _, let caller) = executor { return caller.gate }
+    if case .http(_, _, _, let service) = executor { return service.gate }
     return nil
   }
 
@@ -89,10 +86,9 @@ package struct LookupRunner: Sendable {
   /// - Throws: `Rejection` with `lookup_failed`, or `CancellationError`.
   package func run(_ arguments: JSONObject) async throws -> String {
     switch executor {
-    case .http(let url, let method, let headers, let timeout, let caller):
-      return try await caller.run(failure: .lookupFailed, canary: nil) { _ in
-        await self.request(url, method, headers, timeout, arguments)
-      }
+    case .http(let url, let method, let headers, let service):
+      let question = Self.question(url, method, headers, arguments)
+      return try await service.ask(question, failure: .lookupFailed) { read($0, $1) }
     case .command(let process): return try result(of: await process.run(input: JSON.object(arguments).bytes))
     case .sql(let lookup):
       switch await lookup.run(arguments) {
@@ -126,29 +122,26 @@ package struct LookupRunner: Sendable {
     }
   }
 
-  private func request(
-    _ url: String, _ method: String, _ headers: [(String, String)], _ timeout: Duration, _ arguments: JSONObject
-  ) async -> Attempt<String> {
+  /// Takes note of a run that succeeded when a cached exchange was made.
+  package func hasSucceeded(with arguments: JSONObject) {
+    guard case .http(let url, let method, let headers, let service) = executor else { return }
+    service.wasAnswered(Self.question(url, method, headers, arguments))
+  }
+
+  private static func question(
+    _ url: String, _ method: String, _ headers: [(String, String)], _ arguments: JSONObject
+  ) -> HTTPService.Question {
     let carriesBody = method != "GET"
-    let answer = await transport.send(
+    return HTTPService.Question(
       method: method, url: carriesBody ? url : Self.url(url, with: arguments), headers: headers,
-      body: carriesBody ? JSON.object(arguments).bytes : nil, timeout: timeout,
-      maximumBytes: Self.maximumResultBytes)
-    switch answer {
-    case .answer(200..<300, _, let body):
-      guard let text = String(validating: body, as: UTF8.self) else { return .rejected(failed("the body is no UTF-8")) }
-      return .success(text, tokens: 0, money: 0)
-    case .answer(let status, let wait, _) where status == 429 || status == 503:
-      let after = wait.flatMap { RetryAfter.parse($0, wallMilliseconds: TeacherClock.system.wallMilliseconds()) }
-      return .outage(.outage, message: "status \(status)", retryAfter: after, blamable: false)
-    case .answer(let status, _, _) where status >= 500:
-      return .outage(.outage, message: "status \(status)", retryAfter: nil, blamable: true)
-    case .answer(let status, _, _): return .rejected(failed("status \(status)"))
-    case .tooLarge(let status):
-      return .rejected(failed("status \(status) with a body larger than \(Self.maximumResultBytes) bytes"))
-    case .timedOut: return .outage(.outage, message: "no answer within \(timeout)", retryAfter: nil, blamable: true)
-    case .failed(let message): return .outage(.outage, message: message, retryAfter: nil, blamable: false)
-    }
+      body: carriesBody ? JSON.object(arguments).bytes : nil)
+  }
+
+  private func read(_ status: Int, _ body: [UInt8]?) -> Attempt<String> {
+    guard (200..<300).contains(status) else { return .rejected(failed("status \(status)")) }
+    guard let body else { return .rejected(failed("the body is larger than \(Self.maximumResultBytes) bytes")) }
+    guard let text = String(validating: body, as: UTF8.self) else { return .rejected(failed("the body is no UTF-8")) }
+    return .success(text, tokens: 0, money: 0)
   }
 
   /// The URL with the arguments as percent-encoded query items.

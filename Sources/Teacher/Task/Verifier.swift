@@ -7,7 +7,8 @@ public import Topics
 public enum Verifier: Sendable {
   /// A program, started without a shell: the question on standard input, the answer on standard output.
   case command([String], timeout: Duration = .seconds(10))
-  /// A `POST` with the question as its body.
+  /// A `POST` with the question as its body. 429, 5xx, no answer in time and no connection are waited out, save where
+  /// one question fails again and again while others are answered.
   case http(url: String, timeout: Duration = .seconds(10))
   /// A function of this process, for tests and for programs that use this module.
   case inProcess(name: String, judge: @Sendable (Call, RequestRecord) async -> VerifierVerdict)

@@ -15,7 +15,7 @@ import Training
 struct BenchCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Speed of this build on this machine.",
-    subcommands: [Train.self, Prefill.self, Decode.self, Tokenize.self, Log.self, Label.self])
+    subcommands: [Train.self, Prefill.self, Decode.self, Tokenize.self, Log.self, Label.self, Serve.self])
 
   /// The options of the benchmarks that run a model.
   struct Options: ParsableArguments {

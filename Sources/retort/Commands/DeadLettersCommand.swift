@@ -50,7 +50,9 @@ struct DeadLettersCommand: AsyncParsableCommand {
       let entries = try await DeadLetters.list(log: log, names: wiring.names)
       try await log.close()
       guard let entry = entries.first(where: { $0.offset == offset }) else {
-        throw PipelineError(.notFound, "no dead letter has offset \(offset); `retort deadletters list` shows them")
+        throw PipelineError(
+          .notFound, "the dead letters", expected: "one at offset \(offset)", found: "none",
+          advice: "choose one of `retort deadletters list`")
       }
       if global.json {
         Output.print(entry.letter.json)

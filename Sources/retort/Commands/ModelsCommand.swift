@@ -209,7 +209,8 @@ struct ModelsCommand: AsyncParsableCommand {
         }
         guard let last = earlier.last else {
           throw ClientError(
-            .notFound, "no promoted version lies before \(deployed.manifest.version); name one with --to")
+            .notFound, deployed.model, expected: "a promoted version before \(deployed.manifest.version)",
+            found: "none", advice: "name one with --to")
         }
         return last.manifest.version
       }
@@ -283,10 +284,14 @@ private struct ManualDeployment {
         epoch: 1, action: .promote, manifest: first.manifest, reason: reason, time: first.manifest.created)
       version = try choose(releases, stand)
     } else {
-      throw ClientError(.notFound, "\(name): nothing is deployed, so there is nothing to go back from")
+      throw ClientError(
+        .notFound, name, expected: "a deployed version to go back from", found: "none",
+        advice: "promote one with `retort models promote`")
     }
     guard let chosen = releases.first(where: { $0.manifest.version == version }) else {
-      throw ClientError(.notFound, "\(name) has no version \(version); `retort models list` shows what there is")
+      throw ClientError(
+        .notFound, name, expected: "version \(version)", found: "none of that number",
+        advice: "choose one of `retort models list`")
     }
     let record = try wiring.keys.signingKey().sign(
       DeploymentRecord(

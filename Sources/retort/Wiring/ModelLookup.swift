@@ -39,7 +39,9 @@ struct ModelOptions: ParsableArguments {
     let manifest = try await ReleaseLookup(wiring: wiring, log: log).manifest(model ?? wiring.model, version: version)
     try wiring.trustedKeys().verify(manifest)
     guard let file = manifest.weights else {
-      throw ClientError(.notFound, "\(manifest.model) version \(manifest.version): its manifest names no weights")
+      throw ClientError(
+        .notFound, "\(manifest.model) version \(manifest.version)", expected: "a manifest that names weights",
+        found: "none", advice: "release the model again")
     }
     if !wiring.store.contains(file.sha256) {
       try wiring.store.put(try await ArtifactFetcher(log: log, names: wiring.names).fetch(file))
@@ -60,15 +62,15 @@ struct ReleaseLookup {
       guard let found = all.first(where: { $0.manifest.version == version }) else {
         let known = all.map { String($0.manifest.version) }.joined(separator: ", ")
         throw ClientError(
-          .notFound,
-          "\(model) has no version \(version); it has \(known.isEmpty ? "none" : known) (`retort models list`)")
+          .notFound, model, expected: "version \(version)", found: known.isEmpty ? "no version" : "versions \(known)",
+          advice: "choose one of `retort models list`")
       }
       return found.manifest
     }
     guard let deployed = try await DeploymentScan.newest(of: model, log: log, names: wiring.names) else {
       throw ClientError(
-        .notFound, "\(model): no version is deployed; `retort models list` shows what was made, `retort run` makes more"
-      )
+        .notFound, model, expected: "a deployed version", found: "none",
+        advice: "see what was made with `retort models list`, make more with `retort run`")
     }
     return deployed.manifest
   }

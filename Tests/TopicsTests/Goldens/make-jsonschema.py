@@ -2,7 +2,7 @@
 #
 #   python3 -m venv venv && venv/bin/pip install 'jsonschema[format-nongpl]==4.26.0'
 #   venv/bin/python Tests/TopicsTests/Goldens/make-jsonschema.py
-import glob, json, os, pathlib
+import decimal, glob, json, os, pathlib, random
 import jsonschema
 from jsonschema import Draft202012Validator as V
 HERE = pathlib.Path(__file__).resolve().parent
@@ -64,6 +64,22 @@ for name,vals in {
     v=V({"format":name},format_checker=fc)
     assert name in fc.checkers, name
     formats[name]=[{"value":x,"valid":v.is_valid(x)} for x in vals]
-out={"about":"Made once with PyPI's jsonschema "+__import__("importlib.metadata").metadata.version("jsonschema")+" (Draft202012Validator); by make-jsonschema.py beside this file","cases":cases,"topics":topics,"formats":formats}
+# multipleOf: read with parse_float=Decimal, jsonschema computes on the decimals that the texts name, and so do we. (With
+# Python's floats it takes the quotient of the doubles, for which 0.3 is no multiple of 0.1.)
+decimal.getcontext().prec=1000
+draw=random.Random(1)
+texts=[("0.3","0.1"),("-0.3","0.1"),("19.99","0.01"),("4.35","0.01"),("1.1","0.1"),("0.0075","0.0001"),("0.00751","0.0001"),("1e308","0.5"),("1e-300","0.1"),("0.1","1e-300"),("5e-324","5e-324"),("1e-323","5e-324"),("1e300","7e-5"),("123456789012.34","0.01"),("0","0.1"),("-0.0","3"),("9007199254740993","0.1"),("9223372036854775807","7"),("9223372036854775807","1e-2"),("-9223372036854775808","1024"),("2.5","1"),("3.0","1"),("7","0.7"),("7","0.3"),("1e22","3"),("0.30000000000000004","0.1"),("4.5","1.5"),("1e2","1e2"),("1e2","1e3")]
+for _ in range(300):
+    step=decimal.Decimal(draw.randint(1,draw.choice([9,99,9999])))*decimal.Decimal(10)**draw.randint(-6,1)
+    value=step*draw.randint(-10**draw.randint(0,7),10**7)
+    if draw.random()<.4: value+=decimal.Decimal(draw.randint(-9,9)).scaleb(-draw.randint(0,7))
+    # A double keeps 15 digits.
+    if len(value.normalize().as_tuple().digits)<=15: texts.append((format(value,"f"),format(step,"f")))
+multiples=[]
+for value,step in texts:
+    exact=json.loads(f'{{"value":{value},"step":{step}}}',parse_float=decimal.Decimal)
+    valid=V({"multipleOf":exact["step"]}).is_valid(exact["value"])
+    multiples.append({"value":json.loads(value),"step":json.loads(step),"valid":valid})
+out={"about":"Made once with PyPI's jsonschema "+__import__("importlib.metadata").metadata.version("jsonschema")+" (Draft202012Validator); by make-jsonschema.py beside this file","cases":cases,"topics":topics,"multiples":multiples,"formats":formats}
 json.dump(out,open(HERE / "jsonschema.json","w"),indent=1,ensure_ascii=False)
 print(len(cases),sum(len(c["values"]) for c in cases),len(topics))

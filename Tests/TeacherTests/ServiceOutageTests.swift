@@ -1,0 +1,135 @@
+import Foundation
+import Synchronization
+import Teacher
+import Testing
+import Topics
+
+@Suite("Outages of lookups and the verifier")
+struct ServiceOutageTests {
+  /// The teacher looks the request's text up as a room, then answers.
+  private static func teach(_ seen: Seen) -> Reply {
+    seen.results.isEmpty
+      ? .calls(("find", JSON.object(["room": .string(seen.said)]).text)) : .calls(Fixtures.light)
+  }
+
+  private static func task(_ address: String, timeout: Duration = .seconds(10)) throws -> TaskDefinition {
+    try Fixtures.task {
+      $0.lookups = [try Fixtures.lookup("find", .http(url: address + "/find", timeout: timeout))]
+      $0.verifier = .http(url: address + "/verify", timeout: timeout)
+    }
+  }
+
+  private static let approval = Reply(200, ["accepted": true])
+
+  /// Labels ten requests while `/find` or `/verify` gives `broken`; checks that all wait, and are labelled afterwards.
+  private func expectPause(at path: String, broken: Reply, timeout: Duration, found: String) async throws {
+    let isDown = Atomic(true)
+    try await ScriptedServer.run { seen in
+      if seen.path == path, isDown.load(ordering: .relaxed) { return broken }
+      if seen.path == "/find" { return Reply(200, ["devices": ["lamp"]]) }
+      return seen.path == "/verify" ? Self.approval : Self.teach(seen)
+    } body: { address, server in
+      let teacher = try Teacher(
+        task: try Self.task(address, timeout: timeout), configuration: Fixtures.configuration(address),
+        logger: Fixtures.quiet)
+      async let outcomes = withThrowingTaskGroup(of: LabelOutcome.self) { group in
+        for index in 0..<10 { group.addTask { try await teacher.label(Fixtures.request("room \(index)")) } }
+        return try await group.reduce(into: [LabelOutcome]()) { $0.append($1) }
+      }
+      guard case .paused(.outage, let message, _) = try await teacher.pause() else {
+        Issue.record("no pause while \(path) is away")
+        return
+      }
+      #expect(message.contains(found))
+      // More failures than a record is allowed while others succeed, many times over.
+      while server.seen.count(where: { $0.path == path }) < 13 { try await Task.sleep(for: .milliseconds(5)) }
+      #expect(teacher.metrics.rejectedTotal == 0)
+      isDown.store(false, ordering: .relaxed)
+      #expect(try await outcomes.allSatisfy { $0.accepted != nil })
+      #expect(await teacher.state == .running)
+      await teacher.shutdown()
+    }
+  }
+
+  @Test("A lookup that answers 5xx for long pauses labelling and rejects nothing", arguments: [500, 502, 504])
+  func lookupDown(status: Int) async throws {
+    try await expectPause(
+      at: "/find", broken: Reply(status, "down"), timeout: .seconds(10), found: "status \(status)")
+  }
+
+  @Test("A verifier that answers 5xx for long pauses labelling and rejects nothing")
+  func verifierDown() async throws {
+    try await expectPause(at: "/verify", broken: Reply(500, "down"), timeout: .seconds(10), found: "status 500")
+  }
+
+  @Test("A lookup and a verifier that do not answer in time pause labelling and reject nothing")
+  func timeouts() async throws {
+    for path in ["/find", "/verify"] {
+      try await expectPause(
+        at: path, broken: Reply(200, "late", delay: .seconds(2)), timeout: .milliseconds(150), found: "no answer within"
+      )
+    }
+  }
+
+  /// A server on which the room "poison" is never found and the call for "poison" never judged.
+  private static func poisoned(_ seen: Seen) -> Reply {
+    switch seen.path {
+    case "/find": seen.body["room"] == "poison" ? Reply(500, "crash") : Reply(200, ["devices": ["lamp"]])
+    case "/verify":
+      seen.body["request"]?["messages"]?.text.contains("unjudged") == true ? Reply(500, "crash") : approval
+    default: teach(seen)
+    }
+  }
+
+  @Test("A record on which a lookup or the verifier alone fails is rejected, after the others' questions were answered")
+  func poison() async throws {
+    try await ScriptedServer.run(Self.poisoned) { address, server in
+      let teacher = try Teacher(
+        task: try Self.task(address), configuration: Fixtures.configuration(address), logger: Fixtures.quiet)
+      #expect(try await teacher.label(Fixtures.request("kitchen")).accepted != nil)
+      let rejection = try await teacher.label(Fixtures.request("poison")).rejection
+      #expect(rejection?.code == .lookupFailed)
+      #expect(rejection?.message.contains("status 500") == true)
+      #expect(
+        server.seen.filter { $0.path == "/find" }.map { $0.body["room"]?.stringValue } == [
+          "kitchen", "poison", "poison", "poison", "kitchen", "poison", "kitchen",
+        ])
+      #expect(try await teacher.label(Fixtures.request("unjudged")).rejection?.code == .verifierFailed)
+      #expect(try await teacher.label(Fixtures.request("attic")).accepted != nil)
+      await teacher.shutdown()
+    }
+  }
+
+  @Test("A record that fails first waits until others were answered, and is rejected then")
+  func poisonFirst() async throws {
+    try await ScriptedServer.run(Self.poisoned) { address, server in
+      let teacher = try Teacher(
+        task: try Self.task(address), configuration: Fixtures.configuration(address), logger: Fixtures.quiet)
+      async let first = teacher.label(Fixtures.request("poison"))
+      while server.seen.count(where: { $0.path == "/find" }) < 15 { try await Task.sleep(for: .milliseconds(5)) }
+      #expect(teacher.metrics.rejectedTotal == 0)
+      #expect(try await teacher.label(Fixtures.request("kitchen")).accepted != nil)
+      #expect(try await first.rejection?.code == .lookupFailed)
+      await teacher.shutdown()
+    }
+  }
+
+  @Test("After a restart cached exchanges tell which lookups succeed")
+  func restart() async throws {
+    let folder = try Fixtures.folder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try await ScriptedServer.run(Self.poisoned) { address, server in
+      let configuration = Fixtures.configuration(address) {
+        $0.cachePath = folder.appendingPathComponent("answers.db").path
+      }
+      let task = try Self.task(address)
+      #expect(
+        try await Fixtures.label(Fixtures.request("kitchen"), task: task, configuration: configuration).accepted != nil)
+      let teacher = try Teacher(task: task, configuration: configuration, logger: Fixtures.quiet)
+      #expect(try await teacher.label(Fixtures.request("kitchen")).accepted != nil)
+      #expect(teacher.metrics.cacheHits == 1)
+      #expect(try await teacher.label(Fixtures.request("poison")).rejection?.code == .lookupFailed)
+      await teacher.shutdown()
+    }
+  }
+}
