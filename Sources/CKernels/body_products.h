@@ -250,154 +250,83 @@ static void kernel_gemm_packed(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const floa
   run_gemm(&job);
 }
 
-/// Weights that stay where they are: a stretch of each panel is turned in a small buffer and used at once.
-typedef struct matvec_job {
-  ptrdiff_t m, rows, columns;
-  const float *w;
-  ptrdiff_t ldw;
-  const uint8_t *blocks;
-  const float *x;
-  ptrdiff_t ldx;
-  const float *bias;
-  float *y;
-  ptrdiff_t ldy;
-} matvec_job;
-
-/// Turns `depth` columns from k0 of four panels of weights.
-static void turn_panels(const matvec_job *job, ptrdiff_t row, ptrdiff_t k0, ptrdiff_t depth, float *out) {
-  for (ptrdiff_t p = 0; p < 4 && row + p * 16 < job->rows; p++) {
-    ptrdiff_t rows = smaller(16, job->rows - row - p * 16);
-    if (job->blocks == NULL) {
-      pack_rows(rows, depth, job->w + (row + p * 16) * job->ldw + k0, job->ldw, out + p * 64 * 16);
-      continue;
-    }
-    float plain[16 * 64];
-    for (ptrdiff_t r = 0; r < rows; r++) {
-      const uint8_t *in = job->blocks + ((row + p * 16 + r) * (job->columns / 32) + k0 / 32) * 34;
-      for (ptrdiff_t i = 0; i < depth; i += 32, in += 34) {
-        float scale = half_to_float((uint16_t)(in[0] | in[1] << 8));
-        for (int j = 0; j < 32; j++) plain[r * 64 + i + j] = scale * (float)(int8_t)in[2 + j];
-      }
-    }
-    pack_rows(rows, depth, plain, 64, out + p * 64 * 16);
-  }
-}
-
-static void matvec_task(void *context, ptrdiff_t index, int worker) {
-  (void)worker;
-  const matvec_job *job = context;
-  float panels[4 * 64 * 16];
-  ptrdiff_t row = index * 64, n = smaller(64, job->rows - row);
-  for (ptrdiff_t k0 = 0; k0 == 0 || k0 < job->columns; k0 += 64) {
-    ptrdiff_t depth = smaller(64, job->columns - k0);
-    turn_panels(job, row, k0, depth, panels);
-    int start = k0 > 0 ? START_C : job->bias ? START_BIAS : START_ZERO;
-    for (ptrdiff_t i = 0; i < job->m; i += 3)
-      few_rows(smaller(3, job->m - i), n, depth, job->x + i * job->ldx + k0, job->ldx, panels, 16, 64 * 16, job->y + i * job->ldy + row,
-               job->ldy, start, job->bias ? job->bias + row : NULL);
-  }
-}
-
-static void kernel_matvec(ptrdiff_t rows, ptrdiff_t columns, const float *w, ptrdiff_t ldw, const float *x, const float *bias, float *y) {
-  matvec_job job = {.m = 1, .rows = rows, .columns = columns, .w = w, .ldw = ldw, .x = x, .bias = bias, .y = y};
-  run_tasks((rows + 63) / 64, rows * columns, matvec_task, &job);
-}
-
-static void kernel_q8_0_matmul(ptrdiff_t m, ptrdiff_t rows, ptrdiff_t columns, const uint8_t *blocks, const float *x, ptrdiff_t ldx,
-                               const float *bias, float *y, ptrdiff_t ldy) {
-  matvec_job job = {.m = m, .rows = rows, .columns = columns, .blocks = blocks, .x = x, .ldx = ldx, .bias = bias, .y = y, .ldy = ldy};
-  run_tasks((rows + 63) / 64, rows * columns * (m + 1), matvec_task, &job);
-}
-
-/// Sixteen Q8_0 weights of one k: 16 rows' int8 times 16 rows' scales, exact.
-RETORT_INLINE v16 q8_weights(const uint8_t *q, v16 scales) {
-  return __builtin_convertvector(*(const b16_unaligned *)q, v16) * scales;
-}
-
-/// C[rows, 16·panels] for packed Q8_0 weights, as tile_body; rows and panels are constants after inlining.
-RETORT_INLINE void q8_tile_body(const int rows, const int panels, ptrdiff_t k, const float *a, ptrdiff_t lda, const uint8_t *b, float *c,
-                                ptrdiff_t ldc, int start, const float *bias, ptrdiff_t n) {
-  v16 sum[rows * panels];
-  ptrdiff_t panel_stride = k / 32 * RETORT_Q8_PANEL_BYTES;
-  UNROLL for (int r = 0; r < rows; r++) {
+/// C[rows, 16·panels] for packed 16-bit weights, as tile_body; rows, panels and the type are constants after inlining.
+RETORT_INLINE void half_tile_body(const int bfloat, const int rows, const int panels, ptrdiff_t k, const float *a, ptrdiff_t lda,
+                                  const uint16_t *b, float *c, ptrdiff_t ldc, const float *bias, ptrdiff_t n) {
+  v16 sum[8];
+  ptrdiff_t panel_stride = 16 * k;
+  UNROLL for (int r = 0; r < rows; r++)
+    UNROLL for (int p = 0; p < panels; p++) sum[r * panels + p] = bias ? load_part(bias + p * 16, n - p * 16, 0) : splat(0);
+  for (ptrdiff_t i = 0; i < k; i++, b += 16) {
     UNROLL for (int p = 0; p < panels; p++) {
-      const float *from = start == START_C ? c + r * ldc : bias;
-      sum[r * panels + p] = start == START_ZERO ? splat(0) : load_part(from + p * 16, n - p * 16, 0);
+      v16 w = bfloat ? bfloats16(b + p * panel_stride) : halves16(b + p * panel_stride);
+      if (rows == 1) __builtin_prefetch(b + p * panel_stride + 2048);
+      UNROLL for (int r = 0; r < rows; r++) sum[r * panels + p] = fma16(splat(a[r * lda + i]), w, sum[r * panels + p]);
     }
   }
-  for (ptrdiff_t block = 0; block < k / 32; block++, b += RETORT_Q8_PANEL_BYTES) {
-    for (int i = 0; i < 32; i++, a++) {
-      UNROLL for (int p = 0; p < panels; p++) {
-        const uint8_t *panel = b + p * panel_stride;
-        v16 w = q8_weights(panel + 64 + i * 16, load((const float *)panel));
-        UNROLL for (int r = 0; r < rows; r++) sum[r * panels + p] = fma16(splat(a[r * lda]), w, sum[r * panels + p]);
-      }
-    }
-  }
-  UNROLL for (int r = 0; r < rows; r++) {
+  UNROLL for (int r = 0; r < rows; r++)
     UNROLL for (int p = 0; p < panels; p++) store_part(c + r * ldc + p * 16, sum[r * panels + p], n - p * 16);
-  }
 }
 
-typedef void (*q8_tile_function)(ptrdiff_t k, const float *a, ptrdiff_t lda, const uint8_t *b, float *c, ptrdiff_t ldc, int start,
-                                 const float *bias, ptrdiff_t n);
-#define Q8_TILE(rows, panels)                                                                                                       \
-  static void q8_tile_##rows##_##panels(ptrdiff_t k, const float *a, ptrdiff_t lda, const uint8_t *b, float *c, ptrdiff_t ldc,      \
-                                        int start, const float *bias, ptrdiff_t n) {                                                \
-    q8_tile_body(rows, panels, k, a, lda, b, c, ldc, start, bias, n);                                                               \
+typedef void (*half_tile_function)(ptrdiff_t k, const float *a, ptrdiff_t lda, const uint16_t *b, float *c, ptrdiff_t ldc,
+                                   const float *bias, ptrdiff_t n);
+#define HALF_TILE(bfloat, rows, panels)                                                                                          \
+  static void half_tile_##bfloat##_##rows##_##panels(ptrdiff_t k, const float *a, ptrdiff_t lda, const uint16_t *b, float *c,    \
+                                                     ptrdiff_t ldc, const float *bias, ptrdiff_t n) {                            \
+    half_tile_body(bfloat, rows, panels, k, a, lda, b, c, ldc, bias, n);                                                         \
   }
-Q8_TILE(1, 1) Q8_TILE(2, 1) Q8_TILE(3, 1) Q8_TILE(4, 1) Q8_TILE(1, 2) Q8_TILE(2, 2)
-static const q8_tile_function q8_tiles[4] = {q8_tile_1_1, q8_tile_2_1, q8_tile_3_1, q8_tile_4_1};
+#define HALF_TILES(bfloat)                                                                                                \
+  HALF_TILE(bfloat, 1, 1) HALF_TILE(bfloat, 2, 1) HALF_TILE(bfloat, 3, 1) HALF_TILE(bfloat, 4, 1) HALF_TILE(bfloat, 1, 4) \
+  HALF_TILE(bfloat, 2, 4)
+HALF_TILES(0) HALF_TILES(1)
+/// By [bfloat][rows − 1], one panel wide; and four panels wide, for chains enough to hide their latency.
+static const half_tile_function half_tiles[2][4] = {{half_tile_0_1_1, half_tile_0_2_1, half_tile_0_3_1, half_tile_0_4_1},
+                                                    {half_tile_1_1_1, half_tile_1_2_1, half_tile_1_3_1, half_tile_1_4_1}};
+static const half_tile_function wide_half_tiles[2][2] = {{half_tile_0_1_4, half_tile_0_2_4}, {half_tile_1_1_4, half_tile_1_2_4}};
 
-typedef struct q8_job {
+typedef struct half_job {
+  int bfloat;
   ptrdiff_t m, n, k;
   const float *a;
   ptrdiff_t lda;
-  const uint8_t *packed;
+  const uint16_t *packed;
   float *c;
   ptrdiff_t ldc;
-  int start;
   const float *bias;
   float *expanded;
-} q8_job;
+} half_job;
 
-static void q8_task(void *context, ptrdiff_t index, int worker) {
+static void half_task(void *context, ptrdiff_t index, int worker) {
   (void)worker;
-  const q8_job *job = context;
-  ptrdiff_t bytes = job->k / 32 * RETORT_Q8_PANEL_BYTES;
-  for (ptrdiff_t j = index * 32; j < smaller((index + 1) * 32, job->n);) {
-    int wide = job->m <= 2 && j + 16 < smaller((index + 1) * 32, job->n);
-    const uint8_t *b = job->packed + j / 16 * bytes;
+  const half_job *job = context;
+  for (ptrdiff_t j = index * 64; j < smaller((index + 1) * 64, job->n);) {
+    int wide = job->m <= 2 && j + 64 <= round_up(job->n, 16);
     const float *bias = job->bias ? job->bias + j : NULL;
     for (ptrdiff_t i = 0; i < job->m; i += 4) {
       ptrdiff_t rows = smaller(4, job->m - i);
-      q8_tile_function f = wide ? (rows == 1 ? q8_tile_1_2 : q8_tile_2_2) : q8_tiles[rows - 1];
-      f(job->k, job->a + i * job->lda, job->lda, b, job->c + i * job->ldc + j, job->ldc, job->start, bias, job->n - j);
+      half_tile_function f = wide ? wide_half_tiles[job->bfloat][rows - 1] : half_tiles[job->bfloat][rows - 1];
+      f(job->k, job->a + i * job->lda, job->lda, job->packed + j * job->k, job->c + i * job->ldc + j, job->ldc, bias, job->n - j);
     }
-    j += wide ? 32 : 16;
+    j += wide ? 64 : 16;
   }
 }
 
-static void q8_expand_task(void *context, ptrdiff_t index, int worker) {
+static void half_expand_task(void *context, ptrdiff_t index, int worker) {
   (void)worker;
-  const q8_job *job = context;
-  const uint8_t *b = job->packed + index * (job->k / 32) * RETORT_Q8_PANEL_BYTES;
+  const half_job *job = context;
+  const uint16_t *b = job->packed + index * 16 * job->k;
   float *out = job->expanded + index * 16 * job->k;
-  for (ptrdiff_t block = 0; block < job->k / 32; block++, b += RETORT_Q8_PANEL_BYTES) {
-    v16 scales = load((const float *)b);
-    for (int i = 0; i < 32; i++, out += 16) store(out, q8_weights(b + 64 + i * 16, scales));
-  }
+  for (ptrdiff_t i = 0; i < job->k; i++, b += 16, out += 16) store(out, job->bfloat ? bfloats16(b) : halves16(b));
 }
 
-static void kernel_q8_0_gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const uint8_t *packed, float *c,
-                             ptrdiff_t ldc, const float *bias, int accumulate, float *scratch) {
-  if (m <= 0 || n <= 0) return;
-  q8_job job = {.m = m, .n = n, .k = k, .a = a, .lda = lda, .packed = packed, .c = c, .ldc = ldc, .bias = bias, .expanded = scratch};
-  job.start = accumulate ? START_C : bias ? START_BIAS : START_ZERO;
-  if (m < RETORT_Q8_EXPAND_ROWS) {
-    run_tasks((n + 31) / 32, m * n * k, q8_task, &job);
+static void kernel_half_gemm(int bfloat, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const uint16_t *packed,
+                             float *c, ptrdiff_t ldc, const float *bias, float *scratch) {
+  half_job job = {.bfloat = bfloat, .m = m, .n = n, .k = k, .a = a, .lda = lda, .packed = packed, .c = c, .ldc = ldc, .bias = bias,
+                  .expanded = scratch};
+  if (m < RETORT_HALF_EXPAND_ROWS) {
+    run_tasks((n + 63) / 64, m * n * k, half_task, &job);
   } else {
-    run_tasks((n + 15) / 16, n * k, q8_expand_task, &job);
-    kernel_gemm_packed(m, n, k, a, lda, scratch, c, ldc, bias, accumulate);
+    run_tasks((n + 15) / 16, n * k, half_expand_task, &job);
+    kernel_gemm_packed(m, n, k, a, lda, scratch, c, ldc, bias, 0);
   }
 }

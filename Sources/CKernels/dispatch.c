@@ -13,7 +13,7 @@ retort_level retort_kernels_best(void) {
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512dq"))
     return RETORT_LEVEL_AVX512;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return RETORT_LEVEL_AVX2;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) return RETORT_LEVEL_AVX2;
 #endif
   return RETORT_LEVEL_PORTABLE;
 }
@@ -79,12 +79,6 @@ size_t retort_gemm_packed_size(ptrdiff_t n, ptrdiff_t k) { return (size_t)(round
 size_t retort_gemm_scratch(retort_layout layout, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k) {
   size_t b = retort_gemm_packed_size(n, k);
   return layout == RETORT_TN ? b + (size_t)(round_up(m, 12) * k) : b;
-}
-
-size_t retort_q8_0_packed_size(ptrdiff_t n, ptrdiff_t k) { return (size_t)(round_up(n, 16) / 16 * (k / 32) * RETORT_Q8_PANEL_BYTES); }
-
-size_t retort_q8_0_gemm_scratch(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k) {
-  return m < RETORT_Q8_EXPAND_ROWS ? 0 : retort_gemm_packed_size(n, k);
 }
 
 size_t retort_attention_scratch(ptrdiff_t keys, ptrdiff_t head_size, int threads) {

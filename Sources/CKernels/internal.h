@@ -15,10 +15,8 @@
 #define RETORT_ATTENTION_BLOCK 48
 /// Elements of one block of the squared norm.
 #define RETORT_NORM_BLOCK 16384
-/// Bytes of a packed Q8_0 block: 16 fp32 scales and 32 × 16 weights.
-#define RETORT_Q8_PANEL_BYTES (64 + 32 * 16)
-/// From this many rows on, packed Q8_0 weights are first written out as fp32.
-#define RETORT_Q8_EXPAND_ROWS 8
+/// From this many rows on, packed 16-bit weights are first written out as fp32.
+#define RETORT_HALF_EXPAND_ROWS 8
 
 RETORT_INLINE ptrdiff_t round_up(ptrdiff_t x, ptrdiff_t to) { return (x + to - 1) / to * to; }
 RETORT_INLINE ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
@@ -53,17 +51,10 @@ RETORT_INLINE float half_to_float(uint16_t h) {
     (ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const float *packed, float *c, ptrdiff_t ldc,            \
      const float *bias, int accumulate),                                                                                            \
     (m, n, k, a, lda, packed, c, ldc, bias, accumulate))                                                                            \
-  X(matvec,                                                                                                                         \
-    (ptrdiff_t rows, ptrdiff_t columns, const float *w, ptrdiff_t ldw, const float *x, const float *bias, float *y),                \
-    (rows, columns, w, ldw, x, bias, y))                                                                                            \
-  X(q8_0_gemm,                                                                                                                      \
-    (ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const uint8_t *packed, float *c, ptrdiff_t ldc,          \
-     const float *bias, int accumulate, float *scratch),                                                                            \
-    (m, n, k, a, lda, packed, c, ldc, bias, accumulate, scratch))                                                                   \
-  X(q8_0_matmul,                                                                                                                    \
-    (ptrdiff_t m, ptrdiff_t rows, ptrdiff_t columns, const uint8_t *blocks, const float *x, ptrdiff_t ldx, const float *bias,       \
-     float *y, ptrdiff_t ldy),                                                                                                      \
-    (m, rows, columns, blocks, x, ldx, bias, y, ldy))                                                                               \
+  X(half_gemm,                                                                                                                      \
+    (int bfloat, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const uint16_t *packed, float *c,            \
+     ptrdiff_t ldc, const float *bias, float *scratch),                                                                             \
+    (bfloat, m, n, k, a, lda, packed, c, ldc, bias, scratch))                                                                       \
   X(rmsnorm_forward, (ptrdiff_t rows, ptrdiff_t columns, const float *x, const float *w, float epsilon, float *y, float *rstd),     \
     (rows, columns, x, w, epsilon, y, rstd))                                                                                        \
   X(rmsnorm_backward,                                                                                                               \

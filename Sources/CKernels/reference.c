@@ -1,6 +1,6 @@
 // Plain scalar versions, one loop nest each. See retort_reference.h for which are equal bit for bit and which to rounding.
 
-#include "internal.h"
+#include "quantized.h"
 
 #pragma STDC FP_CONTRACT OFF
 
@@ -30,18 +30,47 @@ void retort_reference_gemm(retort_layout layout, ptrdiff_t m, ptrdiff_t n, ptrdi
   retort_leave_numerics(saved);
 }
 
-void retort_reference_q8_0_gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const uint8_t *blocks, float *c,
-                                ptrdiff_t ldc, const float *bias, int accumulate) {
+/// Rounds one block of activations; returns the scale.
+static float reference_round(const float *x, int32_t q[32]) {
+  float largest = 0;
+  for (int i = 0; i < 32; i++) largest = __builtin_elementwise_abs(x[i]) > largest ? __builtin_elementwise_abs(x[i]) : largest;
+  float scale = largest / 127.0f, inverse = scale >= 0x1p-126f ? 1.0f / scale : 0.0f;
+  for (int i = 0; i < 32; i++) q[i] = (int32_t)((x[i] * inverse + 12582912.0f) - 12582912.0f);
+  return scale;
+}
+
+/// One output with block-quantized weights.
+static float reference_block_chain(retort_weight_type type, ptrdiff_t k, const float *x, const uint8_t *row, float y) {
+  int parts = quantized_parts(type);
+  for (ptrdiff_t index = 0; index < k / 32; index++) {
+    retort_block block = retort_block_of(type, row, index);
+    int32_t q[32], sum = 0;
+    float scale = reference_round(x + index * 32, q);
+    for (int part = 0; part < parts; part++) {
+      int32_t dot = 0;
+      for (int i = part * 16; i < (part + 1) * 32 / parts; i++) dot += (block.q[i] - quantized_offset(type)) * q[i], sum += q[i];
+      y = fma_scalar((float)dot, block.scale[part] * scale, y);
+    }
+    if (quantized_has_minima(type)) y = fma_scalar(block.minimum, -(scale * (float)sum), y);
+  }
+  return y;
+}
+
+void retort_reference_linear(retort_weight_type type, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *x, ptrdiff_t ldx,
+                             const uint8_t *weights, float *y, ptrdiff_t ldy, const float *bias) {
   uint64_t saved = retort_enter_numerics();
-  for (ptrdiff_t i = 0; i < m; i++) {
-    for (ptrdiff_t j = 0; j < n; j++) {
-      float sum = accumulate ? c[i * ldc + j] : bias ? bias[j] : 0;
-      for (ptrdiff_t p = 0; p < k; p++) {
-        const uint8_t *block = blocks + (j * (k / 32) + p / 32) * 34;
-        float w = half_to_float((uint16_t)(block[0] | block[1] << 8)) * (float)(int8_t)block[2 + p % 32];
-        sum = fma_scalar(a[i * lda + p], w, sum);
+  for (ptrdiff_t j = 0; j < n; j++) {
+    const uint8_t *row = weights + (size_t)j * retort_weight_row_size(type, k);
+    for (ptrdiff_t i = 0; i < m; i++) {
+      float start = bias ? bias[j] : 0, *to = y + i * ldy + j;
+      if (type >= RETORT_WEIGHT_Q8_0) {
+        *to = reference_block_chain(type, k, x + i * ldx, row, start);
+        continue;
       }
-      c[i * ldc + j] = sum;
+      float w[k > 0 ? k : 1];
+      retort_weight_rows(type, k, row, (const int32_t[]){0}, 1, w);
+      *to = start;
+      for (ptrdiff_t c = 0; c < k; c++) *to = fma_scalar(x[i * ldx + c], w[c], *to);
     }
   }
   retort_leave_numerics(saved);

@@ -1,4 +1,4 @@
-// Scalar work that has no levels: double-precision functions, random numbers, tables, Q8_0 packing.
+// Scalar work that has no levels: double-precision functions, random numbers, tables.
 
 #include "internal.h"
 
@@ -102,29 +102,5 @@ void retort_rope_table(ptrdiff_t first, ptrdiff_t positions, ptrdiff_t head_size
       cosine[p * half + i] = (float)c;
       sine[p * half + i] = (float)s;
     }
-  }
-}
-
-void retort_q8_0_pack(ptrdiff_t n, ptrdiff_t k, const uint8_t *blocks, uint8_t *packed) {
-  ptrdiff_t count = k / 32;
-  for (ptrdiff_t panel = 0; panel * 16 < n; panel++) {
-    for (ptrdiff_t block = 0; block < count; block++) {
-      uint8_t *out = packed + (panel * count + block) * RETORT_Q8_PANEL_BYTES;
-      memset(out, 0, RETORT_Q8_PANEL_BYTES);
-      for (ptrdiff_t r = 0; r < smaller(16, n - panel * 16); r++) {
-        const uint8_t *in = blocks + ((panel * 16 + r) * count + block) * 34;
-        float scale = half_to_float((uint16_t)(in[0] | in[1] << 8));
-        memcpy(out + r * 4, &scale, 4);
-        for (int i = 0; i < 32; i++) out[64 + i * 16 + r] = in[2 + i];
-      }
-    }
-  }
-}
-
-void retort_q8_0_row(ptrdiff_t row, ptrdiff_t columns, const uint8_t *blocks, float *out) {
-  const uint8_t *in = blocks + row * (columns / 32) * 34;
-  for (ptrdiff_t block = 0; block < columns / 32; block++, in += 34) {
-    float scale = half_to_float((uint16_t)(in[0] | in[1] << 8));
-    for (int i = 0; i < 32; i++) out[block * 32 + i] = scale * (float)(int8_t)in[2 + i];
   }
 }

@@ -114,7 +114,11 @@ public final class Decoder {
   private func step(_ live: inout [LiveSequence], options: DecodeOptions) throws(InferenceError) {
     let running = live.indices.filter { !live[$0].isFinished && live[$0].failure == nil }
     guard !running.isEmpty else { return }
-    let segments = running.map { ForwardPass.Segment(cache: live[$0].cache, tokens: live[$0].pending, output: .last) }
+    let segments = running.map { position in
+      let sequence = live[position]
+      return ForwardPass.Segment(
+        cache: sequence.cache, tokens: sequence.pending, output: sequence.allowed.map { .tokens($0) } ?? .last)
+    }
     let size = model.configuration.vocabularySize
     try pass.run(segments) { logits in
       for (row, position) in running.enumerated() {
@@ -127,15 +131,14 @@ public final class Decoder {
   /// Takes the best token that may come next, and those that it forces.
   private func choose(_ sequence: inout LiveSequence, _ logits: UnsafePointer<Float>, options: DecodeOptions) {
     let size = model.configuration.vocabularySize
-    guard let context = sequence.context, let state = sequence.state else {
+    guard let allowed = sequence.allowed else {
       let choice = TokenChoice(logits, count: size, allowed: nil)
       chooseFreely(&sequence, choice, options: options)
       return
     }
-    let allowed = constraint.allowed(state, context)
-    let choice = TokenChoice(logits, count: size, allowed: allowed.ids)
+    let choice = TokenChoice(logits, count: size, allowed: allowed)
     guard choice.token >= 0 else {
-      sequence.failure = allowed.ids.isEmpty ? "no token continues the answer" : "the model's output is not a number"
+      sequence.failure = allowed.isEmpty ? "no token continues the answer" : "the model's output is not a number"
       return
     }
     sequence.logProbability += choice.logProbability
@@ -182,9 +185,12 @@ public final class Decoder {
         close(&sequence, state, context)
         return
       }
-      let forced = constraint.allowed(state, context).forced
-      guard forced >= 0, Int(forced) < model.configuration.vocabularySize else { return }
-      take(forced, &sequence)
+      let next = constraint.allowed(state, context)
+      guard next.forced >= 0, Int(next.forced) < model.configuration.vocabularySize else {
+        sequence.allowed = next.ids
+        return
+      }
+      take(next.forced, &sequence)
     }
     sequence.isFinished = true
   }

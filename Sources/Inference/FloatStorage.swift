@@ -27,24 +27,15 @@ final class FloatStorage: @unchecked Sendable {
   var isFinite: Bool {
     withExtendedLifetime(self) { UnsafeBufferPointer(start: pointer, count: count).allSatisfy(\.isFinite) }
   }
-}
 
-/// A block of floats that grows on demand and keeps nothing when it does: scratch memory with one owner.
-final class FloatScratch {
-  private var memory: UnsafeMutablePointer<Float>?
-  private var capacity = 0
-
-  /// At least `count` floats; what they hold is undefined.
-  func reserve(_ count: Int) -> UnsafeMutablePointer<Float> {
-    if let memory, count <= capacity { return memory }
-    memory?.deallocate()
-    capacity = max(count, 1)
-    let fresh = UnsafeMutableRawPointer.allocate(byteCount: capacity * MemoryLayout<Float>.stride, alignment: 64)
-      .bindMemory(to: Float.self, capacity: capacity)
-    fresh.initialize(repeating: 0, count: capacity)
-    memory = fresh
-    return fresh
+  /// One block with all of `parts` in order.
+  static func joined(_ parts: [FloatStorage]) -> FloatStorage {
+    FloatStorage(count: parts.reduce(0) { $0 + $1.count }) { buffer in
+      var offset = 0
+      for part in parts {
+        _ = buffer[offset...].update(fromContentsOf: UnsafeBufferPointer(start: part.pointer, count: part.count))
+        offset += part.count
+      }
+    }
   }
-
-  deinit { memory?.deallocate() }
 }

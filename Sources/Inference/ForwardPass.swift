@@ -4,8 +4,8 @@ import ModelFiles
 /// Runs tokens of several sequences through the decoder as one packed pass, each against its own cache.
 ///
 /// A sequence's logits have the same bits whatever else is in the pass and however its tokens are split over passes: every product is
-/// a chain over its own row, and attention looks at its own sequence alone. In fp32 they are also the bits of the training
-/// forward pass. Not thread-safe; one owner.
+/// a chain over its own row, and attention looks at its own sequence alone. With fp32 weights they are also the bits of the
+/// training forward pass. Not thread-safe; one owner.
 ///
 /// Reference: Qwen Team 2024, "Qwen2 Technical Report", arXiv 2407.10671, section 2.2.
 final class ForwardPass {
@@ -13,10 +13,15 @@ final class ForwardPass {
   enum Output {
     /// Those after the last token.
     case last
+    /// Those after the last token, of these tokens; the others are undefined.
+    case tokens([Int32])
     /// Those after every token.
     case all
     /// None: only the cache is filled.
     case none
+
+    /// What a stretch of tokens has to give that others follow.
+    var beforeLast: Output { if case .all = self { .all } else { .none } }
   }
 
   /// Tokens to append to one sequence.
@@ -45,10 +50,11 @@ final class ForwardPass {
   }
 
   private struct Buffers {
-    let x = FloatScratch(), norm = FloatScratch(), qkv = FloatScratch(), attention = FloatScratch()
-    let branch = FloatScratch(), gateUp = FloatScratch(), hidden = FloatScratch(), tail = FloatScratch()
-    let cosine = FloatScratch(), sine = FloatScratch(), attentionScratch = FloatScratch(), products = FloatScratch()
-    let logits = FloatScratch()
+    let x = Scratch<Float>(), norm = Scratch<Float>(), qkv = Scratch<Float>(), attention = Scratch<Float>()
+    let branch = Scratch<Float>(), gateUp = Scratch<Float>(), hidden = Scratch<Float>(), tail = Scratch<Float>()
+    let cosine = Scratch<Float>(), sine = Scratch<Float>(), attentionScratch = Scratch<Float>(),
+      products = Scratch<UInt8>()
+    let logits = Scratch<Float>()
   }
 
   /// A pass over `model`.
@@ -75,7 +81,7 @@ final class ForwardPass {
     for segment in segments {
       try check(segment)
       switch segment.output {
-      case .last: wanted += 1
+      case .last, .tokens: wanted += 1
       case .all: wanted += segment.tokens.count
       case .none: break
       }
@@ -89,7 +95,7 @@ final class ForwardPass {
       while !rest.isEmpty {
         let taken = rest.prefix(Self.maximumRows - rows)
         rest = rest.dropFirst(taken.count)
-        let output: Output = segment.output == .last && !rest.isEmpty ? .none : segment.output
+        let output = rest.isEmpty ? segment.output : segment.output.beforeLast
         part.append(Segment(cache: segment.cache, tokens: Array(taken), output: output))
         rows += taken.count
         guard rows == Self.maximumRows else { continue }
@@ -129,9 +135,11 @@ final class ForwardPass {
     let positions: [Int32]
     /// Rows whose logits are wanted.
     let wanted: [Int32]
+    /// The tokens whose logits are wanted of each of these rows; nil: all.
+    let tokens: [[Int32]?]
     /// The first row of each segment.
     let starts: [Int]
-    let products: UnsafeMutablePointer<Float>
+    let products: UnsafeMutablePointer<UInt8>
     /// Threads that the scratch of the attention is made for.
     let threads: Int32
   }
@@ -141,7 +149,7 @@ final class ForwardPass {
     let part = prepare(segments, rows: rows)
     let (C, weights) = (sizes.C, model.weights)
     var x = buffers.x.reserve(rows * C)
-    weights.embed(segments.flatMap(\.tokens), width: C, into: x)
+    weights.embedding.copyRows(segments.flatMap(\.tokens), into: x)
     var count = rows
     for (number, layer) in weights.layers.enumerated() {
       attend(part, number, layer, x: x)
@@ -151,7 +159,7 @@ final class ForwardPass {
         count = part.wanted.count
       }
       let branch = buffers.branch.reserve(rows * C)
-      layer.output.weight.multiply(heads, count: count, into: branch, outputStride: C, scratch: part.products)
+      multiply(layer.output, heads, count: count, into: branch, outputStride: C, part.products)
       retort_add(count * C, x, branch, x)
       feedForward(layer, x: x, count: count, products: part.products)
     }
@@ -159,13 +167,50 @@ final class ForwardPass {
     guard count > 0 else { return 0 }
     let norm = buffers.norm.reserve(rows * C)
     retort_rmsnorm_forward(count, C, x, weights.finalNorm.pointer, sizes.epsilon, norm, nil)
-    weights.head.multiply(norm, count: count, into: logits, outputStride: sizes.V, scratch: part.products)
+    head(part, norm: norm, into: logits)
     return count
+  }
+
+  /// The wanted logits of the wanted rows: all rows in one product where more than one needs (nearly) all.
+  private func head(_ part: Part, norm: UnsafePointer<Float>, into logits: UnsafeMutablePointer<Float>) {
+    let (head, V) = (model.weights.head, sizes.V)
+    let panels = part.tokens.map { tokens -> [Int32]? in
+      guard let tokens, tokens.count < V / 4 else { return nil }
+      return Set(tokens.lazy.filter { Int($0) < V }.map { $0 / Int32(WeightMatrix.panel) }).sorted()
+    }
+    guard panels.count(where: { $0 == nil }) < min(2, panels.count) else {
+      head.multiply(norm, count: panels.count, into: logits, outputStride: V, scratch: part.products)
+      return
+    }
+    for (row, panels) in panels.enumerated() {
+      let (input, output) = (norm + row * sizes.C, logits + row * V)
+      if let panels {
+        head.multiply(input, panels: panels, into: output, scratch: part.products)
+      } else {
+        head.multiply(input, count: 1, into: output, outputStride: V, scratch: part.products)
+      }
+    }
+  }
+
+  /// The outputs of all `layers` side by side.
+  private func multiply(
+    _ layers: [ModelWeights.Linear], _ input: UnsafePointer<Float>, count: Int,
+    into output: UnsafeMutablePointer<Float>,
+    outputStride: Int, _ scratch: UnsafeMutablePointer<UInt8>
+  ) {
+    var column = 0
+    for layer in layers {
+      layer.weight.multiply(
+        input, count: count, into: output + column, outputStride: outputStride, bias: layer.bias?.pointer,
+        scratch: scratch)
+      column += layer.weight.rows
+    }
   }
 
   private func prepare(_ segments: [Segment], rows: Int) -> Part {
     var positions: [Int32] = []
     var wanted: [Int32] = []
+    var tokens: [[Int32]?] = []
     var starts: [Int] = []
     var longest = 0
     positions.reserveCapacity(rows)
@@ -175,9 +220,13 @@ final class ForwardPass {
       positions.append(contentsOf: Int32(length)..<Int32(length + count))
       switch segment.output {
       case .last: wanted.append(Int32(start + count - 1))
+      case .tokens(let some):
+        wanted.append(Int32(start + count - 1))
+        tokens.append(some)
       case .all: wanted.append(contentsOf: Int32(start)..<Int32(start + count))
       case .none: break
       }
+      tokens += Array(repeating: nil, count: wanted.count - tokens.count)
       longest = max(longest, length + count)
     }
     fillTables(longest)
@@ -185,7 +234,7 @@ final class ForwardPass {
     _ = buffers.attentionScratch.reserve(retort_attention_scratch(longest, sizes.D, threads))
     let products = model.weights.matrices.map { $0.scratch(count: rows) }.max() ?? 0
     return Part(
-      segments: segments, rows: rows, positions: positions, wanted: wanted, starts: starts,
+      segments: segments, rows: rows, positions: positions, wanted: wanted, tokens: tokens, starts: starts,
       products: buffers.products.reserve(products), threads: threads)
   }
 
@@ -206,13 +255,7 @@ final class ForwardPass {
     let norm = buffers.norm.reserve(rows * s.C)
     let qkv = buffers.qkv.reserve(rows * s.QKV)
     retort_rmsnorm_forward(rows, s.C, x, layer.inputNorm.pointer, s.epsilon, norm, nil)
-    var column = 0
-    for projection in layer.projections {
-      projection.weight.multiply(
-        norm, count: rows, into: qkv + column, outputStride: s.QKV, bias: projection.bias?.pointer,
-        scratch: part.products)
-      column += projection.weight.rows
-    }
+    multiply(layer.attention, norm, count: rows, into: qkv, outputStride: s.QKV, part.products)
     retort_rope(
       rows, s.H + s.KV, s.D, qkv, s.QKV, part.positions, buffers.cosine.reserve(0), buffers.sine.reserve(0), 0)
     let output = buffers.attention.reserve(rows * s.HD)
@@ -250,7 +293,7 @@ final class ForwardPass {
 
   /// x += down(silu(gate(norm x)) · up(norm x)) for `count` rows.
   private func feedForward(
-    _ layer: ModelWeights.Layer, x: UnsafeMutablePointer<Float>, count: Int, products: UnsafeMutablePointer<Float>
+    _ layer: ModelWeights.Layer, x: UnsafeMutablePointer<Float>, count: Int, products: UnsafeMutablePointer<UInt8>
   ) {
     let s = sizes
     let norm = buffers.norm.reserve(count * s.C)
@@ -258,10 +301,9 @@ final class ForwardPass {
     let hidden = buffers.hidden.reserve(count * s.F)
     let branch = buffers.branch.reserve(count * s.C)
     retort_rmsnorm_forward(count, s.C, x, layer.middleNorm.pointer, s.epsilon, norm, nil)
-    layer.gate.weight.multiply(norm, count: count, into: gateUp, outputStride: 2 * s.F, scratch: products)
-    layer.up.weight.multiply(norm, count: count, into: gateUp + s.F, outputStride: 2 * s.F, scratch: products)
+    multiply(layer.gateUp, norm, count: count, into: gateUp, outputStride: 2 * s.F, products)
     retort_swiglu_forward(count, s.F, gateUp, hidden)
-    layer.down.weight.multiply(hidden, count: count, into: branch, outputStride: s.C, scratch: products)
+    multiply(layer.down, hidden, count: count, into: branch, outputStride: s.C, products)
     retort_add(count * s.C, x, branch, x)
   }
 }

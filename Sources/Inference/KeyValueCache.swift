@@ -4,7 +4,7 @@ import ModelFiles
 final class KeyValueCache {
   private let width: Int
   private let layers: Int
-  private let storage = FloatScratch()
+  private let storage = Scratch<Float>()
   private var capacity = 0
   private var base: UnsafeMutablePointer<Float>?
   /// The number of tokens held.

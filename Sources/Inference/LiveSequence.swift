@@ -10,6 +10,8 @@ struct LiveSequence {
   let context: RequestContext?
   /// Where its answer stands under the constraint.
   var state: AnswerConstraint.State?
+  /// What the next token may be, where there is a choice under the constraint.
+  var allowed: [Int32]?
   /// Tokens that the model has not seen yet.
   var pending: [Int32]
   /// The answer so far.

@@ -1,4 +1,3 @@
-import CKernels
 import ModelFiles
 
 /// All weights of one decoder, ready for products.
@@ -9,25 +8,19 @@ struct ModelWeights: Sendable {
     let bias: FloatStorage?
   }
 
-  /// One transformer block.
+  /// One transformer block. Layers with one input are one matrix, outputs side by side, as far as their types agree.
   struct Layer: Sendable {
     let inputNorm: FloatStorage
     /// Query, key and value.
-    let projections: [Linear]
-    let output: Linear
+    let attention: [Linear]
+    let output: [Linear]
     let middleNorm: FloatStorage
-    let gate: Linear
-    let up: Linear
-    let down: Linear
+    let gateUp: [Linear]
+    let down: [Linear]
   }
 
-  /// The token embeddings as they are looked up.
-  enum Embedding: Sendable {
-    case floats(FloatStorage)
-    case blocks(TensorView)
-  }
-
-  let embedding: Embedding
+  /// The token embeddings, as they are looked up.
+  let embedding: WeightTable
   let layers: [Layer]
   let finalNorm: FloatStorage
   let head: WeightMatrix
@@ -36,10 +29,10 @@ struct ModelWeights: Sendable {
   protocol Source {
     /// The values of a parameter, all finite.
     func vector(_ name: String, _ shape: [Int]) throws(InferenceError) -> FloatStorage
-    /// The packed weights of a linear layer.
-    func matrix(_ name: String, _ shape: [Int]) throws(InferenceError) -> WeightMatrix
-    /// The embedding table.
-    func embedding(_ name: String, _ shape: [Int]) throws(InferenceError) -> Embedding
+    /// The weights of a linear layer, all finite, for as long as it takes to pack them.
+    func table(_ name: String, _ shape: [Int]) throws(InferenceError) -> WeightTable
+    /// The embedding table, which is kept.
+    func embedding(_ name: String, _ shape: [Int]) throws(InferenceError) -> WeightTable
   }
 
   /// Reads and packs every parameter of `configuration`.
@@ -47,48 +40,40 @@ struct ModelWeights: Sendable {
     let shapes = Dictionary(
       configuration.parameters.map { ($0.name, $0.shape) }, uniquingKeysWith: { first, _ in first })
     func vector(_ name: String) throws(InferenceError) -> FloatStorage { try source.vector(name, shapes[name] ?? []) }
-    func linear(_ name: String) throws(InferenceError) -> Linear {
-      let bias = shapes[name + ".bias"] == nil ? nil : try vector(name + ".bias")
-      return Linear(weight: try source.matrix(name + ".weight", shapes[name + ".weight"] ?? []), bias: bias)
+    func linear(_ names: String...) throws(InferenceError) -> [Linear] {
+      var groups: [(tables: [WeightTable], biases: [FloatStorage])] = []
+      for name in names {
+        let table = try source.table(name + ".weight", shapes[name + ".weight"] ?? [])
+        let bias = shapes[name + ".bias"] == nil ? nil : try vector(name + ".bias")
+        if groups.last?.tables.last?.type != table.type { groups.append(([], [])) }
+        groups[groups.count - 1].tables.append(table)
+        if let bias { groups[groups.count - 1].biases.append(bias) }
+      }
+      return groups.map { Linear(weight: WeightMatrix($0.tables), bias: $0.biases.isEmpty ? nil : .joined($0.biases)) }
     }
-    let table = "model.embed_tokens.weight"
-    embedding = try source.embedding(table, shapes[table] ?? [])
     var layers: [Layer] = []
     for number in 0..<configuration.layerCount {
-      let prefix = "model.layers.\(number)."
-      var projections: [Linear] = []
-      for kind in ["q", "k", "v"] { projections.append(try linear(prefix + "self_attn.\(kind)_proj")) }
+      let (attention, mlp) = ("model.layers.\(number).self_attn.", "model.layers.\(number).mlp.")
       layers.append(
         Layer(
-          inputNorm: try vector(prefix + "input_layernorm.weight"), projections: projections,
-          output: try linear(prefix + "self_attn.o_proj"),
-          middleNorm: try vector(prefix + "post_attention_layernorm.weight"),
-          gate: try linear(prefix + "mlp.gate_proj"),
-          up: try linear(prefix + "mlp.up_proj"), down: try linear(prefix + "mlp.down_proj")))
+          inputNorm: try vector("model.layers.\(number).input_layernorm.weight"),
+          attention: try linear(attention + "q_proj", attention + "k_proj", attention + "v_proj"),
+          output: try linear(attention + "o_proj"),
+          middleNorm: try vector("model.layers.\(number).post_attention_layernorm.weight"),
+          gateUp: try linear(mlp + "gate_proj", mlp + "up_proj"), down: try linear(mlp + "down_proj")))
     }
     self.layers = layers
     finalNorm = try vector("model.norm.weight")
-    let output = configuration.tiesEmbeddings ? table : "lm_head.weight"
-    head = try source.matrix(output, shapes[output] ?? [])
-  }
-
-  /// Writes the embeddings of `tokens`, which must be within the vocabulary, one row of `width` floats each.
-  func embed(_ tokens: [Int32], width: Int, into rows: UnsafeMutablePointer<Float>) {
-    switch embedding {
-    case .floats(let table):
-      withExtendedLifetime(table) { retort_gather_rows(tokens.count, width, table.pointer, tokens, rows) }
-    case .blocks(let table):
-      guard let blocks = table.bytes.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
-      withExtendedLifetime(table) {
-        for (row, token) in tokens.enumerated() { retort_q8_0_row(Int(token), width, blocks, rows + row * width) }
-      }
-    }
+    let table = "model.embed_tokens.weight"
+    embedding = try source.embedding(table, shapes[table] ?? [])
+    head =
+      configuration.tiesEmbeddings
+      ? WeightMatrix([embedding]) : try linear("lm_head")[0].weight
   }
 
   /// All matrices, for sizing scratch.
   var matrices: [WeightMatrix] {
-    layers.flatMap { layer in (layer.projections + [layer.output, layer.gate, layer.up, layer.down]).map(\.weight) } + [
-      head
-    ]
+    let linears = layers.flatMap { layer in [layer.attention, layer.output, layer.gateUp, layer.down].joined() }
+    return linears.map(\.weight) + [head]
   }
 }

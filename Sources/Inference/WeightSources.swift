@@ -1,50 +1,16 @@
 import ModelFiles
 
-/// Weights in a GGUF file: F32, F16, BF16 and Q8_0 tensors, mapped.
+/// Weights in a file, mapped: F32, F16, BF16, Q8_0, Q4_0, Q4_K and Q6_K matrices, and F32, F16 and BF16 vectors.
 struct FileWeights: ModelWeights.Source {
   let file: GGUFFile
 
   func vector(_ name: String, _ shape: [Int]) throws(InferenceError) -> FloatStorage {
     let tensor = try tensor(name, shape)
-    guard tensor.type != .q8_0 else { throw unsupported(tensor, "F32, F16 or BF16 for a vector") }
-    return try floats(of: tensor)
-  }
-
-  func matrix(_ name: String, _ shape: [Int]) throws(InferenceError) -> WeightMatrix {
-    let tensor = try tensor(name, shape)
-    let (rows, columns) = (shape[0], shape[1])
-    guard tensor.type == .q8_0 else {
-      let values = try floats(of: tensor)
-      return withExtendedLifetime(values) { WeightMatrix(floats: values.pointer, rows: rows, columns: columns) }
+    guard [.f32, .f16, .bf16].contains(tensor.type) else {
+      throw InferenceError(
+        .unsupported, context: "\(file.name), \(tensor.name)", expected: "F32, F16 or BF16 for a vector",
+        found: tensor.type.rawValue.uppercased(), advice: "convert the file to one of these types")
     }
-    try requireFiniteScales(tensor)
-    guard let blocks = tensor.bytes.baseAddress?.assumingMemoryBound(to: UInt8.self) else {
-      throw unsupported(tensor, "a tensor that is not empty")
-    }
-    return withExtendedLifetime(tensor) { WeightMatrix(blocks: blocks, rows: rows, columns: columns) }
-  }
-
-  func embedding(_ name: String, _ shape: [Int]) throws(InferenceError) -> ModelWeights.Embedding {
-    let tensor = try tensor(name, shape)
-    guard tensor.type == .q8_0 else { return .floats(try floats(of: tensor)) }
-    try requireFiniteScales(tensor)
-    return .blocks(tensor)
-  }
-
-  private func tensor(_ name: String, _ shape: [Int]) throws(InferenceError) -> TensorView {
-    let tensor: TensorView
-    do throws(ModelFileError) {
-      tensor = try file.parameter(name, shape: shape)
-    } catch {
-      throw InferenceError(error)
-    }
-    switch tensor.type {
-    case .f32, .f16, .bf16, .q8_0: return tensor
-    default: throw unsupported(tensor, "F32, F16, BF16 or Q8_0")
-    }
-  }
-
-  private func floats(of tensor: TensorView) throws(InferenceError) -> FloatStorage {
     let storage: FloatStorage
     do throws(ModelFileError) {
       storage = try FloatStorage(count: tensor.count) { (buffer) throws(ModelFileError) in
@@ -53,29 +19,18 @@ struct FileWeights: ModelWeights.Source {
     } catch {
       throw InferenceError(error)
     }
-    guard storage.isFinite else { throw Self.notFinite(tensor.name, in: file.name) }
+    guard storage.isFinite else { throw .notFinite(tensor.name, in: file.name) }
     return storage
   }
 
-  /// A block whose scale is infinite or not a number would poison every answer.
-  private func requireFiniteScales(_ tensor: TensorView) throws(InferenceError) {
-    for offset in stride(from: 0, to: tensor.bytes.count, by: ElementType.q8_0.blockBytes) {
-      let scale = UInt16(littleEndian: tensor.bytes.loadUnaligned(fromByteOffset: offset, as: UInt16.self))
-      guard scale & 0x7C00 != 0x7C00 else { throw Self.notFinite(tensor.name, in: file.name) }
-    }
+  func table(_ name: String, _ shape: [Int]) throws(InferenceError) -> WeightTable {
+    try WeightTable(tensor(name, shape), in: file.name)
   }
 
-  private func unsupported(_ tensor: TensorView, _ expected: String) -> InferenceError {
-    InferenceError(
-      .unsupported, context: "\(file.name), \(tensor.name)", expected: expected,
-      found: tensor.type.rawValue.uppercased(),
-      advice: "convert the file to one of these types")
-  }
+  func embedding(_ name: String, _ shape: [Int]) throws(InferenceError) -> WeightTable { try table(name, shape) }
 
-  static func notFinite(_ name: String, in file: String) -> InferenceError {
-    InferenceError(
-      .badTensor, context: "\(file), \(name)", expected: "finite numbers", found: "an infinite value or NaN",
-      advice: "fetch or write the file again; if that does not help the training has diverged")
+  private func tensor(_ name: String, _ shape: [Int]) throws(InferenceError) -> TensorView {
+    do throws(ModelFileError) { return try file.parameter(name, shape: shape) } catch { throw InferenceError(error) }
   }
 }
 
@@ -107,20 +62,21 @@ struct FlatWeights: ModelWeights.Source {
     return FloatStorage(count: values.count) { buffer in _ = buffer.update(from: values) }
   }
 
-  func matrix(_ name: String, _ shape: [Int]) throws(InferenceError) -> WeightMatrix {
+  func table(_ name: String, _ shape: [Int]) throws(InferenceError) -> WeightTable {
     let values = try slice(name, shape)
-    guard let start = values.baseAddress else { throw FileWeights.notFinite(name, in: "parameters") }
-    return WeightMatrix(floats: start, rows: shape[0], columns: shape[1])
+    guard let start = values.baseAddress else { throw .notFinite(name, in: "parameters") }
+    return WeightTable(floats: start, rows: shape[0], columns: shape[1])
   }
 
-  func embedding(_ name: String, _ shape: [Int]) throws(InferenceError) -> ModelWeights.Embedding {
-    .floats(try vector(name, shape))
+  func embedding(_ name: String, _ shape: [Int]) throws(InferenceError) -> WeightTable {
+    let copy = try vector(name, shape)
+    return WeightTable(floats: copy.pointer, rows: shape[0], columns: shape[1], owner: copy)
   }
 
   private func slice(_ name: String, _ shape: [Int]) throws(InferenceError) -> UnsafeBufferPointer<Float> {
     let offset = offsets[name] ?? 0
     let values = UnsafeBufferPointer(rebasing: buffer[offset..<offset + shape.reduce(1, *)])
-    guard values.allSatisfy(\.isFinite) else { throw FileWeights.notFinite(name, in: "parameters") }
+    guard values.allSatisfy(\.isFinite) else { throw .notFinite(name, in: "parameters") }
     return values
   }
 }

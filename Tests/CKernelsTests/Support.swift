@@ -26,14 +26,3 @@ func forEachLevel(_ body: (retort_level) throws -> Void) rethrows {
     try body(level)
   }
 }
-
-/// Random ggml Q8_0 rows: 34 bytes for each 32 weights.
-func q8Blocks(rows: Int, columns: Int) -> [UInt8] {
-  var bytes: [UInt8] = []
-  for block in 0..<rows * columns / 32 {
-    let scale = UInt16(truncatingIfNeeded: 0x1C00 + Int(retort_random_bits(3, 1, UInt64(block)) % 0x1800))
-    bytes += [UInt8(truncatingIfNeeded: scale), UInt8(truncatingIfNeeded: scale >> 8)]
-    bytes += (0..<32).map { UInt8(truncatingIfNeeded: retort_random_bits(4, UInt64(block), UInt64($0))) }
-  }
-  return bytes
-}

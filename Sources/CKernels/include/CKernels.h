@@ -18,6 +18,7 @@
 
 #include "retort_pool.h"
 #include "retort_products.h"
+#include "retort_linear.h"
 #include "retort_layers.h"
 #include "retort_training.h"
 #include "retort_reference.h"

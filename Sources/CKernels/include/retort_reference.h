@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "retort_layers.h"
+#include "retort_linear.h"
 #include "retort_products.h"
 #include "retort_training.h"
 
@@ -18,9 +19,9 @@ extern "C" {
 void retort_reference_gemm(retort_layout layout, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const float *b,
                            ptrdiff_t ldb, float *c, ptrdiff_t ldc, const float *bias, int accumulate);
 
-/// As retort_q8_0_gemm on ggml blocks, bit for bit.
-void retort_reference_q8_0_gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const uint8_t *blocks, float *c,
-                                ptrdiff_t ldc, const float *bias, int accumulate);
+/// As retort_linear, bit for bit, on weights [n, k] as files store them.
+void retort_reference_linear(retort_weight_type type, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *x, ptrdiff_t ldx,
+                             const uint8_t *weights, float *y, ptrdiff_t ldy, const float *bias);
 
 /// As retort_rmsnorm_forward, bit for bit.
 void retort_reference_rmsnorm_forward(ptrdiff_t rows, ptrdiff_t columns, const float *x, const float *w, float epsilon, float *y,
