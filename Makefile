@@ -34,7 +34,7 @@ lint: ## check format and the import rules
 format: ## rewrite the sources in the project's format
 	swift format format --in-place --recursive --parallel Package.swift Sources Tests topics
 
-docs: build ## reference documentation as symbol graphs, under .build/docs
+docs: build ## the reference of every module, rendered by DocC, under .build/docs
 	ops/docs
 
 clean: ## remove what was built

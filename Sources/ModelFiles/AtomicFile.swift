@@ -108,6 +108,17 @@ public final class AtomicFile {
     }
   }
 
+  /// Makes a folder, and those above it, each durable in its parent; one that is there is fine.
+  ///
+  /// - Throws: ``ModelFileError`` `io`.
+  public static func makeFolder(_ path: String) throws(ModelFileError) {
+    guard !path.isEmpty, access(path, F_OK) != 0 else { return }
+    let parent = splitPath(path).folder
+    try makeFolder(parent)
+    guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw systemError("making the folder", path) }
+    try syncFolder(parent)
+  }
+
   /// Writes a whole file at once.
   ///
   /// - Throws: ``ModelFileError`` `io` or `not_found`.

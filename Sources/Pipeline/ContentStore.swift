@@ -1,5 +1,6 @@
 import Foundation
 import ModelFiles
+public import RetortClient
 public import Topics
 
 /// A folder of large files, each named by the SHA-256 of its bytes.
@@ -67,6 +68,16 @@ public struct ContentStore: Sendable {
     return bytes
   }
 
+  /// Where a release's file is, after checking every byte; one that is missing or damaged is fetched again.
+  ///
+  /// - Throws: as `ArtifactFetcher.fetch(_:)`, and the file system's error.
+  public func path(of file: ManifestFile, fetcher: ArtifactFetcher) async throws -> String {
+    if (try? get(file.sha256)) == nil {
+      try put(try await fetcher.fetch(file), digest: file.sha256, source: file.uri)
+    }
+    return path(of: file.sha256)
+  }
+
   private func put(_ bytes: [UInt8], digest: Digest, source: String) throws {
     let found = Digest.sha256(bytes)
     guard found == digest else {
@@ -75,8 +86,7 @@ public struct ContentStore: Sendable {
         advice: "store it again: it changed meanwhile")
     }
     let path = path(of: digest)
-    try FileManager.default.createDirectory(
-      atPath: (path as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
+    try AtomicFile.makeFolder((path as NSString).deletingLastPathComponent)
     _ = try AtomicFile.write(bytes, to: path)
   }
 

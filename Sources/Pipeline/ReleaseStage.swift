@@ -106,7 +106,9 @@ public struct ReleaseStage: Sendable {
   ) async throws {
     while !Task.isCancelled {
       // Asked before reading: what the trainer announced before it ended is then certainly read.
-      let isLast = mode == .untilIdle ? try await upstreamIsIdle() : false
+      var isLast = mode == .untilIdle
+      if isLast { isLast = try await upstreamIsIdle() }
+      if isLast { isLast = try await ownsWhatIsLeft(reader) }
       let records = try await reader.next(maximum: 100, timeout: .milliseconds(250))
       for record in records {
         try Task.checkCancellation()
@@ -115,6 +117,21 @@ public struct ReleaseStage: Sendable {
       if records.isEmpty && isLast { return }
     }
     try Task.checkCancellation()
+  }
+
+  /// Whether an empty read means that nothing is left: a partition that another member holds, one that died without
+  /// leaving for instance, must be committed to its end.
+  private func ownsWhatIsLeft(_ reader: any GroupReader) async throws -> Bool {
+    let own = await reader.assignment
+    guard let topic = try await log.topics().first(where: { $0.name == names.checkpoints }) else { return true }
+    let others = topic.topicPartitions.filter { !own.contains($0) }
+    guard !others.isEmpty else { return true }
+    let committed = try await log.committedOffsets(group: names.releaseGroup(model: model))
+    for partition in others {
+      let marks = try await log.watermarks(of: partition)
+      if max(committed[partition] ?? 0, marks.low) < marks.high { return false }
+    }
+    return true
   }
 
   private func handle(_ record: Record, reader: any GroupReader, writer: any TransactionalWriter) async throws {

@@ -32,7 +32,7 @@ actor ReleaseWorker {
 
     let folder = "\(stage.store.folder)/incoming-\(point)"
     try? FileManager.default.removeItem(atPath: folder)
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    try AtomicFile.makeFolder(folder)
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let made = try make(checkpoint, version: version, folder: folder)
 
@@ -111,11 +111,8 @@ actor ReleaseWorker {
         .notFound, "\(stage.model) version \(manifest.version)", expected: "a manifest that names weights",
         found: "none", advice: "release the model again")
     }
-    if !stage.store.contains(file.sha256) {
-      let bytes = try await ArtifactFetcher(log: stage.log, names: stage.names).fetch(file)
-      try stage.store.put(bytes)
-    }
-    return try ServingModel(gguf: stage.store.path(of: file.sha256))
+    let fetcher = ArtifactFetcher(log: stage.log, names: stage.names)
+    return try ServingModel(gguf: try await stage.store.path(of: file, fetcher: fetcher))
   }
 
   /// The probes with the answers that the shipped file gives.

@@ -67,7 +67,7 @@ public enum RequestImport {
   private static func newRecord(_ line: [UInt8], names: TopicNames) throws -> NewRecord {
     guard line.count <= maximumLineBytes else {
       throw PipelineError(
-        .importLine, "the line", expected: "at most \(maximumLineBytes) bytes", found: "\(line.count)",
+        .importLine, "the request", expected: "at most \(maximumLineBytes) bytes", found: "\(line.count)",
         advice: "split or shorten the request")
     }
     var json = try JSON.parse(line)

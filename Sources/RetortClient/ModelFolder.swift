@@ -41,17 +41,15 @@ public struct ModelFolder: Sendable {
   }
 
   /// Stores a release's files; each is durable before this returns.
-  func store(_ files: [(role: ManifestFile.Role, bytes: [UInt8])], of manifest: Manifest) throws -> String {
+  func store(
+    _ files: [(role: ManifestFile.Role, bytes: [UInt8])], of manifest: Manifest
+  ) throws(ClientError) -> String {
     let folder = folder(of: manifest)
-    do {
-      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    do throws(ModelFileError) {
+      try AtomicFile.makeFolder(folder)
       for file in files { _ = try AtomicFile.write(file.bytes, to: "\(folder)/\(Self.name(of: file.role))") }
       _ = try AtomicFile.write(manifest.json.bytes, to: "\(folder)/manifest.json")
-    } catch {
-      throw ClientError(
-        .folder, folder, expected: "a folder that can be written", found: "\(error)",
-        advice: "check permissions and free space", isRetriable: true)
-    }
+    } catch { throw Self.unwritable(error) }
     return folder
   }
 
@@ -109,15 +107,16 @@ public struct ModelFolder: Sendable {
   }
 
   /// Remembers what is accepted, durably.
-  func saveState(epoch: Int64, manifest: Digest) throws {
-    do {
-      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-      let json: JSON = ["epoch": .integer(epoch), "manifest": .string(manifest.hex)]
+  func saveState(epoch: Int64, manifest: Digest) throws(ClientError) {
+    let json: JSON = ["epoch": .integer(epoch), "manifest": .string(manifest.hex)]
+    do throws(ModelFileError) {
+      try AtomicFile.makeFolder(path)
       _ = try AtomicFile.write(json.bytes, to: "\(path)/\(Self.stateName)")
-    } catch {
-      throw ClientError(
-        .folder, path, expected: "a file that can be written", found: "\(error)",
-        advice: "check permissions and free space", isRetriable: true)
-    }
+    } catch { throw Self.unwritable(error) }
+  }
+
+  private static func unwritable(_ error: ModelFileError) -> ClientError {
+    ClientError(
+      .folder, error.context, expected: error.expected, found: error.found, advice: error.advice, isRetriable: true)
   }
 }

@@ -47,7 +47,8 @@ actor CommitQueue {
   private func commit(_ group: [Waiting]) async {
     let work = group.map { (prepared: $0.prepared, count: $0.count) }
     do {
-      let positions = try await store.writeAndAnnounce { db in
+      let bytes = group.reduce(0) { $0 + $1.bytes }
+      let positions = try await store.writeAndAnnounce(appending: bytes) { db in
         try work.map { try Appender.store(db, $0.prepared, count: $0.count) }
       }
       for (item, found) in zip(group, positions) { item.continuation.resume(returning: found) }

@@ -116,8 +116,12 @@ actor SQLiteGroupReader: GroupReader {
     stop()
     _ = try? await running?.value
     let (group, memberID) = (group, memberID)
-    // If the file cannot be written now, the lease lapses by itself.
-    try? await store.writeAndAnnounce { try GroupTable.leave($0, group: group, memberID: memberID) }
+    // In a task of its own: who closes because it was cancelled leaves all the same. If the file cannot be written now,
+    // the lease lapses by itself.
+    let leaving = Task { [store] in
+      try await store.writeAndAnnounce { try GroupTable.leave($0, group: group, memberID: memberID) }
+    }
+    _ = try? await leaving.value
     onClose()
   }
 

@@ -34,7 +34,8 @@ final class SQLiteTransactionalWriter: TransactionalWriter {
     if isClosed.withLock({ $0 }) { throw MessageLogError.closed("transactional writer") }
     let prepared = try await appender.prepare(records)
     let (id, epoch) = (id, epoch)
-    let positions = try await store.writeAndAnnounce { db in
+    let bytes = prepared.reduce(0) { $0 + $1.batch.data.count }
+    let positions = try await store.writeAndAnnounce(appending: bytes) { db in
       try Self.check(db, id: id, epoch: epoch)
       if let offsets { try GroupTable.commit(db, offsets) }
       return try Appender.store(db, prepared, count: records.count)

@@ -12,6 +12,7 @@ final class Store: Sendable {
   let signal = ChangeSignal()
   private let pool: DatabasePool
   private let beacon: CommitBeacon
+  private let checkpointer: Checkpointer
   private let identity: UInt64
   private let isClosed = Mutex(false)
   private let catalogue = Mutex<[String: TopicEntry]>([:])
@@ -24,6 +25,7 @@ final class Store: Sendable {
     pool = opened.pool
     identity = opened.identity
     beacon = try CommitBeacon(path: path, signal: signal)
+    checkpointer = Checkpointer(path: path)
     // The beacon was last written after a commit that was durable by then, and is read before the log: a log with
     // fewer commits than its beacon lost some.
     if let announced = beacon.commits(identity: identity) {
@@ -126,7 +128,11 @@ final class Store: Sendable {
   }
 
   /// As ``write(_:)``, and tells all waiting readers, here and in other processes.
-  func writeAndAnnounce<T: Sendable>(_ body: @escaping @Sendable (Database) throws -> T) async throws -> T {
+  ///
+  /// - Parameter bytes: about how much is appended.
+  func writeAndAnnounce<T: Sendable>(
+    appending bytes: Int = 0, _ body: @escaping @Sendable (Database) throws -> T
+  ) async throws -> T {
     let (result, commits) = try await write { db in
       let result = try body(db)
       guard let row = try db.row("UPDATE log SET commits = commits + 1 WHERE id = 1 RETURNING commits") else {
@@ -135,6 +141,7 @@ final class Store: Sendable {
       return (result, UInt64(bitPattern: try row.integer(0, of: "log")))
     }
     beacon.announce(identity: identity, commits: commits)
+    checkpointer.appended(bytes)
     return result
   }
 
@@ -148,12 +155,13 @@ final class Store: Sendable {
     }
     guard first else { return }
     beacon.stop()
-    let (pool, path) = (pool, path)
+    let (pool, path, checkpointer) = (pool, path, checkpointer)
     do {
       try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
         DispatchQueue.global().async {
           continuation.resume(
             with: Result {
+              checkpointer.close()
               try pool.close()
               // The pool closes its writer before its read-only connections, and those cannot fold the write-ahead log
               // into the main file: a last connection that may write does.

@@ -1,3 +1,4 @@
+import ModelFiles
 import Topics
 
 #if canImport(Glibc)
@@ -15,11 +16,7 @@ enum FileSystem {
 
   /// Makes a folder, and those above it; each is durable in its parent.
   static func makeFolder(_ path: String) throws(TrainingError) {
-    guard !path.isEmpty, !exists(path) else { return }
-    let parent = parent(of: path)
-    try makeFolder(parent)
-    guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw failure("making the folder", path) }
-    try sync(folder: parent)
+    do throws(ModelFileError) { try AtomicFile.makeFolder(path) } catch { throw TrainingError(error) }
   }
 
   /// Gives a durable file its final name, durably.

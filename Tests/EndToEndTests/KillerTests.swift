@@ -24,7 +24,7 @@ struct KillerTests {
   private func killAndCompare(_ world: World) async throws {
     let undisturbed = try await world.deployment("undisturbed")
     _ = try await undisturbed.json("run", "--until-idle")
-    let expected = try await lastModel(undisturbed)
+    let expected = try await undisturbed.releases()
 
     // Two threads instead of one: neither they nor the kills may change a bit.
     let disturbed = try await world.deployment("disturbed", threads: 2)
@@ -37,7 +37,7 @@ struct KillerTests {
       #expect([SIGKILL, 0].contains(process.terminationStatus))
     }
     _ = try await disturbed.json("run", "--until-idle")
-    let found = try await lastModel(disturbed)
+    let found = try await disturbed.releases()
     #expect(found == expected)
 
     let audit = try await disturbed.json("audit")
@@ -45,15 +45,6 @@ struct KillerTests {
     #expect(audit["requests"]?.integerValue == Int64(requests))
     #expect(audit["missing"]?.integerValue == 0)
     #expect(audit["duplicates"]?.integerValue == 0)
-  }
-
-  /// Versions and digests of every release, in order.
-  private func lastModel(_ retort: RetortProcess) async throws -> [String] {
-    let list = try await retort.json("models", "list").arrayValue ?? []
-    try #require(!list.isEmpty)
-    return list.map {
-      "\($0["version"]?.integerValue ?? -1) \($0["sha256"]?.stringValue ?? "") \($0["status"]?.stringValue ?? "")"
-    }
   }
 }
 

@@ -1,6 +1,10 @@
 import Foundation
 import Topics
 
+#if canImport(Glibc)
+  import Glibc
+#endif
+
 /// Runs the built `retort` as a user would: another process, its own folder, its own exit status.
 struct RetortProcess {
   /// What a finished process left behind.
@@ -29,14 +33,27 @@ struct RetortProcess {
     return package.appendingPathComponent(".build/release/retort").path
   }()
 
+  /// Whether the tests may start a process under another user's id.
+  static let canChangeUser =
+    geteuid() == 0 && FileManager.default.isExecutableFile(atPath: setpriv)
+  private static let setpriv = "/usr/bin/setpriv"
+
   let folder: String
   var environment: [String: String] = [:]
+  /// The user it runs as; nil for the tests' own.
+  var userID: UInt32?
 
   /// Starts a process and returns at once.
   func start(_ arguments: [String], output: String? = nil) throws -> Process {
     let process = Process()
-    process.executableURL = URL(fileURLWithPath: Self.executable)
-    process.arguments = arguments
+    if let userID {
+      process.executableURL = URL(fileURLWithPath: Self.setpriv)
+      process.arguments =
+        ["--reuid", "\(userID)", "--regid", "\(userID)", "--clear-groups", Self.executable] + arguments
+    } else {
+      process.executableURL = URL(fileURLWithPath: Self.executable)
+      process.arguments = arguments
+    }
     process.currentDirectoryURL = URL(fileURLWithPath: folder)
     var variables = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("RETORT_") }
     variables.merge(environment) { $1 }
@@ -52,7 +69,10 @@ struct RetortProcess {
   }
 
   /// Runs a process to its end.
-  func run(_ arguments: String...) async throws -> Result {
+  func run(_ arguments: String...) async throws -> Result { try await run(arguments) }
+
+  /// Runs a process to its end.
+  func run(_ arguments: [String]) async throws -> Result {
     let file = "\(folder)/run-\(UInt32.random(in: 0 ... .max))"
     let process = try start(arguments, output: file)
     await Self.end(of: process)
@@ -71,6 +91,15 @@ struct RetortProcess {
         "retort \(arguments.joined(separator: " ")) ended with \(result.status): \(result.errors.suffix(2_000))")
     }
     return try result.json()
+  }
+
+  /// Version, digest and status of every release, in order.
+  func releases() async throws -> [String] {
+    let list = try await json("models", "list").arrayValue ?? []
+    guard !list.isEmpty else { throw Failure("no releases") }
+    return list.map {
+      "\($0["version"]?.integerValue ?? -1) \($0["sha256"]?.stringValue ?? "") \($0["status"]?.stringValue ?? "")"
+    }
   }
 
   /// Waits for a process without blocking the tests' threads.

@@ -172,18 +172,19 @@ struct BenchCommand: AsyncParsableCommand {
         .path
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
       defer { try? FileManager.default.removeItem(atPath: folder) }
+      let sync = DiskSync.milliseconds(in: folder) ?? 0
       let log = try SQLiteLog(path: folder + "/bench.db")
       let result = try await LogBenchmark.run(log: log, records: max(1_000, records))
       try await log.close()
       if global.json {
         Output.print([
           "append_per_second": .number(result.appendPerSecond), "read_per_second": .number(result.readPerSecond),
-          "records": .integer(Int64(result.records)),
+          "records": .integer(Int64(result.records)), "disk_sync_ms": .number(sync),
         ])
       } else {
         Output.print(
           "\(Figures.short(result.appendPerSecond)) records/s appended, \(Figures.short(result.readPerSecond)) records/s read"
-        )
+            + " (this disk syncs 1 MB in \(Figures.short(sync)) ms)")
       }
     }
   }

@@ -108,7 +108,7 @@ struct ModelsCommand: AsyncParsableCommand {
       let log = try await wiring.openLog()
       let manifest = try await target.manifest(wiring, log)
       try wiring.trustedKeys().verify(manifest)
-      try FileManager.default.createDirectory(atPath: out, withIntermediateDirectories: true)
+      try AtomicFile.makeFolder(out)
       var written: [JSON] = []
       for file in manifest.files {
         let path = "\(out)/\(manifest.model)-\(manifest.version).\(file.format)"

@@ -1,4 +1,5 @@
 import Foundation
+import ModelFiles
 import Releases
 
 /// The folder with this deployment's keys: `signing.key` and `signing.pub`.
@@ -19,11 +20,7 @@ struct KeyFolder {
 
   /// Makes a new pair; one that is there is kept and is an error.
   func makeNew() throws -> Files {
-    do {
-      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    } catch {
-      throw ConfigurationError("\(path): the folder cannot be made; check permissions and free space")
-    }
+    try AtomicFile.makeFolder(path)
     let key = SigningKey.generate()
     try key.save(files.private)
     try key.publicKey.save(files.public)

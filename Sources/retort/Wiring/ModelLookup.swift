@@ -43,10 +43,8 @@ struct ModelOptions: ParsableArguments {
         .notFound, "\(manifest.model) version \(manifest.version)", expected: "a manifest that names weights",
         found: "none", advice: "release the model again")
     }
-    if !wiring.store.contains(file.sha256) {
-      try wiring.store.put(try await ArtifactFetcher(log: log, names: wiring.names).fetch(file))
-    }
-    return try ReleaseCheck.load(wiring.store.path(of: file.sha256), manifest: manifest)
+    let fetcher = ArtifactFetcher(log: log, names: wiring.names)
+    return try ReleaseCheck.load(try await wiring.store.path(of: file, fetcher: fetcher), manifest: manifest)
   }
 }
 

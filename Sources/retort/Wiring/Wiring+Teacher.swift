@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import ModelFiles
 import Teacher
 import Topics
 
@@ -41,7 +42,7 @@ extension Wiring {
   func teacher(logger: Logger) throws -> Teacher {
     let task = try task()
     let configuration = try teacherConfiguration()
-    try FileManager.default.createDirectory(atPath: state, withIntermediateDirectories: true)
+    try AtomicFile.makeFolder(state)
     do {
       return try Teacher(task: task, configuration: configuration, logger: logger)
     } catch {
