@@ -69,14 +69,15 @@ public enum StudentFile {
   /// The vocabulary with one token for each row of the embedding.
   private static func vocabulary(
     _ tokenizer: Tokenizer, size: Int, end: Int, template: String?
-  ) -> GGUFVocabulary {
+  ) throws -> GGUFVocabulary {
     var tokens = tokenizer.ggufTokens
     var types = tokenizer.ggufTypes
     for id in tokens.count..<max(tokens.count, size) {
       tokens.append("[PAD\(id)]")
       types.append(GGUFVocabulary.TokenType.unused.rawValue)
     }
-    return GGUFVocabulary(
-      tokens: tokens, types: types, merges: tokenizer.ggufMerges, endOfText: end, chatTemplate: template)
+    return try GGUFVocabulary(
+      tokens: tokens, types: types, merges: tokenizer.ggufMerges, endOfText: end,
+      preTokenizer: tokenizer.ggufPreTokenizer(), chatTemplate: template)
   }
 }

@@ -60,7 +60,7 @@ public final class DecoderModel: Sendable {
     do throws(TokenizationError) {
       return try Tokenizer(
         ggufTokens: vocabulary.tokens, types: vocabulary.types, merges: vocabulary.merges,
-        normalizesToNFC: file.metadata["retort.tokenizer.nfc"]?.boolean ?? false)
+        preTokenizer: vocabulary.preTokenizer, normalizesToNFC: file.metadata["retort.tokenizer.nfc"]?.boolean ?? false)
     } catch {
       throw InferenceError(
         .badTokenizer, context: "\(file.name), \(error.context)", expected: error.expected, found: error.found,

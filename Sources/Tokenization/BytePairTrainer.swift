@@ -8,7 +8,7 @@ struct BytePairTrainer {
   private var tokens: [[UInt8]]
   private var pairCounts: [Int64: Int] = [:]
   private var wordsOfPair: [Int64: [Int32]] = [:]
-  private var merges: [PairTable.Merge] = []
+  private var merges: [BytePairModel.Merge] = []
 
   private struct Candidate {
     let count: Int
@@ -27,7 +27,7 @@ struct BytePairTrainer {
   /// The merges of pairs that occur at least `minimumCount` times, until they give `limit` tokens, and the tokens by id.
   ///
   /// The first 256 tokens are the bytes. Two merges that give the same bytes ("a" + "bc", "ab" + "c") give one token.
-  mutating func learn(limit: Int, minimumCount: Int) -> (merges: [PairTable.Merge], tokens: [[UInt8]]) {
+  mutating func learn(limit: Int, minimumCount: Int) -> (merges: [BytePairModel.Merge], tokens: [[UInt8]]) {
     for index in words.indices { count(index, sign: 1) }
     var known: [[UInt8]: Int32] = [:]
     for (id, bytes) in tokens.enumerated() { known[bytes] = Int32(id) }
@@ -44,7 +44,7 @@ struct BytePairTrainer {
         tokens.append(best.bytes)
         known[best.bytes] = result
       }
-      merges.append(PairTable.Merge(left: Self.left(best.pair), right: Self.right(best.pair), result: result))
+      merges.append(BytePairModel.Merge(left: Self.left(best.pair), right: Self.right(best.pair), result: result))
       for pair in apply(best.pair, result) {
         if let count = pairCounts[pair], count >= minimumCount { heap.insert(candidate(pair, count)) }
       }

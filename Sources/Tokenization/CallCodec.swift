@@ -58,25 +58,29 @@ public struct CallCodec: Sendable {
   }
 
   /// The prompt for a conversation; it ends where the answer begins.
-  public func prompt(_ messages: [ChatMessage]) -> [Int32] {
+  ///
+  /// - Parameter tools: OpenAI tool definitions, which ChatML writes into the system message; default none.
+  public func prompt(_ messages: [ChatMessage], tools: [JSON] = []) -> [Int32] {
     var ids: [Int32] = []
-    for part in template.parts(messages) {
+    // Text between tokens is encoded as a whole, markers that are no tokens included.
+    var text = ""
+    for part in template.parts(messages, tools: tools) {
       switch part {
-      case .control(let text): if let id = tokenizer.control(text) { ids.append(id) }
-      case .text(let text): ids += tokenizer.encode(text)
+      case .text(let more): text += more
+      case .marker(let name), .control(let name):
+        if let id = tokenizer.addedToken(name) {
+          ids += tokenizer.encode(text) + [id]
+          text = ""
+        } else {
+          text += name
+        }
       }
     }
-    return ids
+    return ids + tokenizer.encode(text)
   }
 
   /// The text of the prompt, controls spelled out.
-  public func promptText(_ messages: [ChatMessage]) -> String {
-    template.parts(messages).map { part in
-      switch part {
-      case .control(let text), .text(let text): text
-      }
-    }.joined()
-  }
+  public func promptText(_ messages: [ChatMessage]) -> String { template.text(messages) }
 
   /// The ids of the answer that makes `call`; they end with ``endOfAnswer``.
   ///

@@ -2,7 +2,7 @@
 ///
 /// Only the end is always there; the others belong to the template "retort-1", which tokenizers of other models lack.
 public struct ControlTokens: Sendable, Hashable {
-  /// `<|endoftext|>`: ends an answer, and pads.
+  /// `<|endoftext|>`, or `<|end_of_text|>` in Llama 3: ends an answer, and pads.
   public let endOfText: Int32
   /// `<|user|>`: what the user said follows.
   public let user: Int32?
@@ -19,10 +19,10 @@ public struct ControlTokens: Sendable, Hashable {
   public static let texts = ["<|endoftext|>", "<|user|>", "<|assistant|>", "<|system|>", "<|tool|>", "<|call|>"]
 
   init(_ find: (String) -> Int32?) throws(TokenizationError) {
-    guard let end = find("<|endoftext|>") else {
+    guard let end = find("<|endoftext|>") ?? find("<|end_of_text|>") else {
       throw TokenizationError(
-        .missingToken, context: "vocabulary", expected: "an added token <|endoftext|>", found: "none",
-        advice: "use a tokenizer of the Qwen2 family or one that retort trained")
+        .missingToken, context: "vocabulary", expected: "an added token <|endoftext|> or <|end_of_text|>",
+        found: "none", advice: "use a tokenizer of the GPT-2, Llama 3 or Qwen2 kind, or one that retort trained")
     }
     endOfText = end
     user = find("<|user|>")

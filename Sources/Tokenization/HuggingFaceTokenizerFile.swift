@@ -4,55 +4,109 @@ import Topics
 struct HuggingFaceTokenizerFile {
   let json: JSON
 
-  /// Refuses whatever would split or change text otherwise than this module does.
+  /// What the file says besides the vocabulary; refuses whatever would split or change text in a way that is not known here.
   ///
-  /// - Returns: whether the file declares NFC normalization.
-  func checkPipeline() throws(TokenizationError) -> Bool {
+  /// - Parameter count: how many ids there are.
+  func pipeline(count: Int) throws(TokenizationError) -> TokenizerPipeline {
+    try checkModel()
+    for key in ["truncation", "padding"] { try require(json[key]?.isNull ?? true, key, "null", json[key]) }
+    try require(json["decoder"]?["type"] == "ByteLevel", "decoder", "ByteLevel", json["decoder"])
+    var pipeline = TokenizerPipeline()
+    let normalizers = steps(json["normalizer"], "normalizers")
+    for normalizer in normalizers { try require(normalizer["type"] == "NFC", "normalizer", "none or NFC", normalizer) }
+    pipeline.normalizesToNFC = !normalizers.isEmpty
+    pipeline.splits = try splits()
+    pipeline.ignoresMerges = json["model"]?["ignore_merges"]?.boolValue ?? false
+    for processor in steps(json["post_processor"], "processors") {
+      if processor["type"] == "ByteLevel" { continue }
+      try require(
+        processor["type"] == "TemplateProcessing", "post_processor", "none, ByteLevel or TemplateProcessing", processor)
+      let (prefix, suffix) = try template(processor, count: count)
+      pipeline.prefix = prefix + pipeline.prefix
+      pipeline.suffix += suffix
+    }
+    return pipeline
+  }
+
+  private func checkModel() throws(TokenizationError) {
     let model = json["model"] ?? .null
     try require(model["type"]?.stringValue ?? "BPE" == "BPE", "model.type", "\"BPE\"", model["type"])
-    for key in ["dropout", "unk_token"] { try require(model[key]?.isNull ?? true, "model.\(key)", "null", model[key]) }
+    let dropout = model["dropout"] ?? .null
+    try require(dropout.isNull || dropout.doubleValue == 0, "model.dropout", "null", dropout)
     for key in ["continuing_subword_prefix", "end_of_word_suffix"] {
       try require((model[key]?.stringValue ?? "").isEmpty, "model.\(key)", "none", model[key])
     }
-    for key in ["byte_fallback", "ignore_merges", "fuse_unk"] {
-      try require(model[key]?.boolValue != true, "model.\(key)", "false", model[key])
-    }
-    try checkSplitting()
-    let decoder = json["decoder"]
-    try require(decoder?["type"] == "ByteLevel", "decoder", "ByteLevel", decoder)
-    if let processor = json["post_processor"], !processor.isNull {
-      try require(processor["type"] == "ByteLevel", "post_processor", "none or ByteLevel", processor)
-    }
-    let normalizers = steps(json["normalizer"], "normalizers")
-    for normalizer in normalizers { try require(normalizer["type"] == "NFC", "normalizer", "none or NFC", normalizer) }
-    return !normalizers.isEmpty
+    try require(
+      model["byte_fallback"]?.boolValue != true, "model.byte_fallback", "false, as every byte has a token of its own",
+      model["byte_fallback"])
   }
 
-  private func checkSplitting() throws(TokenizationError) {
+  private func splits() throws(TokenizationError) -> [WordSplit] {
     let steps = steps(json["pre_tokenizer"], "pretokenizers")
-    try require(steps.count == 2, "pre_tokenizer", "Split, then ByteLevel", json["pre_tokenizer"])
-    let (split, bytes) = (steps[0], steps[1])
-    try require(
-      split["type"] == "Split" && split["pattern"]?["Regex"]?.stringValue == PreTokenizer.pattern
-        && split["behavior"] == "Isolated" && split["invert"]?.boolValue != true,
-      "pre_tokenizer", "Split by Qwen2's regular expression", split)
-    try require(
-      bytes["type"] == "ByteLevel" && bytes["use_regex"] == false && bytes["add_prefix_space"]?.boolValue != true,
-      "pre_tokenizer", "ByteLevel without a regular expression and prefix", bytes)
+    guard let last = steps.last, last["type"] == "ByteLevel" else {
+      throw unsupported("pre_tokenizer", "ByteLevel, alone or at the end of a Sequence", json["pre_tokenizer"])
+    }
+    try require(last["add_prefix_space"]?.boolValue != true, "pre_tokenizer.add_prefix_space", "false", last)
+    var splits: [WordSplit] = []
+    for step in steps.dropLast() {
+      if step["type"] == "Digits" {
+        splits.append(.digits(individual: step["individual_digits"]?.boolValue ?? false))
+        continue
+      }
+      let known = [WordSplit.qwen2, .llama3, .gpt2].first { $0.pattern == step["pattern"]?["Regex"]?.stringValue }
+      guard step["type"] == "Split", step["behavior"] == "Isolated", step["invert"]?.boolValue != true, let known
+      else {
+        throw unsupported(
+          "pre_tokenizer", "Digits, or an isolating Split by the regular expression of GPT-2, Llama 3 or Qwen2", step)
+      }
+      splits.append(known)
+    }
+    if last["use_regex"]?.boolValue ?? true { splits.append(.gpt2) }
+    return splits
   }
 
-  /// The members of a Sequence, the step itself where it is one, none where it is null.
-  private func steps(_ step: JSON?, _ members: String) -> [JSON] {
+  /// The ids before and after the text in a TemplateProcessing's template for one text.
+  private func template(
+    _ processor: JSON, count: Int
+  ) throws(TokenizationError) -> (prefix: [Int32], suffix: [Int32]) {
+    var (prefix, suffix): ([Int32], [Int32]) = ([], [])
+    var isAfterText = false
+    for part in processor["single"]?.arrayValue ?? [] {
+      if part["Sequence"]?["id"] == "A", !isAfterText {
+        isAfterText = true
+        continue
+      }
+      guard let name = part["SpecialToken"]?["id"]?.stringValue,
+        let ids = processor["special_tokens"]?[name]?["ids"]?.arrayValue
+      else {
+        throw unsupported("post_processor.single", "special tokens with their ids around the sequence A", part)
+      }
+      for id in ids {
+        guard let id = id.integerValue, (0..<Int64(count)).contains(id) else {
+          throw TokenizationError.malformed("post_processor, \(name)", "ids in 0…\(count - 1)", id.text)
+        }
+        if isAfterText { suffix.append(Int32(id)) } else { prefix.append(Int32(id)) }
+      }
+    }
+    try require(isAfterText, "post_processor.single", "the sequence A", processor)
+    return (prefix, suffix)
+  }
+
+  /// The members of a Sequence, those of Sequences in it too; the step itself where it is one; none where it is null.
+  private func steps(_ step: JSON?, _ members: String, depth: Int = 0) -> [JSON] {
     guard let step, !step.isNull else { return [] }
-    return step["type"] == "Sequence" ? step[members]?.arrayValue ?? [] : [step]
+    guard step["type"] == "Sequence", depth < 8 else { return [step] }
+    return (step[members]?.arrayValue ?? []).flatMap { steps($0, members, depth: depth + 1) }
   }
 
   private func require(_ holds: Bool, _ key: String, _ expected: String, _ found: JSON?) throws(TokenizationError) {
-    guard holds else {
-      throw TokenizationError(
-        .unsupported, context: "tokenizer.json, \(key)", expected: expected, found: found?.text ?? "nothing",
-        advice: "use a tokenizer of the Qwen2 family")
-    }
+    guard holds else { throw unsupported(key, expected, found) }
+  }
+
+  private func unsupported(_ key: String, _ expected: String, _ found: JSON?) -> TokenizationError {
+    TokenizationError(
+      .unsupported, context: "tokenizer.json, \(key)", expected: expected, found: found?.text ?? "nothing",
+      advice: "use a tokenizer of the GPT-2, Llama 3 or Qwen2 kind")
   }
 
   /// The pieces by id, and the ids by bytes.
@@ -78,9 +132,10 @@ struct HuggingFaceTokenizerFile {
     return (pieces, ids)
   }
 
-  func merges(_ ids: [[UInt8]: Int32]) throws(TokenizationError) -> [PairTable.Merge] {
-    guard let entries = json["model"]?["merges"]?.arrayValue else {
-      throw TokenizationError.malformed("tokenizer.json, model.merges", "an array", "something else")
+  func merges(_ ids: [[UInt8]: Int32]) throws(TokenizationError) -> [BytePairModel.Merge] {
+    guard let entries = json["model"]?["merges"]?.arrayValue, entries.count <= CompactTable.maximumCount else {
+      throw TokenizationError.malformed(
+        "tokenizer.json, model.merges", "an array of at most \(CompactTable.maximumCount)", "something else")
     }
     var reader = MergeReader(ids: ids)
     for entry in entries {
@@ -109,11 +164,13 @@ struct HuggingFaceTokenizerFile {
         throw TokenizationError.malformed("added token \(text)", "the id \(next), without gaps", "\(id)")
       }
       if !isPiece { next += 1 }
-      for key in ["lstrip", "rstrip", "single_word"] {
-        try require(entry[key]?.boolValue != true, "added_tokens.\(key)", "false", entry)
-      }
-      let kind: Tokenizer.TokenKind = entry["special"]?.boolValue == true ? .control : .structure
-      added.append(Tokenizer.Added(id: Int32(id), text: text, kind: kind, isPiece: isPiece))
+      func flag(_ key: String) -> Bool { entry[key]?.boolValue ?? false }
+      added.append(
+        Tokenizer.Added(
+          id: Int32(id), text: text, kind: flag("special") ? .control : .structure, isPiece: isPiece,
+          options: .init(
+            isSingleWord: flag("single_word"), stripsLeft: flag("lstrip"), stripsRight: flag("rstrip"),
+            isNormalized: flag("normalized"))))
     }
     return added.sorted { $0.id < $1.id }
   }
@@ -122,7 +179,7 @@ struct HuggingFaceTokenizerFile {
 /// Reads merges as texts, checking that both sides and the result are tokens.
 struct MergeReader {
   let ids: [[UInt8]: Int32]
-  private(set) var merges: [PairTable.Merge] = []
+  private(set) var merges: [BytePairModel.Merge] = []
   private var seen: Set<Int64> = []
 
   init(ids: [[UInt8]: Int32]) { self.ids = ids }
@@ -142,6 +199,6 @@ struct MergeReader {
       throw TokenizationError.malformed(
         "merge \(merges.count)", "a new pair of tokens whose union is one", "\(left) \(right)")
     }
-    merges.append(PairTable.Merge(left: leftID, right: rightID, result: result))
+    merges.append(BytePairModel.Merge(left: leftID, right: rightID, result: result))
   }
 }

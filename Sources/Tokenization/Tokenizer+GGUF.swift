@@ -1,14 +1,17 @@
 extension Tokenizer {
-  /// Reads the vocabulary of a GGUF file (`tokenizer.ggml.*`, model "gpt2", pre "qwen2").
+  /// Reads the vocabulary of a GGUF file (`tokenizer.ggml.*`, model "gpt2").
   ///
   /// - Parameters:
   ///   - tokens: by id; pieces in GPT-2's byte alphabet, all others as they are. Unused ones at the end are dropped.
   ///   - types: by id: 1 piece, 3 control, 4 added token that prints its text, 5 unused.
   ///   - merges: pairs with a space between, in order of rank.
+  ///   - preTokenizer: llama.cpp's name of how text is split: "qwen2", "llama-bpe" or "gpt-2".
+  ///   - prefix: the ids that are put before a text, such as Llama 3's `<|begin_of_text|>`.
   ///   - normalizesToNFC: what the tokenizer declared before it went into the file, which cannot say it.
-  /// - Throws: ``TokenizationError`` `tokenizer_malformed`, `missing_token`.
+  /// - Throws: ``TokenizationError`` `tokenizer_malformed`, `missing_token`; `tokenizer_unsupported` for other names.
   public init(
-    ggufTokens tokens: [String], types: [Int32], merges: [String], normalizesToNFC: Bool = false
+    ggufTokens tokens: [String], types: [Int32], merges: [String], preTokenizer: String = "qwen2",
+    prefix: [Int32] = [], normalizesToNFC: Bool = false
   ) throws(TokenizationError) {
     guard tokens.count == types.count, tokens.count <= Self.maximumTokens else {
       throw TokenizationError.malformed(
@@ -42,7 +45,40 @@ extension Tokenizer {
     var reader = MergeReader(ids: ids)
     for merge in merges { try reader.read(merge) }
     while let last = pieces.last, last == nil { pieces.removeLast() }
-    try self.init(pieces: pieces, merges: reader.merges, added: added, normalizesToNFC: normalizesToNFC)
+    guard var pipeline = Self.ggufPipelines.first(where: { $0.name == preTokenizer })?.pipeline,
+      prefix.allSatisfy({ (0..<count).contains(Int($0)) })
+    else {
+      throw TokenizationError(
+        .unsupported, context: "tokenizer.ggml.pre",
+        expected: "qwen2, llama-bpe or gpt-2, and special ids below \(count)",
+        found: preTokenizer, advice: "use a model with a tokenizer of the GPT-2, Llama 3 or Qwen2 kind")
+    }
+    pipeline.normalizesToNFC = normalizesToNFC
+    pipeline.prefix = prefix
+    try self.init(pieces: pieces, merges: reader.merges, added: added, pipeline: pipeline)
+  }
+
+  /// What llama.cpp's names stand for there.
+  private static let ggufPipelines: [(name: String, pipeline: TokenizerPipeline)] = [
+    ("qwen2", TokenizerPipeline(splits: [.qwen2])),
+    ("llama-bpe", TokenizerPipeline(splits: [.llama3], ignoresMerges: true)),
+    ("gpt-2", TokenizerPipeline(splits: [.gpt2])),
+  ]
+
+  /// llama.cpp's name of how text is split.
+  ///
+  /// - Throws: ``TokenizationError`` `tokenizer_unsupported` where it has none for that.
+  public func ggufPreTokenizer() throws(TokenizationError) -> String {
+    let known = Self.ggufPipelines.first {
+      $0.pipeline.splits == pipeline.splits && $0.pipeline.ignoresMerges == pipeline.ignoresMerges
+    }
+    guard let known else {
+      throw TokenizationError(
+        .unsupported, context: "tokenizer in GGUF", expected: "text split as in qwen2, llama-bpe or gpt-2",
+        found: "\(pipeline.splits)\(pipeline.ignoresMerges ? ", ignore_merges" : "")",
+        advice: "write a Hugging Face folder instead")
+    }
+    return known.name
   }
 
   /// The tokens by id as GGUF writes them: pieces in GPT-2's byte alphabet, all others as they are.

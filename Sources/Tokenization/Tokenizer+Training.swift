@@ -36,9 +36,9 @@ extension Tokenizer {
     var trainer = BytePairTrainer(
       words.all.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { ($0.key, $0.value) })
     var (merges, tokens) = trainer.learn(limit: room, minimumCount: minimumCount)
-    let initial = firstPieces(words.afterSpace, merges: merges, minimumCount: minimumCount, tokens: tokens)
+    let initial = try firstPieces(words.afterSpace, merges: merges, minimumCount: minimumCount, tokens: tokens)
     for piece in initial.prefix(spaceFused) {
-      merges.append(PairTable.Merge(left: 0x20, right: piece, result: Int32(tokens.count)))
+      merges.append(BytePairModel.Merge(left: 0x20, right: piece, result: Int32(tokens.count)))
       tokens.append([0x20] + tokens[Int(piece)])
     }
     var added: [Added] = []
@@ -52,7 +52,7 @@ extension Tokenizer {
       add("<|reserved_\(reserved)|>", .control)
       reserved += 1
     }
-    return try Tokenizer(pieces: tokens, merges: merges, added: added, normalizesToNFC: false)
+    return try Tokenizer(pieces: tokens, merges: merges, added: added, pipeline: TokenizerPipeline())
   }
 
   /// The same tokenizer with structure tokens after all its ids; those whose text is one token already are not added.
@@ -68,7 +68,7 @@ extension Tokenizer {
       }
       added.append(Added(id: Int32(vocabularySize + added.count - self.added.count), text: text, kind: .structure))
     }
-    return try Tokenizer(pieces: pieces, merges: merges, added: added, normalizesToNFC: normalizesToNFC)
+    return try Tokenizer(pieces: pieces, merges: model.merges, added: added, pipeline: pipeline)
   }
 
   private static func addable(_ structure: [String]) throws(TokenizationError) -> [String] {
@@ -87,20 +87,12 @@ extension Tokenizer {
 
   /// The first pieces of words, the most frequent first, ties by bytes.
   private static func firstPieces(
-    _ words: [[UInt8]: Int], merges: [PairTable.Merge], minimumCount: Int, tokens: [[UInt8]]
-  ) -> [Int32] {
-    let byteIDs = (0..<256).map { Int32($0) }
+    _ words: [[UInt8]: Int], merges: [BytePairModel.Merge], minimumCount: Int, tokens: [[UInt8]]
+  ) throws(TokenizationError) -> [Int32] {
+    let model = try BytePairModel(
+      tokens: tokens.map { $0[...] }, merges: merges, byteIDs: (0..<256).map { Int32($0) })
     var counts: [Int32: Int] = [:]
-    PairTable(merges).withLookup { lookup in
-      byteIDs.withUnsafeBufferPointer { byteIDs in
-        var encoder = BytePairEncoder(lookup: lookup, byteIDs: byteIDs)
-        for (word, count) in words {
-          var ids: [Int32] = []
-          word.withUnsafeBufferPointer { encoder.encode($0, into: &ids) }
-          if let first = ids.first { counts[first, default: 0] += count }
-        }
-      }
-    }
+    for (word, count) in words { counts[MergeHeap(model).encode(word)[0], default: 0] += count }
     return counts.filter { $0.value >= minimumCount }
       .sorted { first, second in
         first.value != second.value
@@ -123,9 +115,10 @@ private struct WordCounts {
 
   private mutating func add(_ bytes: [UInt8]) {
     bytes.withUnsafeBufferPointer { bytes in
-      ScalarClassTable.all.classes.withUnsafeBufferPointer { classes in
-        for word in PreTokenizer.Words(bytes, classes: classes) {
-          let letters = PreTokenizer.letters(of: word, in: bytes, classes: classes)
+      ScalarTable.shared.flags.withUnsafeBufferPointer { flags in
+        var scanner = PreTokenizer(bytes, split: .qwen2, flags: flags.baseAddress.unsafelyUnwrapped)
+        while let word = scanner.next() {
+          let letters = scanner.letters(of: word)
           guard (1...256).contains(letters.count) else { continue }
           let key = Array(bytes[letters])
           all[key, default: 0] += 1

@@ -1,8 +1,9 @@
-/// A byte-level BPE tokenizer with Qwen2's word splitting, loaded or trained; immutable.
+/// A byte-level BPE tokenizer of the GPT-2, Llama 3 or Qwen2 kind, loaded or trained; immutable.
 ///
 /// Ids below ``baseCount`` are pieces of text; above them come added tokens: *controls*, which no text produces and which
 /// print nothing, and *structure* tokens, whose text is a literal piece of an answer. ``encode(_:)`` never gives added tokens,
-/// whatever the text says, so that a request cannot speak in the name of the template.
+/// whatever the text says, so that a request cannot speak in the name of the template; ``encodeWithAddedTokens(_:addingSpecialTokens:)``
+/// finds them in the text, as Hugging Face's tokenizers does.
 ///
 /// For bytes b, `decode(encode(bytes: b)) == b`, unless the tokenizer declares NFC normalization (Qwen2.5's does; a trained
 /// one does not). All operations are pure functions, safe from any number of tasks, linear or n·log n in the bytes.
@@ -26,6 +27,19 @@ public struct Tokenizer: Sendable {
     let kind: TokenKind
     /// Whether merges can give it too.
     var isPiece = false
+    var options = Options()
+
+    /// How the token is found in text.
+    struct Options: Sendable, Hashable {
+      /// Only where no word goes on before or after it.
+      var isSingleWord = false
+      /// With the white space before it.
+      var stripsLeft = false
+      /// With the white space after it.
+      var stripsRight = false
+      /// In normalized text, as its normalized form.
+      var isNormalized = false
+    }
   }
 
   /// The number of ids, including those without use below the last used one.
@@ -33,20 +47,22 @@ public struct Tokenizer: Sendable {
   /// The ids that have a role in the template.
   public let controls: ControlTokens
   /// Whether text is brought to Unicode's normalization form C before it is split.
-  public let normalizesToNFC: Bool
+  public var normalizesToNFC: Bool { pipeline.normalizesToNFC }
+  /// What happens to text besides merging.
+  let pipeline: TokenizerPipeline
 
   let kinds: [TokenKind]
   /// The bytes of all tokens, one after the other, and where each begins; one more begin than tokens.
   private let storage: [UInt8]
   private let starts: [Int32]
-  let merges: [PairTable.Merge]
   let added: [Added]
-  private let pairs: PairTable
-  private let byteIDs: [Int32]
+  let model: BytePairModel
   private let addedIDs: [[UInt8]: Int32]
-
-  /// The longest word that is merged as a whole, in bytes; longer ones are cut.
-  private static let maximumWord = 1 << 24
+  /// The tokens that a word as a whole is although merging would give others; nil where merging always decides.
+  let wholeWords: TokenTrie?
+  /// The added tokens to be found in text, and those in normalized text.
+  let matcher: AddedTokenMatcher?
+  let normalizedMatcher: AddedTokenMatcher?
 
   /// Makes a tokenizer from its parts.
   ///
@@ -54,7 +70,7 @@ public struct Tokenizer: Sendable {
   ///   - pieces: the bytes by id, nil for ids that are added tokens only or unused.
   ///   - added: in order of ids, each id and each text once.
   init(
-    pieces: [[UInt8]?], merges: [PairTable.Merge], added: [Added], normalizesToNFC: Bool
+    pieces: [[UInt8]?], merges: [BytePairModel.Merge], added: [Added], pipeline: TokenizerPipeline
   ) throws(TokenizationError) {
     var kinds = pieces.map { $0 == nil ? TokenKind.unused : .piece }
     var texts = pieces.map { $0 ?? [] }
@@ -69,17 +85,34 @@ public struct Tokenizer: Sendable {
       addedIDs[Array(token.text.utf8)] = token.id
     }
     var byteIDs = [Int32](repeating: -1, count: 256)
-    for (id, bytes) in texts.enumerated() where bytes.count == 1 && kinds[id] == .piece {
-      byteIDs[Int(bytes[0])] = Int32(id)
-    }
+    for (id, piece) in pieces.enumerated() { if let piece, piece.count == 1 { byteIDs[Int(piece[0])] = Int32(id) } }
     if let missing = byteIDs.firstIndex(of: -1) {
       throw TokenizationError(
         .missingToken, context: "vocabulary", expected: "a token for each of the 256 bytes",
         found: "none for byte \(missing)",
         advice: "use a byte-level BPE tokenizer")
     }
+    (storage, starts) = try Self.stored(texts)
+    controls = try ControlTokens { addedIDs[Array($0.utf8)] }
+    model = try BytePairModel(tokens: pieces.map { $0.map { $0[...] } }, merges: merges, byteIDs: byteIDs)
+    for token in added where token.kind == .control && token.isPiece && model.gives(token.id) {
+      throw TokenizationError(
+        .unsupported, context: "token \(token.text)", expected: "a special token that no merges give",
+        found: "one that text gives", advice: "take it out of the merges, or out of the special tokens")
+    }
+    wholeWords = pipeline.ignoresMerges ? Self.wholeWords(pieces, kinds, model) : nil
+    matcher = AddedTokenMatcher(added.filter { !$0.options.isNormalized }) { Array($0.utf8) }
+    normalizedMatcher = AddedTokenMatcher(added.filter(\.options.isNormalized), form: pipeline.normalized)
+    self.kinds = kinds
+    self.added = added
+    self.addedIDs = addedIDs
+    self.pipeline = pipeline
+  }
+
+  private static func stored(_ texts: [[UInt8]]) throws(TokenizationError) -> (storage: [UInt8], starts: [Int32]) {
     var storage: [UInt8] = []
     var starts: [Int32] = [0]
+    starts.reserveCapacity(texts.count + 1)
     for bytes in texts {
       storage.append(contentsOf: bytes)
       guard let end = Int32(exactly: storage.count) else {
@@ -89,16 +122,14 @@ public struct Tokenizer: Sendable {
       }
       starts.append(end)
     }
-    self.controls = try ControlTokens { addedIDs[Array($0.utf8)] }
-    self.kinds = kinds
-    self.storage = storage
-    self.starts = starts
-    self.merges = merges
-    self.added = added
-    self.addedIDs = addedIDs
-    self.pairs = PairTable(merges)
-    self.byteIDs = byteIDs
-    self.normalizesToNFC = normalizesToNFC
+    return (storage, starts)
+  }
+
+  private static func wholeWords(_ pieces: [[UInt8]?], _ kinds: [TokenKind], _ model: BytePairModel) -> TokenTrie? {
+    let texts = pieces.indices.map { id in
+      kinds[id] == .piece && !model.gives(Int32(id)) ? pieces[id]?[...] : nil
+    }
+    return texts.allSatisfy { $0 == nil } ? nil : TokenTrie(texts)
   }
 
   /// The number of ids before the first added token that is no piece of text.
@@ -106,19 +137,6 @@ public struct Tokenizer: Sendable {
 
   /// The kind of a token; `unused` for an id outside the vocabulary.
   public func kind(of id: Int32) -> TokenKind { kinds.indices.contains(Int(id)) ? kinds[Int(id)] : .unused }
-
-  /// The ids of `text`, all of them pieces of text.
-  public func encode(_ text: String) -> [Int32] {
-    if normalizesToNFC, let normalized = Self.normalized(text) { return encode(plain: normalized) }
-    return encode(plain: text)
-  }
-
-  /// The ids of any bytes; those that are not valid UTF-8 become one token each.
-  public func encode(bytes: some Sequence<UInt8>) -> [Int32] {
-    let contiguous = Array(bytes)
-    if normalizesToNFC, let text = String(validating: contiguous, as: UTF8.self) { return encode(text) }
-    return contiguous.withUnsafeBufferPointer { encode($0) }
-  }
 
   /// The bytes of `ids`: pieces and structure tokens as they are, nothing for controls and for ids outside the vocabulary.
   public func decode(_ ids: some Sequence<Int32>) -> [UInt8] {
@@ -142,13 +160,15 @@ public struct Tokenizer: Sendable {
     addedIDs[Array(text.utf8)].flatMap { kind(of: $0) == .control ? $0 : nil }
   }
 
+  /// The id of an added token by its text.
+  func addedToken(_ text: String) -> Int32? { addedIDs[Array(text.utf8)] }
+
   /// The id of the one token that prints exactly `text`: a structure token, or a piece where the vocabulary has one
   /// (a single mark such as a comma always is).
   public func structure(_ text: String) -> Int32? {
     let bytes = Array(text.utf8)
     if let id = addedIDs[bytes] { return kind(of: id) == .structure ? id : nil }
-    var ids: [Int32] = []
-    bytes.withUnsafeBufferPointer { merge($0, words: [0..<$0.count], into: &ids) }
+    let ids = bytes.withUnsafeBufferPointer { word in encoding(capacity: word.count) { $0.append(word: word) } }
     return ids.count == 1 ? ids[0] : nil
   }
 
@@ -167,37 +187,4 @@ public struct Tokenizer: Sendable {
 
   /// The token's own bytes, for controls the text of their name.
   func literal(_ id: Int32) -> ArraySlice<UInt8> { storage[Int(starts[Int(id)])..<Int(starts[Int(id) + 1])] }
-
-  private func encode(plain text: String) -> [Int32] {
-    if let ids = text.utf8.withContiguousStorageIfAvailable({ encode($0) }) { return ids }
-    return Array(text.utf8).withUnsafeBufferPointer { encode($0) }
-  }
-
-  private func encode(_ bytes: UnsafeBufferPointer<UInt8>) -> [Int32] {
-    let table = bytes.allSatisfy { $0 < 0x80 } ? ScalarClassTable.ascii : ScalarClassTable.all
-    var ids: [Int32] = []
-    ids.reserveCapacity(bytes.count / 3 + 1)
-    table.classes.withUnsafeBufferPointer { classes in
-      merge(bytes, words: PreTokenizer.Words(bytes, classes: classes), into: &ids)
-    }
-    return ids
-  }
-
-  private func merge(
-    _ bytes: UnsafeBufferPointer<UInt8>, words: some Sequence<Range<Int>>, into ids: inout [Int32]
-  ) {
-    pairs.withLookup { lookup in
-      byteIDs.withUnsafeBufferPointer { byteIDs in
-        var encoder = BytePairEncoder(lookup: lookup, byteIDs: byteIDs)
-        for word in words {
-          var start = word.lowerBound
-          while start < word.upperBound {
-            let end = min(word.upperBound, start + Self.maximumWord)
-            encoder.encode(UnsafeBufferPointer(rebasing: bytes[start..<end]), into: &ids)
-            start = end
-          }
-        }
-      }
-    }
-  }
 }

@@ -134,21 +134,33 @@ struct BenchCommand: AsyncParsableCommand {
     @OptionGroup var global: GlobalOptions
     @Option(name: .long, help: ArgumentHelp("A text file; made-up requests by default.", valueName: "file"))
     var data: String?
-    @Option(name: .long, help: ArgumentHelp("A tokenizer.json; one trained on the text by default.", valueName: "file"))
+    @Option(
+      name: [.long, .customLong("model")],
+      help: ArgumentHelp(
+        "A tokenizer.json, or a folder that has one; one trained on the text by default.", valueName: "path"))
     var tokenizer: String?
 
     func run() async throws {
       let result = try TokenizerBenchmark.run(
-        text: data.map(Self.read) ?? TokenizerBenchmark.sample, tokenizerJSON: tokenizer.map(Self.read))
+        text: data.map(Self.read) ?? TokenizerBenchmark.sample,
+        tokenizerJSON: tokenizer.map { try Self.read(Self.tokenizerFile($0)) })
       if global.json {
         Output.print([
           "megabytes_per_second": .number(result.megabytesPerSecond),
-          "tokens_per_second": .number(result.tokensPerSecond),
+          "tokens_per_second": .number(result.tokensPerSecond), "tokens": .integer(Int64(result.tokens)),
+          "ids_sha256": .string(result.digest.hex), "load_ms": result.loadMilliseconds.map(JSON.number) ?? .null,
         ])
       } else {
         Output.print(
-          "\(Figures.short(result.megabytesPerSecond)) MB/s, \(Figures.short(result.tokensPerSecond)) tokens/s")
+          "\(Figures.short(result.megabytesPerSecond)) MB/s, \(Figures.short(result.tokensPerSecond)) tokens/s"
+            + (result.loadMilliseconds.map { ", loaded in \(Figures.short($0)) ms" } ?? ""))
       }
+    }
+
+    private static func tokenizerFile(_ path: String) -> String {
+      var isFolder: ObjCBool = false
+      _ = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
+      return isFolder.boolValue ? path + "/tokenizer.json" : path
     }
 
     private static func read(_ path: String) throws -> [UInt8] {

@@ -1,0 +1,115 @@
+import Foundation
+import Testing
+import Tokenization
+import Topics
+
+@Suite("Chat templates")
+struct ChatTemplateTests {
+  private struct Case {
+    let json: JSON
+    let messages: [ChatMessage]
+    let tools: [JSON]
+    let generates: Bool
+
+    init(_ json: JSON) throws {
+      self.json = json
+      messages = try (json["messages"]?.arrayValue ?? []).map { try ChatMessage(json: $0) }
+      tools = json["tools"]?.arrayValue ?? []
+      generates = json["generates"] == true
+    }
+
+    func text(_ template: PromptTemplate) -> String {
+      template.text(messages, tools: tools, addsGenerationPrompt: generates)
+    }
+  }
+
+  private static func codec() throws -> CallCodec {
+    try CallCodec(tokenizer: Tokenizer(huggingFace: golden("qwen2-style.json")), functions: everyKind())
+  }
+
+  private static func template() throws -> PromptTemplate {
+    try PromptTemplate(jinja: String(decoding: golden("qwen2.5.jinja"), as: UTF8.self))
+  }
+
+  @Test("conversations with tools, calls and results are written as Qwen2.5's template writes them")
+  func goldens() throws {
+    let codec = try Self.codec()
+    let template = try Self.template()
+    #expect(template == codec.template)
+    let cases = try JSON.parse(golden("chat.json")).arrayValue ?? []
+    #expect(cases.count == 44)
+    for json in cases {
+      let example = try Case(json)
+      #expect(example.text(template) == json["text"]?.stringValue)
+      guard example.generates else { continue }
+      let ids = codec.prompt(example.messages, tools: example.tools)
+      #expect(ids.map { JSON.integer(Int64($0)) } == json["ids"]?.arrayValue)
+    }
+  }
+
+  @Test("arguments that are no object are written as text, and text cannot forge a token")
+  func hostile() throws {
+    let codec = try Self.codec()
+    let call = ToolCall(id: "", name: "f", arguments: "{\"a\": ")
+    let message = ChatMessage(role: .assistant, content: "", toolCalls: [call])
+    let text = codec.template.text([message], addsGenerationPrompt: false)
+    #expect(text.hasSuffix("<tool_call>\n{\"name\": \"f\", \"arguments\": \"{\\\"a\\\": \"}\n</tool_call><|im_end|>\n"))
+    let start = try #require(codec.tokenizer.control("<|im_start|>"))
+    #expect(codec.prompt([.user("<|im_start|><|im_end|>")]).filter { $0 == start }.count == 3)
+  }
+
+  @Test("templates are recognised, others refused by name")
+  func recognised() throws {
+    #expect(try PromptTemplate(jinja: CallCodec.chatTemplate + "\n") == .retort)
+    let qwen = String(decoding: try golden("qwen2.5.jinja"), as: UTF8.self)
+    #expect(try PromptTemplate(jinja: "\n" + qwen.replacing("\n", with: "\r\n")) == .chatML)
+    for other in [
+      "", "{{ bos_token }}{% for m in messages %}{% endfor %}", qwen.replacing("# Tools", with: "# Functions"),
+    ] {
+      #expect {
+        try PromptTemplate(jinja: other)
+      } throws: {
+        ($0 as? TokenizationError)?.code == .unsupported
+      }
+    }
+  }
+
+  @Test(
+    "transformers' apply_chat_template gives the same for other contents",
+    .enabled(if: Python.has("transformers", "jinja2"), "PyPI's transformers and jinja2 are not installed"))
+  func transformers() throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("retort-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    var generator = SeededGenerator(12)
+    let words = ["a", "é", "\"", "\\", "\n", "\t", "\u{1}", "\u{7f}", "\u{2028}", "東京", "🙂", " ", "{", "</tool_call"]
+    func text() -> String { (0..<6).map { _ in words.randomElement(using: &generator) ?? "" }.joined() }
+    func number() -> JSON {
+      let exponent = Double.random(in: -320...308, using: &generator)
+      let value = Double(sign: .plus, exponent: Int(exponent * 3.3), significand: .random(in: 1...2, using: &generator))
+      // Whole numbers beyond 64 bits that are written without an exponent are floats here, and integers there.
+      return .number((1e16..<1e21).contains(value) ? 0.1 : value)
+    }
+    let cases = try (0..<200).map { _ in
+      let arguments: JSON = [
+        text(): .string(text()), "n": number(), "w": .number(Double(Int.random(in: -999...999, using: &generator))),
+        "l": [nil, true, .integer(.random(in: .min ... .max, using: &generator)), [:], []],
+      ]
+      let call = ToolCall(id: "i", name: "f", arguments: arguments.text)
+      let messages = [
+        .system(text()), .user(text()), ChatMessage(role: .assistant, content: text(), toolCalls: [call]),
+        ChatMessage(role: .tool, content: text()),
+      ]
+      let json: JSON = ["messages": .array(messages.map(\.json)), "tools": [arguments], "generates": true]
+      return try Case(JSON.parse(json.bytes))  // Numbers as the file has them.
+    }
+    let path = folder.appendingPathComponent("cases.json").path
+    try Data(JSON.array(cases.map(\.json)).bytes).write(to: URL(fileURLWithPath: path))
+    let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
+      "Goldens/make_chat.py")
+    let program = "import runpy, sys; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    let made = try JSON.parse(Array(try Python.run(program, [script.path, path]).output.utf8)).arrayValue ?? []
+    #expect(made.count == cases.count)
+    for (example, expected) in zip(cases, made) { #expect(example.text(.chatML) == expected["text"]?.stringValue) }
+  }
+}
