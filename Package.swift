@@ -67,6 +67,8 @@ let package = Package(
       resources: topics.map { .embedInCode("\($0)/\($0).schema.json") }, swiftSettings: strict),
     module("MessageLog", []),
     module("SQLiteLog", ["MessageLog", sqlite]),
+    .systemLibrary(name: "CRdKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"])]),
+    module("KafkaLog", ["MessageLog", "CRdKafka", logging]),
     .target(name: "CKernels"),
     module("ModelFiles", ["CKernels", "Topics", crypto]),
     module("Tokenization", ["Topics", "ModelFiles"]),
@@ -103,8 +105,9 @@ let package = Package(
     .executableTarget(
       name: "retort",
       dependencies: [
-        "Topics", "MessageLog", "SQLiteLog", "ModelFiles", "Tokenization", "StudentModel", "Inference", "Evaluation",
-        "Teacher", "Training", "Compression", "Releases", "RetortClient", "Serving", "Pipeline", "DemoWorld",
+        "Topics", "MessageLog", "SQLiteLog", "KafkaLog", "ModelFiles", "Tokenization", "StudentModel", "Inference",
+        "Evaluation", "Teacher", "Training", "Compression", "Releases", "RetortClient", "Serving", "Pipeline",
+        "DemoWorld",
         arguments, httpClient, nio, nioHTTP1, logging, metrics, lifecycle, yaml,
       ],
       swiftSettings: strict),
@@ -113,6 +116,7 @@ let package = Package(
     tests("Topics", [yaml], exclude: ["Goldens"]),
     tests("MessageLog"),
     tests("SQLiteLog", ["MessageLog", "LogContract", sqlite]),
+    tests("KafkaLog", ["MessageLog", "LogContract", "CRdKafka", logging]),
     tests("CKernels"),
     tests("ModelFiles", ["Topics"], exclude: ["Goldens"]),
     tests("Tokenization", ["ModelFiles", "Topics"], exclude: ["Goldens"]),

@@ -3,8 +3,9 @@
 /// Delivery is at least once, from the committed offsets on; with ``TransactionalWriter`` it is exactly once, log to log.
 /// When partitions move, reading goes on from what the group committed.
 public protocol GroupReader: RecordReader {
-  /// The partitions this member reads now.
-  var assignment: Set<TopicPartition> { get async }
+  /// The partitions this member reads now, each with a number that is new whenever the member takes the partition: work
+  /// on records that were read under another number may be somebody else's by now.
+  var ownership: [TopicPartition: Int64] { get async }
 
   /// Commits the next offsets to read, atomically and durably.
   ///
@@ -16,4 +17,9 @@ public protocol GroupReader: RecordReader {
   ///
   /// - Throws: ``MessageLogError`` with `.closed`, or `.unavailable` when the group cannot be reached.
   var membership: GroupMembership { get async throws }
+}
+
+extension GroupReader {
+  /// The partitions this member reads now.
+  public var assignment: Set<TopicPartition> { get async { Set(await ownership.keys) } }
 }

@@ -11,6 +11,13 @@ public protocol MessageLog: Sendable {
   /// - Throws: `.conflict` where a topic exists with another configuration, `.invalid`; then no topic was created.
   func create(_ topics: [TopicConfiguration]) async throws
 
+  /// Changes topics in place: their settings, and more partitions than before.
+  ///
+  /// With more partitions, keys go elsewhere than before.
+  ///
+  /// - Throws: `.unknownTopic`, `.invalid` for fewer partitions; topics before the one it names are changed.
+  func alter(_ topics: [TopicConfiguration]) async throws
+
   /// All topics, by name.
   func topics() async throws -> [TopicConfiguration]
 

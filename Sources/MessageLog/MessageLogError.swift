@@ -94,6 +94,14 @@ extension MessageLogError {
       topic: String(topic.prefix(249)), partition: partition, advice: "create it, or correct the name")
   }
 
+  /// The error for a topic that was to lose partitions.
+  public static func fewerPartitions(_ topic: TopicConfiguration, than existing: Int) -> MessageLogError {
+    MessageLogError(
+      .invalid, "a topic cannot have fewer partitions than it has", topic: topic.name,
+      expected: "\(existing) or more", found: "\(topic.partitions)",
+      advice: "keep its partitions, or make another topic")
+  }
+
   /// The error for an offset outside what can be read; names the range that is missing or not yet there.
   public static func outOfRange(_ at: TopicPartition, offset: Int64, watermarks: Watermarks) -> MessageLogError {
     let missing =

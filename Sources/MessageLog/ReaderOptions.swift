@@ -27,6 +27,9 @@ public struct ReaderOptions: Sendable {
   /// How long a silent group member keeps its partitions, 0.1 s to 1 h. Default: 10 s. Heartbeats are sent in the
   /// background: slow processing costs no membership.
   public var sessionTimeout: Duration
+  /// How late a reader may notice that nothing but removed or aborted records lies between its position and the end, in
+  /// logs that must ask for it: short for reading to the end and stopping, long for waiting cheaply. Default: 0.5 s.
+  public var endNotice: Duration
   /// Called when an orderly rebalance is about to take partitions away, so that work in flight can be finished and
   /// committed; they are handed over when it returns, or after the session time-out. Never called for partitions that
   /// are already lost.
@@ -36,13 +39,14 @@ public struct ReaderOptions: Sendable {
   public init(
     startWhenNoCommit: InitialPosition = .earliest, onLostRange: LostRange = .fail, maximumPrefetch: Int = 10_000,
     maximumPrefetchBytes: Int = 16 << 20, sessionTimeout: Duration = .seconds(10),
-    willRevoke: (@Sendable (Set<TopicPartition>) async -> Void)? = nil
+    endNotice: Duration = .milliseconds(500), willRevoke: (@Sendable (Set<TopicPartition>) async -> Void)? = nil
   ) {
     self.startWhenNoCommit = startWhenNoCommit
     self.onLostRange = onLostRange
     self.maximumPrefetch = maximumPrefetch
     self.maximumPrefetchBytes = maximumPrefetchBytes
     self.sessionTimeout = sessionTimeout
+    self.endNotice = endNotice
     self.willRevoke = willRevoke
   }
 
@@ -64,6 +68,11 @@ public struct ReaderOptions: Sendable {
       throw MessageLogError(
         .invalid, "a reader's options do not hold", expected: "sessionTimeout from 0.1 s to 1 h",
         found: "\(sessionTimeout)", advice: "correct the option")
+    }
+    guard endNotice >= .zero, endNotice <= .seconds(60) else {
+      throw MessageLogError(
+        .invalid, "a reader's options do not hold", expected: "endNotice from 0 to 60 s", found: "\(endNotice)",
+        advice: "correct the option")
     }
   }
 }

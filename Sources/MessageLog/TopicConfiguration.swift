@@ -41,6 +41,19 @@ public struct TopicConfiguration: Sendable, Hashable {
     (0..<max(0, partitions)).map { TopicPartition(topic: name, partition: $0) }
   }
 
+  /// One form for configurations that mean the same: deleting without any bound is keeping everything, and bounds count
+  /// only where something is deleted.
+  public var canonical: TopicConfiguration {
+    var topic = self
+    if !topic.cleanup.contains(.delete) {
+      topic.retentionMilliseconds = nil
+      topic.retentionBytes = nil
+    } else if topic.retentionMilliseconds == nil && topic.retentionBytes == nil {
+      topic.cleanup.remove(.delete)
+    }
+    return topic
+  }
+
   /// Says whether a log could hold this topic.
   ///
   /// - Throws: ``MessageLogError`` with `.invalid`, naming the setting.

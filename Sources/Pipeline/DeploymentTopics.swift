@@ -33,11 +33,36 @@ public enum DeploymentTopics {
         continue
       }
       var same = wanted
-      // The partitions of requests were chosen when it was created; more later is an operator's decision.
-      if wanted.name == names.requests { same.partitions = existing.partitions }
-      if existing != same { differing.append((existing, same)) }
+      // The partitions of requests were chosen when it was created; more of them is an operator's decision, fewer nobody's.
+      if wanted.name == names.requests { same.partitions = max(existing.partitions, wanted.partitions) }
+      if existing.canonical != same.canonical { differing.append((existing, same)) }
     }
     return (missing, differing)
+  }
+
+  /// In what a topic differs from what it should be, one phrase a setting.
+  public static func differences(found: TopicConfiguration, wanted: TopicConfiguration) -> [String] {
+    func show(_ value: Int64?) -> String { value.map { "\($0)" } ?? "no limit" }
+    func show(_ cleanup: Set<CleanupPolicy>) -> String {
+      cleanup.isEmpty ? "none" : cleanup.map(\.rawValue).sorted().joined(separator: ",")
+    }
+    let (found, wanted) = (found.canonical, wanted.canonical)
+    let settings = [
+      ("partitions", "\(found.partitions)", "\(wanted.partitions)"),
+      ("cleanup", show(found.cleanup), show(wanted.cleanup)),
+      ("retention in ms", show(found.retentionMilliseconds), show(wanted.retentionMilliseconds)),
+      ("retention in bytes", show(found.retentionBytes), show(wanted.retentionBytes)),
+      ("largest message in bytes", "\(found.maximumMessageBytes)", "\(wanted.maximumMessageBytes)"),
+      ("timestamps", found.timestampType.rawValue, wanted.timestampType.rawValue),
+      (
+        "compaction lag in ms", "\(found.minimumCompactionLagMilliseconds)",
+        "\(wanted.minimumCompactionLagMilliseconds)"
+      ),
+      (
+        "tombstones kept in ms", "\(found.deleteRetentionMilliseconds)", "\(wanted.deleteRetentionMilliseconds)"
+      ),
+    ]
+    return settings.filter { $0.1 != $0.2 }.map { "\($0.0) \($0.1), expected \($0.2)" }
   }
 
   /// Creates what is missing.

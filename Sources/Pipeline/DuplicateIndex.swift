@@ -27,19 +27,27 @@ struct DuplicateIndex {
 
   private var known: [UInt64: Known] = [:]
   private var order: [UInt64] = []
+  /// Up to where `samples` has been read.
+  private var learned: [TopicPartition: Int64] = [:]
   private let capacity: Int
 
   init(capacity: Int = 1_000_000) {
     self.capacity = capacity
   }
 
-  /// The index of what `samples` holds.
-  init(log: any MessageLog, names: TopicNames, capacity: Int = 1_000_000) async throws {
-    self.init(capacity: capacity)
-    try await TopicScan.each(log: log, topic: names.samples) { record in
-      guard let sample = try? RecordCoding.value(of: record, as: SampleRecord.self), sample.kind == .sample
-      else { return }
-      learn(id: sample.id, messages: sample.messages, call: sample.call)
+  /// Learns what `samples` holds beyond what was learned before.
+  mutating func update(log: any MessageLog, names: TopicNames) async throws {
+    guard let topic = try await log.topics().first(where: { $0.name == names.samples }) else { return }
+    for partition in topic.topicPartitions {
+      let end = try await log.watermarks(of: partition).high
+      let start = learned[partition].map { StartPosition.offset($0) } ?? .earliest
+      if case .offset(let offset) = start, offset >= end { continue }
+      try await TopicScan.each(log: log, partition: partition, from: start, to: end) { record in
+        guard let sample = try? RecordCoding.value(of: record, as: SampleRecord.self), sample.kind == .sample
+        else { return }
+        learn(id: sample.id, messages: sample.messages, call: sample.call)
+      }
+      learned[partition] = end
     }
   }
 

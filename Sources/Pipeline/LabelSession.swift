@@ -11,6 +11,10 @@ struct LabelSession {
   private var window = LabelWindow<LabelledRequest>()
   private var duplicates: DuplicateIndex
   private var done = LabelProgress()
+  /// The partitions whose samples the index knows up to the moment when they were taken.
+  private var indexed: [TopicPartition: Int64] = [:]
+  /// What was committed last, by partition.
+  private var committed: [TopicPartition: Int64] = [:]
 
   /// What a child task reports.
   private enum Event: Sendable {
@@ -20,7 +24,7 @@ struct LabelSession {
 
   init(stage: LabelStage) async throws {
     self.stage = stage
-    duplicates = try await DuplicateIndex(log: stage.log, names: stage.names)
+    duplicates = DuplicateIndex()
     reader = try await stage.log.groupReader(
       group: stage.names.labelGroup, topics: [stage.names.requests],
       options: ReaderOptions(onLostRange: .skip, maximumPrefetch: max(1, stage.window)))
@@ -41,6 +45,7 @@ struct LabelSession {
       while !Task.isCancelled {
         try await read(into: &tasks)
         if window.isEmpty {
+          try await commitHoles()
           if mode == .untilIdle, try await LabelStage.isIdle(log: stage.log, names: stage.names) { return }
           continue
         }
@@ -73,9 +78,19 @@ struct LabelSession {
     let room = stage.window - window.waiting - window.finished
     guard room > 0 else { return }
     let timeout: Duration = window.isEmpty ? .milliseconds(250) : .zero
-    for record in try await reader.next(maximum: room, timeout: timeout) {
-      let partition = TopicPartition(topic: record.topic, partition: record.partition)
-      window.add(record)
+    let before = await reader.ownership
+    let records = try await reader.next(maximum: room, timeout: timeout)
+    if records.isEmpty { return }
+    let owned = await reader.ownership
+    try await index(owned)
+    for record in records {
+      let partition = record.topicPartition
+      guard let number = owned[partition], before[partition] ?? number == number else {
+        throw MessageLogError(
+          .fenced, "the partition changed hands while it was read", topic: partition.topic,
+          partition: partition.partition, advice: "read on from what the group has committed")
+      }
+      window.add(record, owned: number)
       switch RequestReading.read(record, duplicates: duplicates, trusted: stage.trustedProducers) {
       case .decided(let outcome):
         window.finish(partition, offset: record.offset, outcome: outcome)
@@ -85,6 +100,22 @@ struct LabelSession {
         tasks.addTask { .outcome(partition, offset, LabelledRequest(request, try await teacher.label(request))) }
       }
     }
+  }
+
+  /// Who had a partition before has perhaps written samples since the index was made.
+  private mutating func index(_ owned: [TopicPartition: Int64]) async throws {
+    guard owned.contains(where: { indexed[$0.key] != $0.value }) else { return }
+    try await duplicates.update(log: stage.log, names: stage.names)
+    indexed = owned
+  }
+
+  /// Where nothing is under way, the group's position passes what is not there (marks of transactions, what was removed),
+  /// so that a position at the end means that all is done.
+  private mutating func commitHoles() async throws {
+    let positions = await reader.positions.filter { committed[$0.key] != $0.value }
+    if positions.isEmpty { return }
+    try await reader.commit(positions)
+    committed.merge(positions) { $1 }
   }
 
   /// The outcome in the light of everything before it: a request that was sent twice was perhaps labelled twice at once.
@@ -103,14 +134,16 @@ struct LabelSession {
 
   /// Writes the contiguous finished prefix of every partition, in transactions.
   private mutating func write(progress: @Sendable (LabelProgress) -> Void) async throws {
-    window.keepOnly(await reader.assignment)
     while true {
+      // In this order: what is still owned after the membership was taken was owned under it.
+      let membership = try await reader.membership
+      window.keepOnly(await reader.ownership)
       let batch = window.ready(limit: stage.transactionRecords)
       guard !batch.isEmpty else { return }
       let transaction = LabelTransaction(batch: batch.map { settle($0) }, stage: stage)
-      let membership = try await reader.membership
       _ = try await writer.commit(
         append: transaction.records, offsets: GroupOffsets(membership: membership, offsets: transaction.offsets))
+      committed.merge(transaction.offsets) { $1 }
       window.remove(batch)
       done.add(transaction.progress)
       progress(done)

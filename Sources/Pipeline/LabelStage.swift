@@ -66,15 +66,10 @@ public struct LabelStage: Sendable {
   ///   - progress: called after each transaction.
   /// - Throws: an error of the log that no retry can help.
   public func run(_ mode: RunMode, progress: @Sendable (LabelProgress) -> Void = { _ in }) async throws {
-    while !Task.isCancelled {
-      do {
-        try await runSession(mode, progress: progress)
-        return
-      } catch let error as MessageLogError where error.code == .fenced {
-        // The partitions moved to another member, or this one was away for too long: what was not written is
-        // labelled again from the committed position, out of the cache.
-        logger.notice("label: joining the group again", metadata: ["reason": "\(error)"])
-      }
+    try await StageRetry.run("label", logger: logger) {
+      // Partitions that moved to another member, or a member that was away for too long: what was not written is labelled
+      // again from the committed position, out of the cache.
+      try await runSession(mode, progress: progress)
     }
     try Task.checkCancellation()
   }

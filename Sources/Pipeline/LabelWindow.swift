@@ -18,6 +18,8 @@ struct LabelWindow<Outcome> {
 
   private var partitions: [TopicPartition: [Entry]] = [:]
   private var firstOffsets: [TopicPartition: [Int64]] = [:]
+  /// Under which number each partition was owned when its requests were read.
+  private var ownership: [TopicPartition: Int64] = [:]
   /// How many requests wait for their outcome.
   private(set) var waiting = 0
   /// How many have theirs but are not written.
@@ -26,9 +28,11 @@ struct LabelWindow<Outcome> {
   /// Nothing in it.
   var isEmpty: Bool { waiting == 0 && finished == 0 }
 
-  /// Takes a request that was read; those of a partition come in order.
-  mutating func add(_ record: Record) {
-    let partition = TopicPartition(topic: record.topic, partition: record.partition)
+  /// Takes a request that was read under this number of ownership; those of a partition come in order.
+  mutating func add(_ record: Record, owned number: Int64) {
+    let partition = record.topicPartition
+    if ownership[partition] != number { forget(partition) }
+    ownership[partition] = number
     partitions[partition, default: []].append(.waiting(record))
     firstOffsets[partition, default: []].append(record.offset)
     waiting += 1
@@ -44,15 +48,18 @@ struct LabelWindow<Outcome> {
     finished += 1
   }
 
-  /// Forgets partitions that now belong to another member; their requests will be labelled there.
-  mutating func keepOnly(_ assigned: Set<TopicPartition>) {
-    for (partition, entries) in partitions where !assigned.contains(partition) {
-      for entry in entries {
-        if case .waiting = entry { waiting -= 1 } else { finished -= 1 }
-      }
-      partitions[partition] = nil
-      firstOffsets[partition] = nil
+  /// Forgets partitions that belong to another member, or did since their requests were read.
+  mutating func keepOnly(_ owned: [TopicPartition: Int64]) {
+    for (partition, number) in ownership where owned[partition] != number { forget(partition) }
+  }
+
+  private mutating func forget(_ partition: TopicPartition) {
+    for entry in partitions[partition] ?? [] {
+      if case .waiting = entry { waiting -= 1 } else { finished -= 1 }
     }
+    partitions[partition] = nil
+    firstOffsets[partition] = nil
+    ownership[partition] = nil
   }
 
   /// The finished prefix of every partition, in the order of partitions, at most `limit` requests in all.

@@ -82,6 +82,12 @@ public struct ReleaseStage: Sendable {
   ///   - mode: for ever, or until every announced release point is released and no more will come.
   ///   - upstreamIsIdle: whether the trainer has ended; asked only in ``RunMode/untilIdle``.
   public func run(_ mode: RunMode, upstreamIsIdle: @escaping UpstreamCheck = { true }) async throws {
+    try await StageRetry.run("release", repeatsFenced: false, logger: logger) {
+      try await runOnce(mode, upstreamIsIdle: upstreamIsIdle)
+    }
+  }
+
+  private func runOnce(_ mode: RunMode, upstreamIsIdle: @escaping UpstreamCheck) async throws {
     let reader = try await log.groupReader(
       group: names.releaseGroup(model: model), topics: [names.checkpoints],
       options: ReaderOptions(onLostRange: .skip, maximumPrefetch: 500))

@@ -58,6 +58,12 @@ public struct TrainStage: Sendable {
   ///   - upstreamIsIdle: whether no more samples will come; asked only in ``RunMode/untilIdle``.
   /// - Throws: ``PipelineError``, `TrainingError`, or an error of the log that no retry can help.
   public func run(_ mode: RunMode, upstreamIsIdle: @escaping UpstreamCheck = { true }) async throws {
+    try await StageRetry.run("train", repeatsFenced: false, logger: logger) {
+      try await runOnce(mode, upstreamIsIdle: upstreamIsIdle)
+    }
+  }
+
+  private func runOnce(_ mode: RunMode, upstreamIsIdle: @escaping UpstreamCheck) async throws {
     let worker = try await TrainWorker(stage: self, upstreamIsIdle: upstreamIsIdle)
     do {
       try await worker.run(mode)

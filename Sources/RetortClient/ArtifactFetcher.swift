@@ -64,7 +64,8 @@ public struct ArtifactFetcher: Sendable {
     let end = try await log.watermarks(of: partition).high
     guard start < end else { return }
     let reader = try await log.reader(
-      of: [partition: .offset(start)], options: ReaderOptions(onLostRange: .skip, maximumPrefetch: 16))
+      of: [partition: .offset(start)],
+      options: ReaderOptions(onLostRange: .skip, maximumPrefetch: 16, endNotice: .milliseconds(10)))
     do {
       while chunks.count < needed, await reader.positions[partition] ?? end < end {
         for record in try await reader.next(maximum: 16, timeout: .milliseconds(200)) {

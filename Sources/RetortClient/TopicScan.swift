@@ -27,16 +27,13 @@ public enum TopicScan {
     let marks = try await log.watermarks(of: partition)
     let last = min(end ?? marks.high, marks.high)
     guard marks.low < last else { return }
-    let reader = try await log.reader(of: [partition: from], options: ReaderOptions(onLostRange: .skip))
+    // Nothing but removed or aborted records may lie before the end: that only the position tells.
+    let reader = try await log.reader(
+      of: [partition: from], options: ReaderOptions(onLostRange: .skip, endNotice: .milliseconds(10)))
     do {
       while (await reader.positions[partition] ?? last) < last {
-        let records = try await reader.next(maximum: 5_000, timeout: .milliseconds(500))
+        let records = try await reader.next(maximum: 5_000, timeout: .milliseconds(20))
         for record in records where record.offset < last { try body(record) }
-        if records.isEmpty, try await log.watermarks(of: partition).high >= last,
-          await reader.positions[partition] ?? last >= last
-        {
-          break
-        }
       }
     } catch {
       await reader.close()

@@ -86,7 +86,7 @@ actor SQLiteGroupReader: GroupReader {
 
   var positions: [TopicPartition: Int64] { queue.positions }
 
-  var assignment: Set<TopicPartition> { queue.partitions }
+  var ownership: [TopicPartition: Int64] { epochs.filter { queue.contains($0.key) } }
 
   var membership: GroupMembership {
     get throws {

@@ -44,6 +44,15 @@ public final class SQLiteLog: MessageLog {
     }
   }
 
+  /// Changes topics, all or none.
+  public func alter(_ topics: [TopicConfiguration]) async throws {
+    for topic in topics { try topic.validate() }
+    try await store.writeAndAnnounce { db in
+      for topic in topics { try TopicTable.alter(db, topic) }
+    }
+    store.forgetTopics()
+  }
+
   /// All topics, by name.
   public func topics() async throws -> [TopicConfiguration] {
     try await store.read { try TopicTable.all($0) }

@@ -177,7 +177,10 @@ final class Store: Sendable {
     return Failure.translate(error, path: path)
   }
 
-  /// A topic, remembered: topics never change once they exist.
+  /// Forgets what is remembered of topics, because they were changed.
+  func forgetTopics() { catalogue.withLock { $0 = [:] } }
+
+  /// A topic, remembered: a change by another process is seen when the log is opened again.
   func topic(_ name: String) async throws -> TopicEntry {
     if let known = catalogue.withLock({ $0[name] }) { return known }
     guard let entry = try await read({ try TopicTable.entry($0, name: name) }) else {

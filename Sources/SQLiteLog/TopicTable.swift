@@ -45,11 +45,42 @@ enum TopicTable {
     try db.run(
       "INSERT INTO topic (\(columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
       [
-        topic.name, topic.partitions, topic.cleanup.map(\.rawValue).sorted().joined(separator: ","),
+        topic.name, topic.partitions, cleanup(topic),
         topic.retentionMilliseconds, topic.retentionBytes, topic.maximumMessageBytes, topic.timestampType.rawValue,
         topic.minimumCompactionLagMilliseconds, topic.deleteRetentionMilliseconds,
       ])
-    for number in 0..<topic.partitions {
+    try addPartitions(db, topic, from: 0)
+  }
+
+  /// Changes a topic's settings, and gives it more partitions.
+  ///
+  /// - Throws: `.unknownTopic`, `.invalid`; the caller's transaction then undoes everything.
+  static func alter(_ db: Database, _ topic: TopicConfiguration) throws {
+    guard let existing = try entry(db, name: topic.name)?.configuration else {
+      throw MessageLogError.unknown(topic.name)
+    }
+    if topic.partitions < existing.partitions {
+      throw MessageLogError.fewerPartitions(topic, than: existing.partitions)
+    }
+    try db.run(
+      """
+      UPDATE topic SET partitions = ?, cleanup = ?, retention_ms = ?, retention_bytes = ?, maximum_message_bytes = ?,
+        timestamp_type = ?, compaction_lag_ms = ?, delete_retention_ms = ? WHERE name = ?
+      """,
+      [
+        topic.partitions, cleanup(topic), topic.retentionMilliseconds, topic.retentionBytes, topic.maximumMessageBytes,
+        topic.timestampType.rawValue, topic.minimumCompactionLagMilliseconds, topic.deleteRetentionMilliseconds,
+        topic.name,
+      ])
+    try addPartitions(db, topic, from: existing.partitions)
+  }
+
+  private static func cleanup(_ topic: TopicConfiguration) -> String {
+    topic.cleanup.map(\.rawValue).sorted().joined(separator: ",")
+  }
+
+  private static func addPartitions(_ db: Database, _ topic: TopicConfiguration, from first: Int) throws {
+    for number in first..<topic.partitions {
       try db.run(
         "INSERT INTO partition (topic, number, low, next, clean, bytes) VALUES (?, ?, 0, 0, 0, 0)",
         [topic.name, number]

@@ -10,7 +10,7 @@ struct GlobalOptions: ParsableArguments {
   @Flag(name: .long, help: "Machine-readable results: JSON on standard output.")
   var json = false
 
-  @Option(name: .long, help: ArgumentHelp("Which log: sqlite:PATH.", valueName: "url"))
+  @Option(name: .long, help: ArgumentHelp("Which log: sqlite:PATH or kafka://HOST:PORT.", valueName: "url"))
   var log: String?
 
   @Option(

@@ -55,7 +55,7 @@ extension ContractSuite {
       try expect(records[3].key == nil && records[3].headers.isEmpty, "no key, no headers")
       await reader.close()
     },
-    ContractCase("a topic keeps the writer's timestamps") { _, log in
+    ContractCase("a topic keeps the writer's timestamps", needs: ["logAppendTime"]) { _, log in
       try await log.create([TopicConfiguration(name: "t")])
       let positions = try await log.append([new("t", "a", at: 1_000_000), new("t", "b", at: 5), new("t", "c")])
       try expectEqual(positions.prefix(2).map(\.timestamp), [1_000_000, 5])
@@ -88,7 +88,28 @@ extension ContractSuite {
       try await expectError(.invalid) { try await log.create([TopicConfiguration(name: "a b")]) }
       try await expectError(.invalid) { try await log.create([TopicConfiguration(name: "z", partitions: 0)]) }
     },
-    ContractCase("what cannot be appended is refused whole") { _, log in
+    ContractCase("a topic is altered in place, with more partitions but never fewer", needs: ["topicAdministration"]) {
+      _, log in
+      var topic = TopicConfiguration(name: "t", cleanup: [.delete], retentionMilliseconds: 3_600_000)
+      try await log.create([topic])
+      _ = try await log.append([new("t", "old")])
+      topic.partitions = 3
+      topic.cleanup = [.compact]
+      topic.retentionMilliseconds = nil
+      topic.maximumMessageBytes = 3_000
+      try await log.alter([topic])
+      try expectEqual(try await log.topics(), [topic], "topics")
+      let key = try await log.append([new("t", "new", key: "k")])[0]
+      try expectEqual(key.topicPartition.partition, Partitioner.partition(of: bytes("k"), partitions: 3))
+      try expectEqual(try await log.watermarks(of: at("t", 2)).low, 0)
+      try await expectError(.tooLarge) {
+        _ = try await log.append([new("t", String(repeating: "x", count: 3_001), key: "k")])
+      }
+      topic.partitions = 2
+      try await expectError(.invalid) { try await log.alter([topic]) }
+      try await expectError(.unknownTopic) { try await log.alter([TopicConfiguration(name: "none")]) }
+    },
+    ContractCase("what cannot be appended is refused whole", needs: ["topicAdministration"]) { _, log in
       try await log.create([TopicConfiguration(name: "t", maximumMessageBytes: 1000)])
       try await expectError(.unknownTopic) { _ = try await log.append([new("none", "x")]) }
       try await expectError(.unknownTopic) { _ = try await log.append([new("t", "x", partition: 1)]) }
@@ -98,7 +119,7 @@ extension ContractSuite {
       try expectEqual(try await log.watermarks(of: at("t")), Watermarks(low: 0, high: 0))
       try expectEqual(try await log.append([]), [])
     },
-    ContractCase("a record of 10 MB passes where the topic allows it") { _, log in
+    ContractCase("a record of 10 MB passes where the topic allows it", needs: ["topicAdministration"]) { _, log in
       try await log.create([TopicConfiguration(name: "t", maximumMessageBytes: 11 << 20)])
       let value = (0..<(10 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 13) }
       _ = try await log.append([new("t", "a"), NewRecord(topic: "t", key: nil, value: value), new("t", "b")])

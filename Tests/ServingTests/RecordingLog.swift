@@ -42,6 +42,7 @@ final class RecordingLog: MessageLog {
   private static let nothing = MessageLogError(.unsupported, "this log only appends", advice: "use another")
 
   func create(_ topics: [TopicConfiguration]) async throws { throw Self.nothing }
+  func alter(_ topics: [TopicConfiguration]) async throws { throw Self.nothing }
   func topics() async throws -> [TopicConfiguration] { [] }
   func transactionalWriter(id: String) async throws -> any TransactionalWriter { throw Self.nothing }
   func groupReader(group: String, topics: [String], options: ReaderOptions) async throws -> any GroupReader {

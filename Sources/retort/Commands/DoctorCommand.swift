@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import KafkaLog
 import MessageLog
 import Pipeline
 import Releases
@@ -70,23 +71,62 @@ struct DoctorCommand: AsyncParsableCommand {
       }
       let plan = try await DeploymentTopics.plan(
         log: log, names: wiring.names, requestPartitions: wiring.configuration.integer("log.partitions"))
-      for topic in plan.missing {
-        findings.append(
-          Finding(subject: "topic \(topic.name)", problem: "missing; run `retort topics apply`", detail: ""))
-      }
-      for pair in plan.differing {
-        findings.append(
-          Finding(
-            subject: "topic \(pair.wanted.name)",
-            problem:
-              "expected \(TopicsCommand.Apply.text(pair.wanted)), found \(TopicsCommand.Apply.text(pair.found)); alter it",
-            detail: ""))
-      }
+      findings += Self.topics(plan)
+      if log is KafkaLog { findings += await Self.rights(log, wiring) }
       try await log.close()
       return findings
     } catch {
       return [Finding(subject: "log", problem: "\(error)", detail: "")]
     }
+  }
+
+  private static func topics(
+    _ plan: (missing: [TopicConfiguration], differing: [(found: TopicConfiguration, wanted: TopicConfiguration)])
+  ) -> [Finding] {
+    let missing = plan.missing.map {
+      Finding(
+        subject: "topic \($0.name)",
+        problem:
+          "missing, or not to be seen by this user; run `retort topics apply`, or have the user's rights extended",
+        detail: "")
+    }
+    return missing
+      + plan.differing.map { pair in
+        let differences = DeploymentTopics.differences(found: pair.found, wanted: pair.wanted).joined(separator: "; ")
+        let remedy =
+          pair.found.partitions > pair.wanted.partitions
+          ? "it cannot lose partitions: delete it or use another log.prefix" : "run `retort topics apply`"
+        return Finding(subject: "topic \(pair.wanted.name)", problem: "has \(differences); \(remedy)", detail: "")
+      }
+  }
+
+  /// Whether the brokers permit what the stages do, as far as that can be tried without writing.
+  private static func rights(_ log: any MessageLog, _ wiring: Wiring) async -> [Finding] {
+    func attempt(_ subject: String, _ detail: String, _ work: () async throws -> Void) async -> Finding {
+      do {
+        try await work()
+        return Finding(subject: subject, problem: nil, detail: detail)
+      } catch {
+        return Finding(subject: subject, problem: "\(error)", detail: "")
+      }
+    }
+    let names = wiring.names
+    let group = await attempt("group \(names.labelGroup)", "may be read") {
+      _ = try await log.committedOffsets(group: names.labelGroup)
+    }
+    let writer = await attempt("transactions", "transactional ids beginning with \(names.prefix) may be used") {
+      try await log.transactionalWriter(id: names.prefix + "doctor").close()
+    }
+    let requests = TopicPartition(topic: names.requests, partition: 0)
+    guard let known = try? await log.topics(), known.contains(where: { $0.name == names.requests }) else {
+      return [group, writer]
+    }
+    let reading = await attempt("topic \(names.requests)", "may be read") {
+      let reader = try await log.reader(of: [requests: .latest], options: ReaderOptions())
+      defer { Task { await reader.close() } }
+      _ = try await reader.next(maximum: 1, timeout: .milliseconds(800))
+    }
+    return [group, writer, reading]
   }
 
   private func folder(_ path: String) -> Finding {

@@ -14,7 +14,7 @@ struct TopicsCommand: AsyncParsableCommand {
   /// `retort topics apply`.
   struct Apply: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Create the topics that are missing, showing the plan first.")
+      abstract: "Create and correct the topics, showing the plan first.")
 
     @OptionGroup var global: GlobalOptions
 
@@ -26,24 +26,35 @@ struct TopicsCommand: AsyncParsableCommand {
       let log = try wiring.openBareLog()
       let plan = try await DeploymentTopics.plan(
         log: log, names: wiring.names, requestPartitions: wiring.configuration.integer("log.partitions"))
+      // Partitions can be added, never taken away.
+      let changes = plan.differing.filter { $0.found.partitions <= $0.wanted.partitions }
+      let stuck = plan.differing.filter { $0.found.partitions > $0.wanted.partitions }
       for topic in plan.missing { Output.note("create \(topic.name): \(Self.text(topic))") }
-      for (found, wanted) in plan.differing {
-        Output.note("\(wanted.name) differs: has \(Self.text(found)), expected \(Self.text(wanted)); not changed")
+      for change in changes { Output.note("alter \(change.wanted.name): \(Self.text(change))") }
+      for change in stuck {
+        Output.note(
+          "\(change.wanted.name): \(Self.text(change)); it cannot lose partitions: delete it or use another log.prefix")
       }
-      if !plan.missing.isEmpty {
+      if !plan.missing.isEmpty || !changes.isEmpty {
         guard yes || confirm() else { throw ExitStatus.failed }
         try await log.create(plan.missing)
+        try await log.alter(changes.map(\.wanted))
       }
       try await log.close()
       if global.json {
         Output.print([
           "created": .array(plan.missing.map { .string($0.name) }),
-          "differing": .array(plan.differing.map { .string($0.wanted.name) }),
+          "altered": .array(changes.map { .string($0.wanted.name) }),
+          "differing": .array(stuck.map { .string($0.wanted.name) }),
         ])
       } else {
-        Output.print(plan.missing.isEmpty ? "nothing to create" : "created \(plan.missing.count) topics")
+        Output.print("created \(plan.missing.count) topics, altered \(changes.count)")
       }
-      if !plan.differing.isEmpty { throw ExitStatus.checkFailed }
+      if !stuck.isEmpty { throw ExitStatus.checkFailed }
+    }
+
+    private static func text(_ change: (found: TopicConfiguration, wanted: TopicConfiguration)) -> String {
+      DeploymentTopics.differences(found: change.found, wanted: change.wanted).joined(separator: "; ")
     }
 
     private func confirm() -> Bool {

@@ -25,9 +25,17 @@ enum Settings {
   ]
 
   private static let log: [Setting] = [
-    Setting("log.url", .text, "sqlite:retort.db", "Which log: sqlite:PATH."),
+    Setting("log.url", .text, "sqlite:retort.db", "Which log: sqlite:PATH or kafka://HOST:9092,HOST2:9092."),
     Setting("log.prefix", .text, "retort.", "What every topic's name begins with."),
     Setting("log.partitions", .integer(1...1_000), 1, "Partitions of the topic requests, when it is created."),
+    Setting(
+      "log.replication_factor", .integer(-1...32), -1,
+      "Kafka: replicas of topics that are created; -1: the brokers' own."
+    ),
+    Setting(
+      "log.kafka", .tree, .object([:]),
+      "Kafka: librdkafka's properties. Secrets by file (sasl.password_file) or variable (RETORT_LOG_KAFKA_SASL_PASSWORD)."
+    ),
   ]
 
   private static let task: [Setting] = [

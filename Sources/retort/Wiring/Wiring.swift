@@ -1,4 +1,5 @@
 import Foundation
+import KafkaLog
 import Logging
 import MessageLog
 import Pipeline
@@ -53,13 +54,33 @@ struct Wiring: Sendable {
     case "sqlite":
       guard !rest.isEmpty else { throw Self.unknownLog(url) }
       return try SQLiteLog(path: configuration.resolve(rest))
+    case "kafka":
+      return try KafkaLog(servers: try Self.servers(url), options: try kafkaOptions())
     default: throw Self.unknownLog(url)
     }
   }
 
   private static func unknownLog(_ url: String) -> ConfigurationError {
     ConfigurationError(
-      "log.url: expected sqlite:PATH, found \(url.prefix(80)); correct it in retort.yaml or RETORT_LOG_URL")
+      "log.url: expected sqlite:PATH or kafka://HOST:PORT, found \(url.prefix(80)); correct it in retort.yaml or RETORT_LOG_URL"
+    )
+  }
+
+  /// `host:port,…` of `kafka://host:port,…`; a host without a port has Kafka's own.
+  private static func servers(_ url: String) throws -> String {
+    guard url.hasPrefix("kafka://") else { throw unknownLog(url) }
+    let hosts = url.dropFirst("kafka://".count).split(separator: ",", omittingEmptySubsequences: false)
+    guard !hosts.isEmpty, hosts.allSatisfy({ !$0.isEmpty && !$0.contains("/") && !$0.contains("@") }) else {
+      throw unknownLog(url)
+    }
+    return hosts.map { $0.last == "]" || !$0.contains(":") ? "\($0):9092" : String($0) }.joined(separator: ",")
+  }
+
+  private func kafkaOptions() throws -> KafkaLog.Options {
+    KafkaLog.Options(
+      properties: try KafkaProperties.read(configuration), topicPrefix: names.prefix,
+      replicationFactor: configuration.integer("log.replication_factor"),
+      logger: Self.logger("retort.kafka", level: .warning))
   }
 
   /// The functions of the task.
@@ -111,7 +132,12 @@ struct Wiring: Sendable {
     check { try wiring.teacherConfiguration().validate() }
     check {
       let url = configuration.text("log.url")
-      guard url.hasPrefix("sqlite:"), url.count > 7 else { throw unknownLog(url) }
+      if url.hasPrefix("kafka:") {
+        _ = try servers(url)
+        try KafkaLog.validate(try KafkaProperties.read(configuration))
+      } else if !url.hasPrefix("sqlite:") || url.count <= 7 {
+        throw unknownLog(url)
+      }
     }
     return problems
   }

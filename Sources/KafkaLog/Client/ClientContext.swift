@@ -1,0 +1,141 @@
+import CRdKafka
+import Logging
+import MessageLog
+import Synchronization
+
+/// What librdkafka's callbacks of one handle may touch: they come from its own threads as well as from ours.
+final class ClientContext: Sendable {
+  private struct State {
+    var rebalances: [GroupChange] = []
+    var isClosing = false
+    /// The last trouble with a broker: it says why a call timed out.
+    var lastTrouble: (code: rd_kafka_resp_err_t, text: String)?
+    var fatal: (code: rd_kafka_resp_err_t, text: String)?
+    var statistics: String?
+  }
+
+  private let logger: Logger
+  private let thread: HandleThread
+  private let state = Mutex(State())
+
+  init(logger: Logger, thread: HandleThread) {
+    self.logger = logger
+    self.thread = thread
+  }
+
+  /// Why brokers could not be talked to, where that is known.
+  var lastTrouble: (code: rd_kafka_resp_err_t, text: String)? { state.withLock { $0.lastTrouble } }
+  /// The error that made the handle useless.
+  var fatal: (code: rd_kafka_resp_err_t, text: String)? { state.withLock { $0.fatal } }
+
+  /// What the group changed since the last call.
+  func takeRebalances() -> [GroupChange] {
+    state.withLock { state in
+      defer { state.rebalances = [] }
+      return state.rebalances
+    }
+  }
+
+  /// The newest statistics, as JSON, once.
+  func takeStatistics() -> String? {
+    state.withLock { state in
+      defer { state.statistics = nil }
+      return state.statistics
+    }
+  }
+
+  /// From now on revoked partitions are let go at once.
+  func beginClosing() { state.withLock { $0.isClosing = true } }
+
+  /// Forgets old trouble, before a call whose failure it is to explain.
+  func forgetTrouble() { state.withLock { $0.lastTrouble = nil } }
+
+  /// Sets the callbacks that lead here.
+  func install(in conf: OpaquePointer, groupMember: Bool, delivery: Bool) {
+    rd_kafka_conf_set_opaque(conf, Unmanaged.passUnretained(self).toOpaque())
+    rd_kafka_conf_set_log_cb(conf) { handle, level, facility, text in
+      guard let handle, let text, let opaque = rd_kafka_opaque(handle) else { return }
+      ClientContext.of(opaque).log(Int(level), facility.map { String(cString: $0) } ?? "", String(cString: text))
+    }
+    rd_kafka_conf_set_error_cb(conf) { handle, code, reason, opaque in
+      guard let handle, let opaque else { return }
+      ClientContext.of(opaque).trouble(
+        handle, rd_kafka_resp_err_t(rawValue: code), reason.map { String(cString: $0) } ?? "")
+    }
+    rd_kafka_conf_set_stats_cb(conf) { _, json, length, opaque in
+      guard let json, let opaque else { return 0 }
+      let bytes = UnsafeRawBufferPointer(start: json, count: length)
+      ClientContext.of(opaque).state.withLock { $0.statistics = String(decoding: bytes, as: UTF8.self) }
+      return 0
+    }
+    if groupMember {
+      rd_kafka_conf_set_rebalance_cb(conf) { handle, code, list, opaque in
+        guard let handle, let opaque else { return }
+        ClientContext.of(opaque).rebalance(handle, code, list)
+      }
+    }
+    if delivery {
+      rd_kafka_conf_set_dr_msg_cb(conf) { _, message, _ in
+        if let message { DeliveryBatch.report(message) }
+      }
+    }
+  }
+
+  private static func of(_ opaque: UnsafeMutableRawPointer) -> ClientContext {
+    Unmanaged<ClientContext>.fromOpaque(opaque).takeUnretainedValue()
+  }
+
+  private func rebalance(
+    _ handle: OpaquePointer, _ code: rd_kafka_resp_err_t, _ list: UnsafeMutablePointer<rd_kafka_topic_partition_list_t>?
+  ) {
+    let isClosing = state.withLock { $0.isClosing }
+    switch code {
+    case RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS where !isClosing:
+      add(.assigned, list)
+    case RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS where !isClosing:
+      add(rd_kafka_assignment_lost(handle) != 0 ? .lost : .revoked, list)
+    case RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS:
+      if let error = rd_kafka_incremental_unassign(handle, list) { rd_kafka_error_destroy(error) }
+    default:
+      rd_kafka_assign(handle, nil)
+    }
+  }
+
+  private func add(_ kind: GroupChange.Kind, _ list: UnsafeMutablePointer<rd_kafka_topic_partition_list_t>?) {
+    let places = PartitionList.items(of: UnsafePointer(list)).map(\.place)
+    state.withLock { $0.rebalances.append(GroupChange(kind: kind, places: places)) }
+  }
+
+  private func trouble(_ handle: OpaquePointer, _ code: rd_kafka_resp_err_t, _ reason: String) {
+    if code == RD_KAFKA_RESP_ERR__FATAL {
+      var text = [CChar](repeating: 0, count: 512)
+      let cause = rd_kafka_fatal_error(handle, &text, text.count)
+      let message = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+      state.withLock { $0.fatal = (cause, message) }
+      logger.error("kafka: the client can go on no longer", metadata: ["reason": "\(message)"])
+    } else {
+      state.withLock { state in
+        // That all brokers are down says less than why the last one is.
+        if code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || state.lastTrouble == nil {
+          state.lastTrouble = (code, reason)
+        }
+      }
+      logger.info("kafka: trouble with a broker", metadata: ["reason": "\(reason)"])
+    }
+    thread.wake()
+  }
+
+  /// librdkafka's levels are those of syslog. What it calls an error is mostly a connection that it will try again.
+  private func log(_ level: Int, _ facility: String, _ text: String) {
+    let mapped: Logger.Level =
+      switch level {
+      case ...2: .critical
+      case 3: .warning
+      case 4: .notice
+      case 5: .info
+      default: .debug
+      }
+    // Each handle is told all properties; those of other kinds of client are none of its business.
+    logger.log(level: facility == "CONFWARN" ? .debug : mapped, "kafka: \(text)", metadata: ["facility": "\(facility)"])
+  }
+}

@@ -1,0 +1,61 @@
+import CRdKafka
+import MessageLog
+
+/// Where one record's delivery report goes.
+struct DeliverySlot {
+  /// The batch, alive until all of its reports have come.
+  var batch: Unmanaged<DeliveryBatch>
+  var offset: Int64 = -1
+  var timestamp: Int64 = -1
+}
+
+/// The delivery reports of one append; used on the producer's thread only.
+///
+/// The slots lie side by side, and each message carries the address of its own, so that a report costs no allocation.
+final class DeliveryBatch {
+  private let slots: UnsafeMutablePointer<DeliverySlot>
+  private let count: Int
+  private var open: Int
+  private var keepAlive: DeliveryBatch?
+  private var firstFailure: rd_kafka_resp_err_t?
+  private let done: ([(offset: Int64, timestamp: Int64)], rd_kafka_resp_err_t?) -> Void
+
+  /// A batch of `count` records; `done` is called once, when the last report has come.
+  init(count: Int, done: @escaping ([(offset: Int64, timestamp: Int64)], rd_kafka_resp_err_t?) -> Void) {
+    self.count = count
+    self.done = done
+    open = count
+    slots = .allocate(capacity: max(1, count))
+    keepAlive = self
+    slots.initialize(repeating: DeliverySlot(batch: Unmanaged.passUnretained(self)), count: count)
+    if count == 0 { finish() }
+  }
+
+  deinit { slots.deallocate() }
+
+  /// The slot of a record, to be the message's opaque pointer.
+  func slot(_ index: Int) -> UnsafeMutableRawPointer { UnsafeMutableRawPointer(slots + index) }
+
+  /// Takes a delivery report of librdkafka.
+  static func report(_ message: UnsafePointer<rd_kafka_message_t>) {
+    guard let slot = message.pointee._private?.assumingMemoryBound(to: DeliverySlot.self) else { return }
+    var type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE
+    slot.pointee.offset = message.pointee.offset
+    slot.pointee.timestamp = rd_kafka_message_timestamp(message, &type)
+    slot.pointee.batch.takeUnretainedValue().close(1, message.pointee.err)
+  }
+
+  /// The last `number` records never became messages.
+  func giveUp(_ number: Int, _ code: rd_kafka_resp_err_t) { close(number, code) }
+
+  private func close(_ number: Int, _ code: rd_kafka_resp_err_t) {
+    if code != RD_KAFKA_RESP_ERR_NO_ERROR, firstFailure == nil { firstFailure = code }
+    open -= number
+    if open == 0, number > 0 { finish() }
+  }
+
+  private func finish() {
+    done((0..<count).map { (slots[$0].offset, slots[$0].timestamp) }, firstFailure)
+    keepAlive = nil
+  }
+}

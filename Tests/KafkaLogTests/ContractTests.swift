@@ -1,0 +1,47 @@
+import Foundation
+import KafkaLog
+import LogContract
+import MessageLog
+import Testing
+
+@Suite("The log on Kafka keeps the contract of every log", .serialized)
+struct ContractTests {
+  @Test("contract, on librdkafka's mock cluster", .timeLimit(.minutes(2)), arguments: ContractSuite.all)
+  func onTheMock(_ item: ContractCase) async throws {
+    let cluster = try MockCluster()
+    let harness = LogHarness(
+      sessionTimeout: .seconds(4), wakeUp: .milliseconds(100),
+      open: { try cluster.open() },
+      abandon: { log in await (log as? MockedLog)?.log.abandon() })
+    if case .skipped(let reason) = try await item.run(harness) { print("skipped: \(reason)") }
+  }
+
+  @Test(
+    "contract, on the broker that KAFKA_BOOTSTRAP names", .enabled(if: RealBroker.isNamed, RealBroker.reason),
+    .timeLimit(.minutes(2)), arguments: ContractSuite.all)
+  func onABroker(_ item: ContractCase) async throws {
+    let prefix = RealBroker.freshPrefix()
+    let harness = LogHarness(
+      sessionTimeout: .seconds(6),
+      open: { NamespacedLog(log: try RealBroker.open(prefix: prefix), prefix: prefix) },
+      abandon: { log in await (log as? NamespacedLog)?.log.abandon() })
+    let outcome = try await item.run(harness)
+    if case .skipped(let reason) = outcome {
+      #expect(reason.hasSuffix("has no maintenanceOnDemand"), "a broker does everything but this: \(reason)")
+      print("skipped: \(reason)")
+    }
+  }
+}
+
+/// The broker that the environment names.
+enum RealBroker {
+  static let servers = ProcessInfo.processInfo.environment["KAFKA_BOOTSTRAP"] ?? ""
+  static var isNamed: Bool { !servers.isEmpty }
+  static let reason: Comment = "KAFKA_BOOTSTRAP names no broker (host:port), so what only a real one shows is not seen"
+
+  static func freshPrefix() -> String { "test-\(UUID().uuidString.prefix(8).lowercased())." }
+
+  static func open(prefix: String, properties: [String: String] = [:]) throws -> KafkaLog {
+    try KafkaLog(servers: servers, options: .init(properties: properties, topicPrefix: prefix))
+  }
+}

@@ -1,0 +1,166 @@
+import CRdKafka
+import Foundation
+import KafkaLog
+import MessageLog
+import Testing
+
+@Suite("Faults of brokers, injected into the mock cluster", .serialized)
+struct FaultTests {
+  private let place = TopicPartition(topic: "t", partition: 0)
+
+  private func record(_ text: String) -> NewRecord {
+    NewRecord(topic: "t", partition: 0, key: nil, value: Array(text.utf8))
+  }
+
+  private func read(_ log: MockedLog, _ count: Int) async throws -> [String] {
+    let reader = try await log.reader(of: [place: .earliest], options: ReaderOptions())
+    var texts: [String] = []
+    let deadline = ContinuousClock.now + .seconds(20)
+    while texts.count < count, ContinuousClock.now < deadline {
+      texts += try await reader.next(maximum: 1000, timeout: .milliseconds(200)).map {
+        String(decoding: $0.value ?? [], as: UTF8.self)
+      }
+    }
+    await reader.close()
+    return texts
+  }
+
+  @Test("appends go through retriable errors, in order and once", .timeLimit(.minutes(1)))
+  func retriableAppends() async throws {
+    let cluster = try MockCluster()
+    let log = try cluster.open()
+    try await log.create([TopicConfiguration(name: "t")])
+    cluster.push(
+      0,
+      [
+        RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
+        RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+      ])
+    for step in 0..<5 { _ = try await log.append([record("\(step)")]) }
+    #expect(try await read(log, 5) == (0..<5).map(String.init))
+    try await log.close()
+  }
+
+  @Test("appends and reads outlast a broker that is down, then slow", .timeLimit(.minutes(1)))
+  func outage() async throws {
+    let cluster = try MockCluster()
+    let log = try cluster.open()
+    try await log.create([TopicConfiguration(name: "t")])
+    _ = try await log.append([record("before")])
+    let reader = try await log.reader(of: [place: .earliest], options: ReaderOptions())
+    #expect(try await reader.next(maximum: 1, timeout: .seconds(10)).count == 1)
+    cluster.setDown(true)
+    let pending = Task { try await log.append([record("during")]) }
+    #expect(try await reader.next(maximum: 1, timeout: .milliseconds(300)).isEmpty)
+    cluster.setRoundTrip(milliseconds: 300)
+    cluster.setDown(false)
+    _ = try await pending.value
+    let seen = try await reader.next(maximum: 1, timeout: .seconds(20))
+    #expect(seen.map(\.value) == [Array("during".utf8)])
+    await reader.close()
+    try await log.close()
+  }
+
+  @Test("an append larger than librdkafka's queue waits for room", .timeLimit(.minutes(1)))
+  func backPressure() async throws {
+    let cluster = try MockCluster()
+    let log = try cluster.open(["queue.buffering.max.messages": "50"])
+    try await log.create([TopicConfiguration(name: "t")])
+    let positions = try await log.append((0..<1000).map { record("\($0)") })
+    #expect(positions.map(\.offset) == Array(0..<1000))
+    try await log.close()
+  }
+
+  @Test("a transaction repeats retriable calls, and aborts and says so where it must", .timeLimit(.minutes(1)))
+  func transactions() async throws {
+    let cluster = try MockCluster()
+    let log = try cluster.open()
+    try await log.create([TopicConfiguration(name: "t")])
+    let writer = try await log.transactionalWriter(id: "w")
+    // EndTxn: the coordinator is moving.
+    cluster.push(
+      26, [RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, RD_KAFKA_RESP_ERR_NOT_COORDINATOR])
+    #expect(try await writer.commit(append: [record("a")], offsets: nil).count == 1)
+    // AddPartitionsToTxn: abortable.
+    cluster.push(24, [RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED])
+    let refused = await #expect(throws: MessageLogError.self) {
+      _ = try await writer.commit(append: [record("b")], offsets: nil)
+    }
+    #expect(refused?.code == .readOnly, "\(String(describing: refused))")
+    #expect(try await writer.commit(append: [record("c")], offsets: nil).count == 1, "the writer goes on")
+    // Fenced: for ever.
+    cluster.push(24, [RD_KAFKA_RESP_ERR_PRODUCER_FENCED])
+    for _ in 0..<2 {
+      let fenced = await #expect(throws: MessageLogError.self) {
+        _ = try await writer.commit(append: [record("d")], offsets: nil)
+      }
+      #expect(fenced?.code == .fenced && fenced?.description.contains("newer writer") == true)
+    }
+    // Another one may take the id.
+    let heir = try await log.transactionalWriter(id: "w")
+    #expect(try await heir.commit(append: [record("e")], offsets: nil).count == 1)
+    try await log.close()
+  }
+
+  @Test("a fatal error makes a new producer, and the same work then succeeds", .timeLimit(.minutes(1)))
+  func fatal() async throws {
+    let cluster = try MockCluster()
+    let log = try cluster.open()
+    try await log.create([TopicConfiguration(name: "t")])
+    let writer = try await log.transactionalWriter(id: "w")
+    _ = try await writer.commit(append: [record("a")], offsets: nil)
+    // AddPartitionsToTxn: the id's mapping is broken.
+    cluster.push(24, [RD_KAFKA_RESP_ERR_INVALID_PRODUCER_ID_MAPPING])
+    let error = await #expect(throws: MessageLogError.self) {
+      _ = try await writer.commit(append: [record("b")], offsets: nil)
+    }
+    #expect(error?.isFatal == false, "\(String(describing: error))")
+    #expect(try await writer.commit(append: [record("b")], offsets: nil).count == 1)
+    try await log.close()
+  }
+
+  @Test("brokers that cannot be reached are an error with the reason, soon", .timeLimit(.minutes(1)))
+  func unreachable() async throws {
+    let log = try KafkaLog(servers: "127.0.0.1:1")
+    let error = await #expect(throws: MessageLogError.self) { _ = try await log.topics() }
+    #expect(error?.code == .unavailable && error?.isRetriable == true)
+    #expect(error?.description.contains("127.0.0.1:1") == true, "\(String(describing: error))")
+    try await log.close()
+  }
+
+  @Test("opening and closing leaves nothing behind", .timeLimit(.minutes(5)))
+  func cycles() async throws {
+    let count = Int(ProcessInfo.processInfo.environment["RETORT_KAFKA_CYCLES"] ?? "") ?? 15
+    let cluster = try MockCluster()
+    let first = try cluster.open()
+    try await first.create([TopicConfiguration(name: "t")])
+    try await first.close()
+    var before = Footprint()
+    for cycle in 0..<count {
+      let log = try cluster.open()
+      _ = try await log.append([record("\(cycle)")])
+      let reader = try await log.reader(of: [place: .offset(Int64(cycle))], options: ReaderOptions())
+      #expect(try await reader.next(maximum: 1, timeout: .seconds(10)).count == 1)
+      if cycle % 2 == 0 { await reader.close() }
+      try await log.close()
+      if cycle == min(4, count / 3) { before = Footprint() }
+    }
+    try await Task.sleep(for: .milliseconds(500))
+    let after = Footprint()
+    #expect(after.threads <= before.threads + 3, "threads: \(before.threads) then \(after.threads)")
+    #expect(after.files <= before.files + 3, "files: \(before.files) then \(after.files)")
+    #expect(after.residentBytes < before.residentBytes + 64 << 20)
+    print("after \(count) cycles: \(after.threads) threads, \(after.files) files, \(after.residentBytes >> 20) MB")
+  }
+
+  /// What this process holds.
+  private struct Footprint {
+    let threads = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/task").count) ?? 0
+    let files = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? 0
+    let residentBytes: Int = {
+      let text = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8)) ?? ""
+      let pages = text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+      return pages * 4096
+    }()
+  }
+}

@@ -1,0 +1,184 @@
+import KafkaLog
+import MessageLog
+import Testing
+
+/// `#expect` cannot hold calls that change a value.
+private func check(
+  _ condition: Bool, _ comment: Comment? = nil, at location: SourceLocation = #_sourceLocation
+) {
+  #expect(condition, comment, sourceLocation: location)
+}
+
+@Suite("A transaction goes on, is repeated, aborted or given up as the errors say")
+struct TransactionFlowTests {
+  private func failure(_ fault: KafkaFailure.Fault, _ code: MessageLogError.Code = .unavailable)
+    -> TransactionFlow.Failure
+  {
+    .init(fault: fault, error: MessageLogError(code, "it went wrong", advice: "try again"))
+  }
+
+  /// Lets calls succeed up to this step.
+  private func flow(at step: TransactionFlow.Step) -> TransactionFlow {
+    var flow = TransactionFlow(hasOffsets: true, needsRebuild: false)
+    var action = flow.first
+    while action != .perform(step) { action = flow.next(nil, elapsed: .zero) }
+    return flow
+  }
+
+  @Test("offsets are sent before the records, and then all is committed")
+  func order() {
+    var flow = TransactionFlow(hasOffsets: true, needsRebuild: true)
+    var steps: [TransactionFlow.Action] = [flow.first]
+    while steps.last != .succeed { steps.append(flow.next(nil, elapsed: .zero)) }
+    check(
+      steps == [
+        .perform(.rebuild), .perform(.begin), .perform(.sendOffsets), .perform(.produce), .perform(.commit), .succeed,
+      ])
+    var plain = TransactionFlow(hasOffsets: false, needsRebuild: false)
+    check(plain.first == .perform(.begin))
+    check(plain.next(nil, elapsed: .zero) == .perform(.produce))
+  }
+
+  @Test("a retriable error repeats the same call, later and later, for a bounded time")
+  func retriable() {
+    var flow = flow(at: .commit)
+    var pauses: [Duration] = []
+    for second in 0..<8 {
+      guard case .retry(.commit, let pause) = flow.next(failure(.retriable), elapsed: .seconds(second)) else {
+        Issue.record("the call was not repeated")
+        return
+      }
+      pauses.append(pause)
+    }
+    check(pauses == pauses.sorted() && pauses.last == .milliseconds(500) && pauses[0] < pauses[1])
+    // Whether it was committed is unknown now: a new producer ends it, and the caller looks at the offsets.
+    check(flow.next(failure(.retriable), elapsed: .seconds(31)) == .perform(.rebuild))
+    guard case .fail(let error) = flow.next(nil, elapsed: .seconds(32)) else {
+      Issue.record("it did not fail")
+      return
+    }
+    check(error.isRetriable && error.description.contains("did not say whether"))
+    check(!flow.needsRebuild && !flow.isFenced)
+  }
+
+  @Test("an abortable error aborts, and the work may be done again with the same producer")
+  func abortable() {
+    for step in [TransactionFlow.Step.sendOffsets, .produce, .commit] {
+      var flow = flow(at: step)
+      check(flow.next(failure(.abortable), elapsed: .zero) == .perform(.abort))
+      check(flow.next(failure(.retriable), elapsed: .zero) == .retry(.abort, after: .milliseconds(20)))
+      guard case .fail(let error) = flow.next(nil, elapsed: .zero) else {
+        Issue.record("it did not fail")
+        return
+      }
+      check(error.isRetriable && !error.isFatal && !flow.needsRebuild)
+    }
+  }
+
+  @Test("a fatal error makes a new producer, and the work may be done again")
+  func fatal() {
+    var flow = flow(at: .produce)
+    check(flow.next(failure(.fatal), elapsed: .zero) == .perform(.rebuild))
+    guard case .fail(let error) = flow.next(nil, elapsed: .zero) else {
+      Issue.record("it did not fail")
+      return
+    }
+    check(error.isRetriable && !flow.needsRebuild)
+    var broken = self.flow(at: .produce)
+    check(broken.next(failure(.fatal), elapsed: .zero) == .perform(.rebuild))
+    guard case .fail = broken.next(failure(.other), elapsed: .zero) else {
+      Issue.record("it did not fail")
+      return
+    }
+    check(broken.needsRebuild, "the next transaction begins with a new producer")
+  }
+
+  @Test("a writer whose id was taken over never writes again; a member that lost its partitions aborts")
+  func fenced() {
+    var flow = flow(at: .produce)
+    guard case .fail(let error) = flow.next(failure(.fatal, .fenced), elapsed: .zero) else {
+      Issue.record("it did not stop")
+      return
+    }
+    check(flow.isFenced && error.code == .fenced)
+    var member = self.flow(at: .sendOffsets)
+    check(member.next(failure(.abortable, .fenced), elapsed: .zero) == .perform(.abort))
+    guard case .fail(let lost) = member.next(nil, elapsed: .zero) else {
+      Issue.record("it did not fail")
+      return
+    }
+    check(lost.code == .fenced && !member.isFenced)
+  }
+}
+
+@Suite("A group member answers every change of its group")
+struct RebalanceFlowTests {
+  private let a = TopicPartition(topic: "t", partition: 0)
+  private let b = TopicPartition(topic: "t", partition: 1)
+
+  @Test("partitions that go in order are drained first, for a bounded time")
+  func drains() {
+    var flow = RebalanceFlow()
+    check(flow.take(.init(kind: .assigned, places: [a, b]), drains: true) == [.assign([a, b])])
+    check(flow.take(.init(kind: .revoked, places: [b]), drains: true) == [.drain([b])])
+    let now = ContinuousClock.now
+    let turn = flow.startDraining(until: now + .seconds(5))
+    check(flow.isDraining && flow.tick(isLost: false, now: now) == [])
+    check(flow.drained(turn) == [.unassign([b])])
+    check(flow.drained(turn) == [], "a late answer changes nothing")
+    check(flow.take(.init(kind: .revoked, places: [a]), drains: true) == [.drain([a])])
+    _ = flow.startDraining(until: now + .seconds(5))
+    check(flow.tick(isLost: false, now: now + .seconds(6)) == [.unassign([a])])
+  }
+
+  @Test("partitions that are lost, or that nobody drains, go at once")
+  func lost() {
+    var flow = RebalanceFlow()
+    check(flow.take(.init(kind: .revoked, places: [a]), drains: false) == [.unassign([a])])
+    check(flow.take(.init(kind: .revoked, places: [b]), drains: true) == [.drain([b])])
+    let turn = flow.startDraining(until: .now + .seconds(5))
+    check(flow.take(.init(kind: .lost, places: [a]), drains: true) == [.unassign([a, b])])
+    check(flow.drained(turn) == [] && !flow.isDraining)
+  }
+}
+
+@Suite("A reader knows where it stands")
+struct ReaderStateTests {
+  private let a = TopicPartition(topic: "t", partition: 0)
+  private func record(_ offset: Int64) -> Record {
+    Record(topic: "t", partition: 0, offset: offset, timestamp: 0, key: nil, value: [])
+  }
+
+  @Test("positions pass holes at the end, and a pause loses and repeats nothing")
+  func positions() {
+    var state = ReaderState()
+    state.add(a, at: nil)
+    check(state.positions.isEmpty)
+    check(state.accept(record(5)) && state.position(of: a) == 6)
+    state.reach(a, 9)
+    check(state.position(of: a) == 9)
+    check(!state.accept(record(8)), "what lies below the position was read")
+    state.setPaused(a, true)
+    check(!state.accept(record(9)))
+    state.reach(a, 12)
+    check(state.position(of: a) == 9, "what was not delivered is not passed")
+    state.setPaused(a, false)
+    check(state.accept(record(9)))
+    state.leave([a])
+    check(!state.accept(record(10)) && state.contains(a))
+    state.remove([a])
+    check(!state.accept(record(10)))
+  }
+
+  @Test("a lost position is reported until the reader is sought elsewhere, other trouble once")
+  func failures() {
+    var state = ReaderState()
+    state.add(a, at: 3)
+    state.fail(a, MessageLogError(.corrupt, "bytes", advice: "look"), isStuck: false)
+    check(state.takeFailure()?.code == .corrupt && state.takeFailure() == nil)
+    state.fail(a, .outOfRange(a, offset: 3, watermarks: .init(low: 5, high: 9)), isStuck: true)
+    check(state.takeFailure()?.code == .outOfRange && state.takeFailure()?.code == .outOfRange)
+    state.move(a, to: 5)
+    check(state.takeFailure() == nil && state.position(of: a) == 5)
+  }
+}
