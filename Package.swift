@@ -121,7 +121,7 @@ let package = Package(
     tests("ModelFiles", ["Topics"], exclude: ["Goldens"]),
     tests("Tokenization", ["ModelFiles", "Topics"], exclude: ["Goldens"]),
     tests("StudentModel", ["CKernels", "ModelFiles"], exclude: ["Goldens"]),
-    tests("Inference", ["Topics", "ModelFiles", "StudentModel", "Tokenization"]),
+    tests("Inference", ["CKernels", "Topics", "ModelFiles", "StudentModel", "Tokenization"], exclude: ["Goldens"]),
     tests("Evaluation", ["Topics"]),
     tests("Teacher", ["Topics", sqlite, httpServer, httpTypes, lifecycle, logging, nio]),
     tests("Training", ["Topics", "StudentModel"]),

@@ -68,15 +68,27 @@ RETORT_INLINE void softmax_row(float *x, ptrdiff_t limit, ptrdiff_t padded, floa
 }
 
 /// Probabilities of the query rows first..<first + rows of one head into s.p.
-static void attention_probabilities(const attention_job *job, const retort_sequence *q, const attention_space *s, ptrdiff_t head,
-                                    ptrdiff_t first, ptrdiff_t rows) {
+static void attention_probabilities(const attention_job *job, const retort_sequence *q, const attention_space *s, const float *turned,
+                                    ptrdiff_t head, ptrdiff_t first, ptrdiff_t rows) {
   ptrdiff_t past = q->keys - q->queries;
   ptrdiff_t padded = round_up(past + first + rows, 16);
   for (ptrdiff_t i = 0; i < rows; i += MR) {
     ptrdiff_t count = smaller(MR, rows - i), limit = past + first + i + count;
-    row_of_tiles((int)count, 1, round_up(limit, 16), job->size, q->q + (first + i) * q->ldq + head * job->size, q->ldq, s->keys_turned, 16,
+    row_of_tiles((int)count, 1, round_up(limit, 16), job->size, q->q + (first + i) * q->ldq + head * job->size, q->ldq, turned, 16,
                  16 * job->size, s->p + i * s->padded, s->padded, START_ZERO, NULL);
     for (ptrdiff_t r = 0; r < count; r++) softmax_row(s->p + (i + r) * s->padded, past + first + i + r + 1, padded, job->scale);
+  }
+}
+
+/// One query row: the heads that share the keys are the rows of the tiles, so that there are chains enough to hide their latency.
+static void attention_single(const attention_job *job, const retort_sequence *q, const attention_space *s, const float *turned,
+                             const float *values, ptrdiff_t ldv, ptrdiff_t key_head) {
+  ptrdiff_t size = job->size, keys = q->keys, padded = round_up(keys, 16);
+  for (ptrdiff_t i = 0; i < job->group; i += MR) {
+    ptrdiff_t count = smaller(MR, job->group - i), head = key_head * job->group + i;
+    row_of_tiles((int)count, 1, padded, size, q->q + head * size, size, turned, 16, 16 * size, s->p, s->padded, START_ZERO, NULL);
+    for (ptrdiff_t r = 0; r < count; r++) softmax_row(s->p + r * s->padded, keys, padded, job->scale);
+    row_of_tiles((int)count, 1, size, keys, s->p, s->padded, values, ldv, 16, q->out + head * size, size, START_ZERO, NULL);
   }
 }
 
@@ -85,13 +97,22 @@ static void attention_forward_task(void *context, ptrdiff_t index, int worker) {
   const retort_sequence *q = job->sequences + index / job->key_heads;
   ptrdiff_t key_head = index % job->key_heads, past = q->keys - q->queries, size = job->size;
   attention_space s = attention_space_of(job, q->keys, worker);
-  turn_keys(q->keys, size, q->k + key_head * size, q->ldk, s.keys_turned);
+  const float *turned = s.keys_turned;
+  if (q->turned) {
+    turned = q->turned + key_head * q->turned_stride;
+  } else {
+    turn_keys(q->keys, size, q->k + key_head * size, q->ldk, s.keys_turned);
+  }
   ptrdiff_t ldv = q->ldv;
   const float *values = wide_rows(job, q->keys, q->v + key_head * size, &ldv, s.values);
+  if (q->queries == 1) {
+    attention_single(job, q, &s, turned, values, ldv, key_head);
+    return;
+  }
   for (ptrdiff_t head = key_head * job->group; head < (key_head + 1) * job->group; head++) {
     for (ptrdiff_t first = 0; first < q->queries; first += RETORT_ATTENTION_BLOCK) {
       ptrdiff_t rows = smaller(RETORT_ATTENTION_BLOCK, q->queries - first);
-      attention_probabilities(job, q, &s, head, first, rows);
+      attention_probabilities(job, q, &s, turned, head, first, rows);
       for (ptrdiff_t i = 0; i < rows; i += MR) {
         ptrdiff_t count = smaller(MR, rows - i);
         row_of_tiles((int)count, 1, size, past + first + i + count, s.p + i * s.padded, s.padded, values, ldv, 16,
@@ -164,7 +185,7 @@ static void attention_backward_task(void *context, ptrdiff_t index, int worker) 
   for (ptrdiff_t head = key_head * job->group; head < (key_head + 1) * job->group; head++) {
     for (ptrdiff_t first = 0; first < count; first += RETORT_ATTENTION_BLOCK) {
       ptrdiff_t rows = smaller(RETORT_ATTENTION_BLOCK, count - first), ldq = q->ldq, ldo = q->ldo;
-      attention_probabilities(job, q, &s, head, first, rows);
+      attention_probabilities(job, q, &s, s.keys_turned, head, first, rows);
       attention_score_gradients(job, q, g, &s, keys, ldk, head, first, rows);
       const float *queries = wide_rows(job, rows, q->q + first * q->ldq + head * size, &ldq, s.queries);
       const float *dout = wide_rows(job, rows, g->dout + first * q->ldo + head * size, &ldo, s.dout);

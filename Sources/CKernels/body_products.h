@@ -330,3 +330,14 @@ static void kernel_half_gemm(int bfloat, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, 
     kernel_gemm_packed(m, n, k, a, lda, scratch, c, ldc, bias, 0);
   }
 }
+
+static void kernel_probe(ptrdiff_t rounds, float *out) {
+  v16 sums[12], factor = splat(0.5f);
+  UNROLL for (int i = 0; i < 12; i++) sums[i] = splat((float)i);
+  for (ptrdiff_t round = 0; round < rounds; round++) {
+    UNROLL for (int i = 0; i < 12; i++) sums[i] = fma16(sums[i], factor, factor);
+    __asm__ volatile("" : "+m"(factor));
+  }
+  UNROLL for (int i = 1; i < 12; i++) sums[0] += sums[i];
+  store(out, sums[0]);
+}

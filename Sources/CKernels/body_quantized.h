@@ -190,4 +190,16 @@ static void multiply(quantized_job *job) {
   run_tasks(job->column_tasks * row_tasks, job->m * job->panel_count * job->k, panels_task, job);
 }
 
-const retort_quantized_table QUANTIZED_TABLE = {multiply};
+static void probe(ptrdiff_t rounds, float *out) {
+  i16 sums[12], weights = (i16)0x01020304;
+  UNROLL for (int i = 0; i < 12; i++) sums[i] = (i16)i;
+  for (ptrdiff_t round = 0; round < rounds; round++) {
+    UNROLL for (int i = 0; i < 12; i++) sums[i] = dot4(sums[i], weights, 0x01010101);
+    // Nothing may be known about the weights, or the compiler would be done at once.
+    __asm__ volatile("" : "+m"(weights));
+  }
+  UNROLL for (int i = 1; i < 12; i++) sums[0] += sums[i];
+  store(out, __builtin_convertvector(sums[0], v16));
+}
+
+const retort_quantized_table QUANTIZED_TABLE = {multiply, probe};

@@ -55,6 +55,7 @@ RETORT_INLINE float half_to_float(uint16_t h) {
     (int bfloat, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const uint16_t *packed, float *c,            \
      ptrdiff_t ldc, const float *bias, float *scratch),                                                                             \
     (bfloat, m, n, k, a, lda, packed, c, ldc, bias, scratch))                                                                       \
+  X(probe, (ptrdiff_t rounds, float *out), (rounds, out))                                                                           \
   X(rmsnorm_forward, (ptrdiff_t rows, ptrdiff_t columns, const float *x, const float *w, float epsilon, float *y, float *rstd),     \
     (rows, columns, x, w, epsilon, y, rstd))                                                                                        \
   X(rmsnorm_backward,                                                                                                               \
@@ -113,6 +114,9 @@ extern const retort_kernel_table retort_kernels_avx512;
 
 /// As retort_parallel_for on at most `limit` threads: `worker` stays below it.
 void retort_parallel_for_limited(ptrdiff_t count, int limit, void (*fn)(void *, ptrdiff_t, int), void *context);
+
+/// Keeps 12 registers multiplying for `rounds` rounds: the level's fp32 peak.
+void retort_probe(ptrdiff_t rounds, float *out);
 
 /// Flushes denormals in this thread; returns the mode to restore.
 uint64_t retort_enter_numerics(void);

@@ -187,18 +187,18 @@ void retort_linear_pack(retort_weight_type type, ptrdiff_t n, ptrdiff_t k, const
 
 // MARK: Products
 
-static void multiply_quantized(quantized_job *job) {
-  const retort_quantized_table *table = &retort_quantized_portable;
+const retort_quantized_table *retort_quantized_kernels(void) {
 #if defined(__x86_64__)
   retort_level level = retort_kernels_level();
-  if (level == RETORT_LEVEL_AVX512 && __builtin_cpu_supports("avx512vnni")) {
-    table = &retort_quantized_vnni;
-  } else if (level >= RETORT_LEVEL_AVX2) {
-    table = &retort_quantized_avx2;
-  }
+  if (level == RETORT_LEVEL_AVX512 && __builtin_cpu_supports("avx512vnni")) return &retort_quantized_vnni;
+  if (level >= RETORT_LEVEL_AVX2) return &retort_quantized_avx2;
 #endif
+  return &retort_quantized_portable;
+}
+
+static void multiply_quantized(quantized_job *job) {
   uint64_t saved = retort_enter_numerics();
-  table->multiply(job);
+  retort_quantized_kernels()->multiply(job);
   retort_leave_numerics(saved);
 }
 

@@ -60,6 +60,8 @@ typedef struct quantized_job {
 typedef struct retort_quantized_table {
   /// Rounds x into tiles of activations, and multiplies them with the panels.
   void (*multiply)(quantized_job *job);
+  /// Multiplies in 12 registers for `rounds` rounds.
+  void (*probe)(ptrdiff_t rounds, float *out);
 } retort_quantized_table;
 
 extern const retort_quantized_table retort_quantized_portable;
@@ -67,5 +69,8 @@ extern const retort_quantized_table retort_quantized_portable;
 extern const retort_quantized_table retort_quantized_avx2;
 extern const retort_quantized_table retort_quantized_vnni;
 #endif
+
+/// The kernels of the level in force.
+const retort_quantized_table *retort_quantized_kernels(void);
 
 #endif

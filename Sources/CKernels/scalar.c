@@ -65,6 +65,17 @@ uint64_t retort_random_bits(uint64_t seed, uint64_t stream, uint64_t counter) {
   return mix(key + (counter + 1) * 0x9e3779b97f4a7c15ull);
 }
 
+void retort_turn_keys(ptrdiff_t first, ptrdiff_t rows, ptrdiff_t heads, ptrdiff_t head_size, const float *k, ptrdiff_t ldk, float *turned,
+                      ptrdiff_t turned_stride) {
+  for (ptrdiff_t h = 0; h < heads; h++) {
+    for (ptrdiff_t r = first; r < first + rows; r++) {
+      float *out = turned + h * turned_stride + r / 16 * 16 * head_size + r % 16;
+      const float *in = k + (r - first) * ldk + h * head_size;
+      for (ptrdiff_t c = 0; c < head_size; c++) out[c * 16] = in[c];
+    }
+  }
+}
+
 typedef struct normal_job {
   uint64_t seed, stream;
   ptrdiff_t count;
@@ -91,11 +102,13 @@ void retort_fill_normal(ptrdiff_t count, uint64_t seed, uint64_t stream, double 
   retort_parallel_for((count + 4095) / 4096, normal_task, &job);
 }
 
-void retort_rope_table(ptrdiff_t first, ptrdiff_t positions, ptrdiff_t head_size, double theta, float *cosine, float *sine) {
+void retort_rope_table(ptrdiff_t first, ptrdiff_t positions, ptrdiff_t head_size, double theta, const double *divisors,
+                       float *cosine, float *sine) {
   ptrdiff_t half = head_size / 2;
   double logarithm = retort_log(theta);
   for (ptrdiff_t i = 0; i < half; i++) {
     double frequency = retort_exp(-2.0 * (double)i / (double)head_size * logarithm);
+    if (divisors) frequency /= divisors[i];
     for (ptrdiff_t p = 0; p < positions; p++) {
       double s, c;
       retort_sincos((double)(first + p) * frequency, &s, &c);

@@ -9,8 +9,14 @@ public struct CompressionPolicy: Sendable, Hashable {
   public enum WeightType: String, Sendable, Hashable, CaseIterable {
     /// Blocks of 32 signed bytes with a half-precision scale.
     case q8 = "q8_0"
+    /// Blocks of 256 six-bit numbers with sixteen scales and a half-precision one.
+    case q6 = "q6_k"
+    /// Blocks of 32 four-bit numbers with a half-precision scale.
+    case q4 = "q4_0"
     /// Half precision.
     case f16
+    /// bfloat16.
+    case bf16
     /// Single precision.
     case f32
   }

@@ -18,7 +18,10 @@ public enum StudentFile {
     let fileType: GGUFWriter.FileType =
       switch type {
       case .q8: .q8
+      case .q6: .q6
+      case .q4: .q4
       case .f16: .f16
+      case .bf16: .bf16
       case .f32: .f32
       }
     try writer.set(student.configuration, name: description.name, fileType: fileType)

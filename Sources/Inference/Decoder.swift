@@ -5,7 +5,7 @@ public import Topics
 
 /// Answers requests, several at a time, each as if it were alone.
 ///
-/// Prompts are read in one packed pass; after that each pass takes one step of every request in flight, forced tokens included, so
+/// Prompts are read in one packed pass, what they begin with in common (a system prompt) only once; after that each pass takes one step of every request in flight, forced tokens included, so
 /// that the weights are read once for all of them; a request that is done makes room for the next. Decoding is greedy, and
 /// an answer has the same bits whatever else is in flight. Owns its caches and scratch: one task at a time may use it.
 public final class Decoder {
@@ -16,6 +16,7 @@ public final class Decoder {
 
   private let pass: ForwardPass
   private let constraint: AnswerConstraint
+  private let prefix: SharedPrefix
   private var caches: [KeyValueCache] = []
 
   /// A decoder over `model`.
@@ -31,6 +32,7 @@ public final class Decoder {
     self.model = model
     self.maximumBatch = maximumBatch
     pass = ForwardPass(model.model)
+    prefix = SharedPrefix(pass)
     constraint = AnswerConstraint(grammar: model.grammar, vocabulary: model.vocabulary)
   }
 
@@ -53,7 +55,7 @@ public final class Decoder {
     var next = 0
     while true {
       while next < prompts.count, live.count < maximumBatch {
-        switch begin(prompts[next], index: next, options: options) {
+        switch try begin(prompts[next], index: next, options: options) {
         case .failure(let answer): answers[next] = answer.value
         case .success(let sequence): live.append(sequence)
         }
@@ -79,7 +81,7 @@ public final class Decoder {
 
   private func begin(
     _ messages: [ChatMessage], index: Int, options: DecodeOptions
-  ) -> Result<LiveSequence, Refusal> {
+  ) throws(InferenceError) -> Result<LiveSequence, Refusal> {
     let prompt = model.codec.prompt(messages)
     let limit = model.configuration.maximumPositions
     func refuse(_ reason: String) -> Result<LiveSequence, Refusal> {
@@ -104,8 +106,10 @@ public final class Decoder {
     }
     let cache = caches.popLast() ?? KeyValueCache(model.configuration)
     cache.reset(capacity: min(limit, prompt.count + options.maximumTokens))
+    let known = try prefix.fill(cache, for: prompt, pass)
     var sequence = LiveSequence(
-      index: index, cache: cache, promptTokens: prompt.count, context: context, state: state, pending: prompt)
+      index: index, cache: cache, promptTokens: prompt.count, context: context, state: state,
+      pending: Array(prompt[known...]))
     takeForced(&sequence, options: options)
     return .success(sequence)
   }

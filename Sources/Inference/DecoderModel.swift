@@ -13,8 +13,8 @@ public final class DecoderModel: Sendable {
   public let byteCount: Int
   let weights: ModelWeights
 
-  /// Opens a GGUF file: architecture qwen2; tensors in F32, F16, BF16 or Q8_0, of exactly the shapes that the metadata say, all
-  /// values finite; a byte-level BPE tokenizer that fits the vocabulary.
+  /// Opens a GGUF file: architecture qwen2 or llama; matrices in F32, F16, BF16, Q8_0, Q4_0, Q4_K or Q6_K, of exactly the shapes
+  /// that the metadata say, all values finite; a byte-level BPE tokenizer that fits the vocabulary.
   ///
   /// - Throws: ``InferenceError`` `unreadable`, `bad_file`, `bad_metadata`, `bad_tensor`, `bad_tokenizer`, `unsupported`.
   public convenience init(gguf path: String) throws(InferenceError) {
@@ -46,8 +46,28 @@ public final class DecoderModel: Sendable {
     let tokenizer = try Self.tokenizer(of: file)
     try Self.check(tokenizer, configuration, file.name)
     self.tokenizer = tokenizer
-    weights = try ModelWeights(configuration, from: FileWeights(file: file))
+    weights = try ModelWeights(configuration, from: FileWeights(file, configuration))
     byteCount = file.byteCount
+  }
+
+  /// Opens a Hugging Face folder of the Qwen2 or the Llama family with weights in F32, F16 or BF16; they are mapped while they are
+  /// packed. The tokenizer is read where there is a `tokenizer.json`.
+  ///
+  /// - Throws: ``InferenceError`` as for a GGUF file.
+  public init(folder path: String) throws(InferenceError) {
+    let folder: HuggingFaceFolder
+    do throws(ModelFileError) { folder = try HuggingFaceFolder.read(path) } catch { throw InferenceError(error) }
+    configuration = folder.configuration
+    do throws(TokenizationError) {
+      tokenizer = try folder.tokenizerJSON.map { (json) throws(TokenizationError) in try Tokenizer(huggingFace: json) }
+    } catch {
+      throw InferenceError(
+        .badTokenizer, context: "\(path), \(error.context)", expected: error.expected, found: error.found,
+        advice: error.advice)
+    }
+    try Self.check(tokenizer, configuration, path)
+    weights = try ModelWeights(configuration, from: FileWeights(folder))
+    byteCount = folder.byteCount
   }
 
   static func open(_ path: String) throws(InferenceError) -> GGUFFile {

@@ -245,7 +245,8 @@ final class ForwardPass {
       max(2 * tablePositions, (positions + 63) / 64 * 64), max(positions, model.configuration.maximumPositions))
     let half = sizes.D / 2
     retort_rope_table(
-      0, tablePositions, sizes.D, model.configuration.ropeTheta, buffers.cosine.reserve(tablePositions * half),
+      0, tablePositions, sizes.D, model.configuration.ropeTheta, model.configuration.ropeDivisors,
+      buffers.cosine.reserve(tablePositions * half),
       buffers.sine.reserve(tablePositions * half))
   }
 
@@ -263,16 +264,11 @@ final class ForwardPass {
     sequences.reserveCapacity(part.segments.count)
     for (segment, start) in zip(part.segments, part.starts) {
       let (cache, count) = (segment.cache, segment.tokens.count)
-      guard let keys = cache.keys(number), let values = cache.values(number) else { continue }
-      for row in 0..<count {
-        let source = qkv + (start + row) * s.QKV + s.HD
-        (keys + (cache.length + row) * s.KVD).update(from: source, count: s.KVD)
-        (values + (cache.length + row) * s.KVD).update(from: source + s.KVD, count: s.KVD)
-      }
-      sequences.append(
-        retort_sequence(
-          q: qkv + start * s.QKV, k: keys, v: values, out: output + start * s.HD, ldq: s.QKV, ldk: s.KVD, ldv: s.KVD,
-          ldo: s.HD, queries: Int32(count), keys: Int32(cache.length + count)))
+      cache.write(qkv + start * s.QKV + s.HD, stride: s.QKV, count: count, layer: number)
+      let sequence = cache.sequence(
+        qkv + start * s.QKV, queryStride: s.QKV, count: count, into: output + start * s.HD, outputStride: s.HD,
+        layer: number)
+      if let sequence { sequences.append(sequence) }
     }
     retort_attention_forward(
       sequences, sequences.count, s.H, s.KV, s.D, s.attentionScale, buffers.attentionScratch.reserve(0),

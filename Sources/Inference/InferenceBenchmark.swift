@@ -13,6 +13,21 @@ public enum InferenceBenchmark {
     public let tokens: Int
     /// Threads of the kernels.
     public let threads: Int
+    /// What limits the speed at best: reading the weights once a step, or multiplying them in registers.
+    public let limit: Limit
+    /// The tokens a second that this limit allows, as it was measured right after.
+    public let limitTokensPerSecond: Double
+
+    /// The share of the limit that was reached.
+    public var shareOfLimit: Double { tokensPerSecond / max(limitTokensPerSecond, 1e-9) }
+  }
+
+  /// What limits the speed at best.
+  public enum Limit: String, Sendable, Hashable {
+    /// The bandwidth of reading as many bytes as the weights have, from memory or from the cache that holds them.
+    case readBandwidth = "read_bandwidth"
+    /// The peak of multiplications and additions.
+    case multiplication = "multiplication_peak"
   }
 
   /// Reads `batch` prompts of `tokens` tokens each in one packed pass, and computes the logits after each last token.
@@ -38,7 +53,10 @@ public enum InferenceBenchmark {
       try pass.run(segments) { _ in }
       if repetition > 0 { best = min(best, seconds(since: start)) }
     }
-    return report(batch: batch, tokens: tokens, seconds: best)
+    return Report(
+      tokensPerSecond: Double(batch * tokens) / best, batch: batch, tokens: tokens,
+      threads: Int(retort_pool_threads()), limit: .multiplication,
+      limitTokensPerSecond: Double(batch * tokens) / multiplicationSeconds(model, batch: batch, tokens: tokens))
   }
 
   /// Generates `tokens` tokens for each of `batch` sequences after prompts of `prompt` tokens, greedily, without a constraint.
@@ -71,7 +89,26 @@ public enum InferenceBenchmark {
       }
       if repetition > 0 { best = min(best, seconds(since: start)) }
     }
-    return report(batch: batch, tokens: tokens, seconds: best)
+    // Few sequences are limited by reading, many by multiplying.
+    let bytes = model.weights.matrices.reduce(0) { $0 + $1.byteCount }
+    let reading = Double(bytes) / MachineLimits.readRate(size: bytes)
+    let multiplying = multiplicationSeconds(model, batch: batch, tokens: 1)
+    return Report(
+      tokensPerSecond: Double(batch * tokens) / best, batch: batch, tokens: tokens,
+      threads: Int(retort_pool_threads()), limit: reading > multiplying ? .readBandwidth : .multiplication,
+      limitTokensPerSecond: Double(batch) / max(reading, multiplying))
+  }
+
+  /// The seconds that the multiplications of a pass take at best: every layer for every token, the head for each sequence.
+  private static func multiplicationSeconds(_ model: DecoderModel, batch: Int, tokens: Int) -> Double {
+    var operations: [UInt32: Double] = [:]
+    for matrix in model.weights.matrices {
+      let rows = matrix === model.weights.head ? batch : batch * tokens
+      operations[matrix.type.rawValue, default: 0] += 2 * Double(rows) * Double(matrix.rows) * Double(matrix.columns)
+    }
+    return operations.reduce(0) {
+      $0 + $1.value / MachineLimits.multiplicationRate(retort_weight_type(rawValue: $1.key))
+    }
   }
 
   private static func argmax(_ logits: UnsafePointer<Float>, _ count: Int) -> Int32 {
@@ -98,11 +135,5 @@ public enum InferenceBenchmark {
   private static func seconds(since start: ContinuousClock.Instant) -> Double {
     let parts = (ContinuousClock.now - start).components
     return Double(parts.seconds) + Double(parts.attoseconds) * 1e-18
-  }
-
-  private static func report(batch: Int, tokens: Int, seconds: Double) -> Report {
-    Report(
-      tokensPerSecond: Double(batch * tokens) / max(seconds, 1e-9), batch: batch, tokens: tokens,
-      threads: Int(retort_pool_threads()))
   }
 }

@@ -10,7 +10,10 @@ final class WeightMatrix: @unchecked Sendable {
   let rows: Int
   /// The number of inputs.
   let columns: Int
-  private let type: retort_weight_type
+  /// How the weights are stored.
+  let type: retort_weight_type
+  /// The size of the packed weights in bytes.
+  let byteCount: Int
   private let memory: UnsafeMutablePointer<UInt8>
 
   /// Outputs that are computed together.
@@ -21,13 +24,16 @@ final class WeightMatrix: @unchecked Sendable {
     type = tables[0].type
     columns = tables[0].columns
     rows = tables.reduce(0) { $0 + $1.rows }
-    let size = max(64, retort_linear_packed_size(type, rows, columns))
+    byteCount = retort_linear_packed_size(type, rows, columns)
+    let size = max(64, byteCount)
     memory = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 64).bindMemory(
       to: UInt8.self, capacity: size)
-    if tables.count == 1 {
+    if tables.count == 1, tables[0].isInOrder {
       retort_linear_pack(type, rows, columns, tables[0].start, memory)
     } else {
-      let joined = tables.flatMap { UnsafeBufferPointer(start: $0.start, count: $0.rows * $0.rowBytes) }
+      var joined: [UInt8] = []
+      joined.reserveCapacity(rows * tables[0].rowBytes)
+      for table in tables { table.append(to: &joined) }
       retort_linear_pack(type, rows, columns, joined, memory)
     }
     withExtendedLifetime(tables) {}

@@ -2,13 +2,30 @@ import ModelFiles
 
 /// Weights in a file, mapped: F32, F16, BF16, Q8_0, Q4_0, Q4_K and Q6_K matrices, and F32, F16 and BF16 vectors.
 struct FileWeights: ModelWeights.Source {
-  let file: GGUFFile
+  /// What the file is called in messages.
+  private let name: String
+  private let find: (String, [Int]) throws(ModelFileError) -> TensorView
+  private let rowOrder: (String) -> [Int32]?
+
+  /// Weights of a GGUF file.
+  init(_ file: GGUFFile, _ configuration: DecoderConfiguration) {
+    name = file.name
+    find = { (parameter, shape) throws(ModelFileError) in try file.parameter(parameter, shape: shape) }
+    rowOrder = { configuration.ggufRowOrder($0) }
+  }
+
+  /// Weights of a Hugging Face folder.
+  init(_ folder: HuggingFaceFolder) {
+    name = folder.path
+    find = { (parameter, _) throws(ModelFileError) in try folder.tensor(parameter) }
+    rowOrder = { _ in nil }
+  }
 
   func vector(_ name: String, _ shape: [Int]) throws(InferenceError) -> FloatStorage {
     let tensor = try tensor(name, shape)
     guard [.f32, .f16, .bf16].contains(tensor.type) else {
       throw InferenceError(
-        .unsupported, context: "\(file.name), \(tensor.name)", expected: "F32, F16 or BF16 for a vector",
+        .unsupported, context: "\(self.name), \(tensor.name)", expected: "F32, F16 or BF16 for a vector",
         found: tensor.type.rawValue.uppercased(), advice: "convert the file to one of these types")
     }
     let storage: FloatStorage
@@ -19,18 +36,18 @@ struct FileWeights: ModelWeights.Source {
     } catch {
       throw InferenceError(error)
     }
-    guard storage.isFinite else { throw .notFinite(tensor.name, in: file.name) }
+    guard storage.isFinite else { throw .notFinite(tensor.name, in: self.name) }
     return storage
   }
 
   func table(_ name: String, _ shape: [Int]) throws(InferenceError) -> WeightTable {
-    try WeightTable(tensor(name, shape), in: file.name)
+    try WeightTable(tensor(name, shape), in: self.name, storedOrder: rowOrder(name))
   }
 
   func embedding(_ name: String, _ shape: [Int]) throws(InferenceError) -> WeightTable { try table(name, shape) }
 
   private func tensor(_ name: String, _ shape: [Int]) throws(InferenceError) -> TensorView {
-    do throws(ModelFileError) { return try file.parameter(name, shape: shape) } catch { throw InferenceError(error) }
+    do throws(ModelFileError) { return try find(name, shape) } catch { throw InferenceError(error) }
   }
 }
 

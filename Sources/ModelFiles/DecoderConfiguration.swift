@@ -1,4 +1,7 @@
-/// The sizes and constants of one Qwen2-architecture decoder.
+/// The sizes and constants of one decoder of the Qwen2 or the Llama family.
+///
+/// The families differ in two things that are here: Qwen2 has biases on query, key and value, and Llama 3 may scale the rotary
+/// frequencies.
 ///
 /// Everything that decides the shape of the weights and the arithmetic of the forward pass is here, and nothing else:
 /// tokenizer, template and provenance travel separately.
@@ -21,18 +24,20 @@ public struct DecoderConfiguration: Sendable, Hashable {
   public var maximumPositions: Int
   /// The base of the rotary frequencies (Reference: Su et al. 2021, arXiv 2104.09864, section 3.2.2).
   public var ropeTheta: Double
+  /// How the rotary frequencies are scaled; nil: not at all.
+  public var ropeScaling: RopeScaling?
   /// The constant added to the mean square in RMSNorm.
   public var normEpsilon: Double
   /// Whether the output projection is the token embedding.
   public var tiesEmbeddings: Bool
-  /// Whether the query, key and value projections carry a bias, as Qwen2's do.
+  /// Whether the query, key and value projections carry a bias, as Qwen2's do and Llama's do not.
   public var attentionBias: Bool
 
   /// Makes a configuration; `headSize` defaults to `hiddenSize / headCount`. Call ``validate()`` on outside values.
   public init(
     vocabularySize: Int, hiddenSize: Int, layerCount: Int, headCount: Int, keyValueHeadCount: Int,
     headSize: Int? = nil, feedForwardSize: Int, maximumPositions: Int = 2048, ropeTheta: Double = 10_000,
-    normEpsilon: Double = 1e-6, tiesEmbeddings: Bool = true, attentionBias: Bool = true
+    ropeScaling: RopeScaling? = nil, normEpsilon: Double = 1e-6, tiesEmbeddings: Bool = true, attentionBias: Bool = true
   ) {
     self.vocabularySize = vocabularySize
     self.hiddenSize = hiddenSize
@@ -43,6 +48,7 @@ public struct DecoderConfiguration: Sendable, Hashable {
     self.feedForwardSize = feedForwardSize
     self.maximumPositions = maximumPositions
     self.ropeTheta = ropeTheta
+    self.ropeScaling = ropeScaling
     self.normEpsilon = normEpsilon
     self.tiesEmbeddings = tiesEmbeddings
     self.attentionBias = attentionBias
@@ -69,6 +75,9 @@ public struct DecoderConfiguration: Sendable, Hashable {
       headCount * headSize == hiddenSize, "headSize", "hiddenSize \(hiddenSize) / headCount \(headCount)", headSize)
     try Self.require(
       ropeTheta.isFinite && ropeTheta >= 1 && ropeTheta <= 1e12, "ropeTheta", "a finite number in 1…1e12", ropeTheta)
+    if let problem = ropeScaling?.problem(headSize: headSize) {
+      try Self.require(false, "ropeScaling", "positive numbers, one divisor for each pair of channels", problem)
+    }
     try Self.require(
       normEpsilon.isFinite && normEpsilon > 0 && normEpsilon <= 0.1, "normEpsilon", "a finite number in (0, 0.1]",
       normEpsilon)
@@ -98,6 +107,9 @@ public struct DecoderConfiguration: Sendable, Hashable {
     if !tiesEmbeddings { list.append(("lm_head.weight", [vocabularySize, hiddenSize])) }
     return list
   }
+
+  /// The divisors of the rotary frequencies, [headSize / 2]; nil where they are not scaled.
+  public var ropeDivisors: [Double]? { ropeScaling?.divisors(headSize: headSize, theta: ropeTheta) }
 
   /// The number of parameters of the whole model.
   public var parameterCount: Int { parameters.reduce(0) { $0 + $1.shape.reduce(1, *) } }

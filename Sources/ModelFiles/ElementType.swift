@@ -1,3 +1,5 @@
+package import CKernels
+
 // swift-format-ignore: AlwaysUseLowerCamelCase
 /// The type of a tensor's elements, as a safetensors or GGUF file stores them.
 ///
@@ -45,6 +47,20 @@ public enum ElementType: String, Sendable, Hashable, CaseIterable {
 
   /// The number that stands for this type in a GGUF file (`enum ggml_type`), or nil where GGUF has none.
   public var ggufCode: UInt32? { Self.ggufCodes[self] }
+
+  /// The kernels' name of this type, or nil for types that hold no weights they multiply.
+  package var weightType: retort_weight_type? {
+    switch self {
+    case .f32: RETORT_WEIGHT_F32
+    case .f16: RETORT_WEIGHT_F16
+    case .bf16: RETORT_WEIGHT_BF16
+    case .q8_0: RETORT_WEIGHT_Q8_0
+    case .q4_0: RETORT_WEIGHT_Q4_0
+    case .q4_k: RETORT_WEIGHT_Q4_K
+    case .q6_k: RETORT_WEIGHT_Q6_K
+    default: nil
+    }
+  }
 
   init?(ggufCode: UInt32) {
     guard let type = Self.ggufTypes[ggufCode] else { return nil }

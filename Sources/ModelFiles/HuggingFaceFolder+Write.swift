@@ -101,7 +101,7 @@ extension HuggingFaceFolder {
     for parameter in parameters { try writer.add(parameter.name, shape: parameter.shape, parameter.values) }
     let weights = try writer.write(to: "\(folder)/model.safetensors")
     let (end, padding) = (tokenizer.endOfText, tokenizer.padding)
-    let configurationJSON = configuration.huggingFace(endOfText: end.id, padding: padding.id)
+    let configurationJSON = try configuration.huggingFace(endOfText: end.id, padding: padding.id)
     let tokenizerConfiguration: JSON = [
       "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": .integer(Int64(configuration.maximumPositions)),
       "add_bos_token": false, "add_prefix_space": false, "clean_up_tokenization_spaces": false,

@@ -9,7 +9,7 @@ import Topics
 /// A model in a Hugging Face folder: `config.json`, `model.safetensors` (or shards with an index), `tokenizer.json`,
 /// `tokenizer_config.json`, `generation_config.json`.
 ///
-/// What it deliberately does not do: read pickled weights (`pytorch_model.bin`), or architectures other than Qwen2.
+/// What it deliberately does not do: read pickled weights (`pytorch_model.bin`), or architectures other than Qwen2 and Llama.
 public struct HuggingFaceFolder: Sendable {
   /// The path of the folder.
   public let path: String
@@ -50,6 +50,9 @@ public struct HuggingFaceFolder: Sendable {
       path: path, configuration: configuration, endOfTextIDs: try Self.endOfText(path, json),
       tokenizerJSON: tokenizer, chatTemplate: try Self.template(path), tensors: tensors)
   }
+
+  /// The size of all tensors in bytes.
+  public var byteCount: Int { tensors.values.reduce(0) { $0 + $1.bytes.count } }
 
   /// The tensor of a parameter, by its canonical name.
   ///

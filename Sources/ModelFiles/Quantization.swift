@@ -1,3 +1,5 @@
+import CKernels
+
 // Block layouts (ggml, little-endian):
 //   Q8_0, 34 bytes for 32 elements: d (IEEE half), then 32 × int8 q;                x = d · q
 //   Q4_0, 18 bytes for 32 elements: d (IEEE half), then 16 bytes, byte j holding element j in its low and element j + 16
@@ -132,32 +134,28 @@ public enum Quantization {
     try encoded(values, bytes: values.count / blockSize * 18, with: encodeQ4_0)
   }
 
-  /// Decodes as many Q8_0 blocks as both buffers hold.
-  public static func decodeQ8_0(_ source: UnsafeRawBufferPointer, into target: UnsafeMutableBufferPointer<Float>) {
-    for block in 0..<min(source.count / 34, target.count / blockSize) {
-      let base = block * 34
-      let scale = scale(source, base)
-      for index in 0..<blockSize {
-        target[block * blockSize + index] = Float(Int8(bitPattern: source[base + 2 + index])) * scale
-      }
+  /// The numbers that `bytes` of a weight type stand for, as the kernels read them; whole blocks.
+  ///
+  /// - Throws: ``ModelFileError`` `unsupported` for other types than F32, F16, BF16, Q8_0, Q4_0, Q4_K and Q6_K; `invalid_argument`
+  ///   where the target's size is not that of the bytes.
+  public static func decode(
+    _ bytes: UnsafeRawBufferPointer, as type: ElementType, into target: UnsafeMutableBufferPointer<Float>
+  ) throws(ModelFileError) {
+    guard let weights = type.weightType else {
+      throw ModelFileError(
+        .unsupported, context: "decoding", expected: "F32, F16, BF16, Q8_0, Q4_0, Q4_K or Q6_K",
+        found: type.rawValue.uppercased(), advice: "convert the file to one of these types")
     }
-  }
-
-  /// Decodes as many Q4_0 blocks as both buffers hold.
-  public static func decodeQ4_0(_ source: UnsafeRawBufferPointer, into target: UnsafeMutableBufferPointer<Float>) {
-    for block in 0..<min(source.count / 18, target.count / blockSize) {
-      let base = block * 18
-      let scale = scale(source, base)
-      for index in 0..<16 {
-        let pair = source[base + 2 + index]
-        target[block * blockSize + index] = Float(Int32(pair & 15) - 8) * scale
-        target[block * blockSize + index + 16] = Float(Int32(pair >> 4) - 8) * scale
-      }
+    guard type.byteCount(elements: target.count) == bytes.count else {
+      throw ModelFileError(
+        .invalidArgument, context: "decoding \(type.rawValue.uppercased())",
+        expected: "whole blocks for \(target.count) elements",
+        found: "\(bytes.count) bytes", advice: "allocate the buffer from the tensor's shape")
     }
-  }
-
-  private static func scale(_ source: UnsafeRawBufferPointer, _ offset: Int) -> Float {
-    float(half: UInt16(littleEndian: source.loadUnaligned(fromByteOffset: offset, as: UInt16.self)))
+    guard let source = bytes.assumingMemoryBound(to: UInt8.self).baseAddress, let start = target.baseAddress else {
+      return
+    }
+    retort_weight_rows(weights, target.count, source, [0], 1, start)
   }
 
   /// C's `roundf`, ties away from zero, for magnitudes up to 127.5.
@@ -190,7 +188,7 @@ public enum Quantization {
     }
   }
 
-  private static func check(scale: Float, finite: Bool, block: Int) throws(ModelFileError) {
+  static func check(scale: Float, finite: Bool, block: Int) throws(ModelFileError) {
     guard finite, half(scale) & 0x7FFF < 0x7C00 else {
       throw ModelFileError(
         .invalidArgument, context: "block \(block)", expected: "finite weights within the range of half precision",

@@ -27,7 +27,7 @@ public struct TensorView: @unchecked Sendable {
 
   /// The elements as numbers, row-major.
   ///
-  /// - Throws: ``ModelFileError`` `unsupported` for types other than F32, F16, BF16, F64, Q8_0 and Q4_0.
+  /// - Throws: ``ModelFileError`` `unsupported` for types other than F64, F32, F16, BF16, Q8_0, Q4_0, Q4_K and Q6_K.
   public func floats() throws(ModelFileError) -> [Float] {
     let size = count
     var failure: ModelFileError?
@@ -53,21 +53,15 @@ public struct TensorView: @unchecked Sendable {
         advice: "allocate the buffer from the tensor's shape")
     }
     defer { withExtendedLifetime(owner) {} }
-    switch type {
-    case .f32:
-      UnsafeMutableRawBufferPointer(target).copyMemory(from: bytes)
-      #if _endian(big)
-        for index in target.indices { target[index] = Float(bitPattern: target[index].bitPattern.littleEndian) }
-      #endif
-    case .f64: for index in target.indices { target[index] = Float(Double(bitPattern: load(UInt64.self, index))) }
-    case .f16: for index in target.indices { target[index] = Quantization.float(half: load(UInt16.self, index)) }
-    case .bf16: for index in target.indices { target[index] = Quantization.float(bfloat: load(UInt16.self, index)) }
-    case .q8_0: Quantization.decodeQ8_0(bytes, into: target)
-    case .q4_0: Quantization.decodeQ4_0(bytes, into: target)
-    default:
+    if type == .f64 {
+      for index in target.indices { target[index] = Float(Double(bitPattern: load(UInt64.self, index))) }
+      return
+    }
+    do throws(ModelFileError) {
+      try Quantization.decode(bytes, as: type, into: target)
+    } catch {
       throw ModelFileError(
-        .unsupported, context: name, expected: "F32, F16, BF16, F64, Q8_0 or Q4_0", found: type.rawValue.uppercased(),
-        advice: "convert the file to one of these types")
+        error.code, context: name, expected: error.expected, found: error.found, advice: error.advice)
     }
   }
 

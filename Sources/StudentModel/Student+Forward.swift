@@ -156,8 +156,7 @@ extension Student {
       let q = a.qkv + rows.lowerBound * s.QKV
       return retort_sequence(
         q: q, k: q + s.HD, v: q + s.HD + s.KVD, out: a.attention + rows.lowerBound * s.HD, ldq: s.QKV, ldk: s.QKV,
-        ldv: s.QKV,
-        ldo: s.HD, queries: Int32(rows.count), keys: Int32(rows.count))
+        ldv: s.QKV, ldo: s.HD, queries: Int32(rows.count), keys: Int32(rows.count), turned: nil, turned_stride: 0)
     }
   }
 }

@@ -102,7 +102,7 @@ final class Workspace {
     (dResidual, dNorm, dHidden, dQKV) = (base + shared[7], base + shared[8], base + shared[9], base + shared[10])
     (dAttention, dTail, cosine, sine) = (base + shared[11], base + shared[12], base + shared[13], base + shared[14])
     (productScratch, attentionScratch) = (base + shared[15], base + shared[16])
-    retort_rope_table(0, longest, sizes.D, configuration.ropeTheta, cosine, sine)
+    retort_rope_table(0, longest, sizes.D, configuration.ropeTheta, configuration.ropeDivisors, cosine, sine)
   }
 
   /// Hands out stretches of the slab, each on its own cache line.

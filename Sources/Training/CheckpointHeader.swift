@@ -103,7 +103,7 @@ struct CheckpointHeader: Sendable {
   }
 
   static func json(_ sizes: DecoderConfiguration) -> JSON {
-    [
+    var object: JSONObject = [
       "vocabulary_size": .integer(Int64(sizes.vocabularySize)), "hidden_size": .integer(Int64(sizes.hiddenSize)),
       "layer_count": .integer(Int64(sizes.layerCount)), "head_count": .integer(Int64(sizes.headCount)),
       "key_value_head_count": .integer(Int64(sizes.keyValueHeadCount)), "head_size": .integer(Int64(sizes.headSize)),
@@ -112,6 +112,10 @@ struct CheckpointHeader: Sendable {
       "norm_epsilon": .number(sizes.normEpsilon), "ties_embeddings": .bool(sizes.tiesEmbeddings),
       "attention_bias": .bool(sizes.attentionBias),
     ]
+    if case .llama3(let factor, let low, let high, let original)? = sizes.ropeScaling {
+      object["rope_scaling"] = [.number(factor), .number(low), .number(high), .integer(Int64(original))]
+    }
+    return .object(object)
   }
 
   private static func configuration(_ json: JSON) -> DecoderConfiguration? {
@@ -122,10 +126,18 @@ struct CheckpointHeader: Sendable {
       let theta = json["rope_theta"]?.doubleValue, let epsilon = json["norm_epsilon"]?.doubleValue,
       let ties = json["ties_embeddings"]?.boolValue, let bias = json["attention_bias"]?.boolValue
     else { return nil }
+    var scaling: RopeScaling?
+    if let values = json["rope_scaling"] {
+      let numbers = (values.arrayValue ?? []).compactMap(\.doubleValue)
+      guard numbers.count == 4, let original = Int(exactly: numbers[3]) else { return nil }
+      scaling = .llama3(
+        factor: numbers[0], lowFrequencyFactor: numbers[1], highFrequencyFactor: numbers[2],
+        originalPositions: original)
+    }
     let sizes = DecoderConfiguration(
       vocabularySize: vocabulary, hiddenSize: hidden, layerCount: layers, headCount: heads,
       keyValueHeadCount: keyValueHeads, headSize: head, feedForwardSize: feedForward, maximumPositions: positions,
-      ropeTheta: theta, normEpsilon: epsilon, tiesEmbeddings: ties, attentionBias: bias)
+      ropeTheta: theta, ropeScaling: scaling, normEpsilon: epsilon, tiesEmbeddings: ties, attentionBias: bias)
     return (try? sizes.validate()) == nil ? nil : sizes
   }
 }

@@ -36,7 +36,8 @@ final class AttentionCase {
                 retort_sequence(
                   q: q, k: q + heads * size, v: q + (heads + keyHeads) * size,
                   out: out.baseAddress! + row * heads * size, ldq: width,
-                  ldk: width, ldv: width, ldo: heads * size, queries: Int32(length), keys: Int32(length)))
+                  ldk: width, ldv: width, ldo: heads * size, queries: Int32(length), keys: Int32(length),
+                  turned: nil, turned_stride: 0))
               gradients.append(
                 retort_sequence_gradient(
                   dout: dout.baseAddress! + row * heads * size, dq: dq, dk: dq + heads * size,
@@ -91,18 +92,34 @@ final class AttentionCase {
     let (width, scale) = (whole.width, 1 / Float(32).squareRoot())
     var scratch = [Float](repeating: .nan, count: retort_attention_scratch(70, 32, 64))
     var out = [Float](repeating: .nan, count: whole.out.count)
+    var (again, turned) = (out, [Float](repeating: 0, count: 2 * 80 * 32))
     whole.qkv.withUnsafeBufferPointer { qkv in
-      out.withUnsafeMutableBufferPointer { out in
+      withUnsafeMutableBuffers(&out, &again) { out, cached in
         for range in [0..<1, 1..<2, 2..<15, 15..<63, 63..<64, 64..<70] {
           let k = qkv.baseAddress! + 192
           var sequence = retort_sequence(
             q: qkv.baseAddress! + range.lowerBound * width, k: k, v: k + 64,
             out: out.baseAddress! + range.lowerBound * 192, ldq: width,
-            ldk: width, ldv: width, ldo: 192, queries: Int32(range.count), keys: Int32(range.upperBound))
+            ldk: width, ldv: width, ldo: 192, queries: Int32(range.count), keys: Int32(range.upperBound), turned: nil,
+            turned_stride: 0)
           retort_attention_forward(&sequence, 1, 6, 2, 32, scale, &scratch, 64)
+          retort_turn_keys(range.lowerBound, range.count, 2, 32, k + range.lowerBound * width, width, &turned, 80 * 32)
+          turned.withUnsafeBufferPointer { turned in
+            (sequence.k, sequence.turned, sequence.turned_stride) = (nil, turned.baseAddress, 80 * 32)
+            sequence.out = cached.baseAddress! + range.lowerBound * 192
+            retort_attention_forward(&sequence, 1, 6, 2, 32, scale, &scratch, 64)
+          }
         }
       }
     }
     #expect(bits(out) == bits(whole.out))
+    #expect(bits(again) == bits(whole.out))
+  }
+
+  private func withUnsafeMutableBuffers(
+    _ a: inout [Float], _ b: inout [Float],
+    _ body: (UnsafeMutableBufferPointer<Float>, UnsafeMutableBufferPointer<Float>) -> Void
+  ) {
+    a.withUnsafeMutableBufferPointer { a in b.withUnsafeMutableBufferPointer { body(a, $0) } }
   }
 }

@@ -32,7 +32,7 @@ import Testing
       for size in [2, 6, 16, 32, 66] {
         let (rows, heads, stride) = (33, 3, 3 * size + 5)
         var (cosine, sine) = ([Float](repeating: 0, count: 64 * size / 2), [Float](repeating: 0, count: 64 * size / 2))
-        retort_rope_table(0, 64, size, 10_000, &cosine, &sine)
+        retort_rope_table(0, 64, size, 10_000, nil, &cosine, &sine)
         let positions = (0..<Int32(rows)).map { $0 * 5 % 64 }
         let x = numbers(rows * stride)
         var (fast, plain) = (x, x)

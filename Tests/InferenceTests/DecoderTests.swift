@@ -1,3 +1,5 @@
+import CKernels
+import Foundation
 import Inference
 import ModelFiles
 import StudentModel
@@ -55,6 +57,48 @@ struct DecoderTests {
       #expect(together.map(\.text) == alone.map(\.text))
       #expect(together.map(\.confidence) == alone.map(\.confidence))
       #expect(together.map(\.tokens) == alone.map(\.tokens))
+    }
+  }
+
+  @Test(
+    "A quantized file's answers have the same bits whatever the batch and the threads",
+    arguments: [ElementType.q8_0, .q4_0])
+  func quantizedInvariance(_ type: ElementType) throws {
+    let functions = try TinyModels.functions()
+    let tokenizer = try TinyModels.tokenizer(functions)
+    let student = try TinyModels.student(TinyModels.configuration(tokenizer), seed: 4)
+    let path = FileManager.default.temporaryDirectory.appending(path: "\(UUID().uuidString).gguf").path
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    try TinyModels.write(student, tokenizer, functions, type: type, to: path)
+    let model = try ServingModel(gguf: path)
+    let prompts = TinyModels.requests.map { [ChatMessage.user($0)] }
+    for constrained in [true, false] {
+      let options = DecodeOptions(constrained: constrained, maximumTokens: 40)
+      let alone = try Decoder(model: model, maximumBatch: 1).answer(prompts, options: options)
+      let threads = retort_pool_threads()
+      defer { retort_pool_set_threads(threads) }
+      for (batch, count) in [(1, 1), (3, 3), (6, 2)] as [(Int, Int32)] {
+        retort_pool_set_threads(count)
+        let together = try Decoder(model: model, maximumBatch: batch).answer(prompts, options: options)
+        #expect(together.map(\.text) == alone.map(\.text))
+        #expect(together.map(\.confidence) == alone.map(\.confidence))
+      }
+    }
+  }
+
+  @Test("What prompts begin with in common is read once, and answers stay the same to the bit")
+  func sharedPrefix() throws {
+    let model = try TinyModels.serving(seed: 3)
+    let system = ChatMessage.system("you control a home and play its music, one call for each request")
+    let prompts = TinyModels.requests.map { [system, ChatMessage.user($0)] }
+    let prompt = model.codec.prompt(prompts[0])
+    try #require(prompt.count > 20 && prompt.prefix(17).elementsEqual(model.codec.prompt(prompts[1]).prefix(17)))
+    let alone = try prompts.map { try Decoder(model: model, maximumBatch: 1).answer([$0])[0] }
+    for batch in [1, 4] {
+      let shared = try Decoder(model: model, maximumBatch: batch).answer(prompts + prompts)
+      #expect(shared.map(\.text) == (alone + alone).map(\.text))
+      #expect(shared.map(\.confidence) == (alone + alone).map(\.confidence))
+      #expect(shared.map(\.promptTokens) == (alone + alone).map(\.promptTokens))
     }
   }
 
@@ -128,6 +172,7 @@ struct DecoderTests {
     let prefill = try InferenceBenchmark.prefill(model, batch: 2, tokens: 8, repetitions: 1)
     let decode = try InferenceBenchmark.decode(model, batch: 2, tokens: 4, prompt: 3, repetitions: 1)
     #expect(prefill.tokensPerSecond > 0 && decode.tokensPerSecond > 0)
+    #expect(prefill.limit == .multiplication && prefill.limitTokensPerSecond > 0 && decode.limitTokensPerSecond > 0)
     #expect(throws: InferenceError.self) { try InferenceBenchmark.decode(model, batch: 1, tokens: 400) }
   }
 }

@@ -41,10 +41,12 @@ enum TinyModels {
       requests + requests, vocabularySize: 512, spaceFused: 16, structure: CallCodec.structureTokens(for: functions))
   }
 
-  static func configuration(_ tokenizer: Tokenizer, hidden: Int = 64, ties: Bool = true) -> DecoderConfiguration {
+  static func configuration(_ tokenizer: Tokenizer, hidden: Int = 64, ties: Bool = true, bias: Bool = true)
+    -> DecoderConfiguration
+  {
     DecoderConfiguration(
       vocabularySize: tokenizer.vocabularySize, hiddenSize: hidden, layerCount: 2, headCount: 4, keyValueHeadCount: 2,
-      feedForwardSize: 96, maximumPositions: 256, tiesEmbeddings: ties)
+      feedForwardSize: 96, maximumPositions: 256, tiesEmbeddings: ties, attentionBias: bias)
   }
 
   /// A student with random weights, biases and norms included.
@@ -80,18 +82,23 @@ enum TinyModels {
     throws
   {
     var writer = GGUFWriter()
-    try writer.set(student.configuration, name: "tiny", fileType: type == .q8_0 ? .q8 : type == .f16 ? .f16 : .f32)
+    let fileTypes: [ElementType: GGUFWriter.FileType] = [.q8_0: .q8, .q4_0: .q4, .f16: .f16, .bf16: .bf16]
+    try writer.set(student.configuration, name: "tiny", fileType: fileTypes[type] ?? .f32)
     try writer.set(
       GGUFVocabulary(
         tokens: tokenizer.ggufTokens, types: tokenizer.ggufTypes, merges: tokenizer.ggufMerges,
         endOfText: Int(tokenizer.controls.endOfText)))
     try writer.set(ServingModel.functionsKey, .string(functions.json.text))
     for entry in student.layout.entries {
-      let values = Array(student.parameters[entry.range])
+      var values = Array(student.parameters[entry.range])
+      if let order = student.configuration.ggufRowOrder(entry.name) {
+        values = order.flatMap { values[Int($0) * entry.shape[1]..<(Int($0) + 1) * entry.shape[1]] }
+      }
       let bytes: [UInt8]
       let isMatrix = entry.shape.count == 2
       switch type {
       case .q8_0 where isMatrix: bytes = try Quantization.q8_0(values)
+      case .q4_0 where isMatrix: bytes = try Quantization.q4_0(values)
       case .f16 where isMatrix: bytes = values.flatMap { value in bytesOf(Quantization.half(value)) }
       case .bf16 where isMatrix: bytes = values.flatMap { value in bytesOf(Quantization.bfloat(value)) }
       default: bytes = values.flatMap { bytesOf($0.bitPattern) }

@@ -20,8 +20,8 @@ struct QuantizationTests {
     let weights = floats(try golden("weights.f32"))
     let bytes = try golden("weights.q8_0")
     var decoded = [Float](repeating: .nan, count: weights.count)
-    bytes.withUnsafeBytes { source in
-      decoded.withUnsafeMutableBufferPointer { Quantization.decodeQ8_0(source, into: $0) }
+    try bytes.withUnsafeBytes { source in
+      try decoded.withUnsafeMutableBufferPointer { try Quantization.decode(source, as: .q8_0, into: $0) }
     }
     for block in 0..<(weights.count / 32) {
       let range = (block * 32)..<(block * 32 + 32)
@@ -30,6 +30,47 @@ struct QuantizationTests {
       let tolerance = step * 0.5 + step * 127 * 0x1p-11 + 127 * 0x1p-25
       for index in range { #expect(abs(weights[index] - decoded[index]) <= tolerance) }
     }
+  }
+
+  @Test("K-quants decode to the numbers of ggml's reference", arguments: [ElementType.q4_k, .q6_k])
+  func decodesKQuants(_ type: ElementType) throws {
+    let bytes = try golden("blocks.\(type.rawValue)")
+    let expected = floats(try golden("blocks.\(type.rawValue).f32"))
+    let found = try decoded(bytes, type, count: expected.count)
+    // One product and one difference more or less are rounded.
+    for (a, b) in zip(found, expected) { #expect(abs(a - b) <= 1e-6 * max(abs(b), 1)) }
+    #expect(found.count == 6 * 256)
+  }
+
+  @Test("Q6_K is near the weights, exact for what it can say, and zero for zeros")
+  func encodesQ6K() throws {
+    var generator = SeededGenerator(9)
+    let weights = (0..<1024).map { index in
+      Float.random(in: -1...1, using: &generator) * (index / 256 == 2 ? 1e-4 : 0.3)
+    }
+    let back = try decoded(Quantization.q6_k(weights), .q6_k, count: 1024)
+    for part in 0..<64 {
+      let range = part * 16..<part * 16 + 16
+      let largest = weights[range].map(abs).max() ?? 0
+      for index in range { #expect(abs(back[index] - weights[index]) <= largest / 32 + 1e-6) }
+    }
+    let error = zip(back, weights).reduce(Float(0)) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+    #expect(error < 0.0004 * weights.reduce(Float(0)) { $0 + $1 * $1 })
+    let codes = (0..<256).map { (index: Int) -> Int in index % 16 == 0 ? -32 : index * 37 % 63 - 31 }
+    let steps = codes.map { Float($0) / 2 }
+    #expect(try decoded(Quantization.q6_k(steps), .q6_k, count: 256) == steps)
+    #expect(try decoded(Quantization.q6_k([Float](repeating: 0, count: 256)), .q6_k, count: 256).allSatisfy { $0 == 0 })
+    #expect(throws: ModelFileError.self) { try Quantization.q6_k([Float](repeating: 1, count: 255)) }
+    #expect(throws: ModelFileError.self) { try Quantization.q6_k([Float](repeating: .nan, count: 256)) }
+    #expect(throws: ModelFileError.self) { try Quantization.q6_k([Float](repeating: 1e9, count: 256)) }
+  }
+
+  private func decoded(_ bytes: [UInt8], _ type: ElementType, count: Int) throws -> [Float] {
+    var values = [Float](repeating: .nan, count: count)
+    try bytes.withUnsafeBytes { source in
+      try values.withUnsafeMutableBufferPointer { try Quantization.decode(source, as: type, into: $0) }
+    }
+    return values
   }
 
   @Test(

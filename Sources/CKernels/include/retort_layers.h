@@ -18,9 +18,10 @@ void retort_rmsnorm_forward(ptrdiff_t rows, ptrdiff_t columns, const float *x, c
 void retort_rmsnorm_backward(ptrdiff_t rows, ptrdiff_t columns, const float *x, const float *w, const float *rstd, const float *dy,
                              float *dx, int accumulate, float *dw);
 
-/// Fills cosine and sine tables [positions, head_size / 2]: angle = (first + row) · theta^(−2i / head_size), computed in
-/// double by our own functions. Reference: Su et al. 2021, arXiv 2104.09864; half-split ("NEOX") pairs (i, i + head_size/2), as Hugging Face.
-void retort_rope_table(ptrdiff_t first, ptrdiff_t positions, ptrdiff_t head_size, double theta, float *cosine, float *sine);
+/// Fills cosine and sine tables [positions, head_size / 2]: angle = (first + row) · theta^(−2i / head_size) / divisors[i] (NULL: 1),
+/// computed in double by our own functions. Reference: Su et al. 2021, arXiv 2104.09864; half-split ("NEOX") pairs (i, i + head_size/2), as Hugging Face.
+void retort_rope_table(ptrdiff_t first, ptrdiff_t positions, ptrdiff_t head_size, double theta, const double *divisors,
+                       float *cosine, float *sine);
 
 /// Rotates `heads` adjacent heads of x [rows, heads·head_size] (row distance ldx) in place by positions[row], which index the tables.
 /// `inverse` rotates back: the backward pass.
@@ -34,7 +35,16 @@ typedef struct retort_sequence {
   float *out;
   ptrdiff_t ldq, ldk, ldv, ldo;
   int32_t queries, keys;
+  /// NULL, or the keys as retort_turn_keys wrote them, a head's floats `turned_stride` apart, instead of k and ldk (forward only).
+  const float *turned;
+  ptrdiff_t turned_stride;
 } retort_sequence;
+
+/// Adds the keys of rows first..<first + rows to a cache of keys in the order in which they are multiplied: for each head panels of 16
+/// rows, [panel][channel][16]. k points to row `first`: [rows, heads·head_size], row distance ldk. A head's panels begin
+/// `turned_stride` floats apart, at least round_up(rows, 16)·head_size; what is not written must be finite.
+void retort_turn_keys(ptrdiff_t first, ptrdiff_t rows, ptrdiff_t heads, ptrdiff_t head_size, const float *k, ptrdiff_t ldk, float *turned,
+                      ptrdiff_t turned_stride);
 
 /// Floats of scratch for sequences of up to `keys` keys on up to `threads` threads.
 size_t retort_attention_scratch(ptrdiff_t keys, ptrdiff_t head_size, int threads);

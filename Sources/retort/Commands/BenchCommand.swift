@@ -20,7 +20,7 @@ struct BenchCommand: AsyncParsableCommand {
   /// The options of the benchmarks that run a model.
   struct Options: ParsableArguments {
     @OptionGroup var global: GlobalOptions
-    @Option(name: .long, help: ArgumentHelp("A Hugging Face folder, for its sizes.", valueName: "dir"))
+    @Option(name: .long, help: ArgumentHelp("A Hugging Face folder; training takes its sizes only.", valueName: "dir"))
     var model: String?
     @Option(name: .long, help: ArgumentHelp("A GGUF file.", valueName: "file"))
     var file: String?
@@ -55,6 +55,7 @@ struct BenchCommand: AsyncParsableCommand {
     /// The model that is run: a file, a folder, or a random one of the default student's sizes.
     func decoder() throws -> DecoderModel {
       if let file { return try DecoderModel(gguf: file) }
+      if let model { return try DecoderModel(folder: model) }
       let configuration = try configuration()
       let student = try Student(configuration: configuration, seed: 1)
       return try withExtendedLifetime(student) {
@@ -121,10 +122,14 @@ struct BenchCommand: AsyncParsableCommand {
       Output.print([
         "tokens_per_second": .number(report.tokensPerSecond), "batch": .integer(Int64(report.batch)),
         "tokens": .integer(Int64(report.tokens)), "threads": .integer(Int64(report.threads)),
+        "limit": .string(report.limit.rawValue), "limit_tokens_per_second": .number(report.limitTokensPerSecond),
+        "share_of_limit": .number(report.shareOfLimit),
       ])
     } else {
       Output.print(
-        "\(Figures.short(report.tokensPerSecond)) tokens/s (batch \(report.batch), \(report.threads) threads)")
+        "\(Figures.short(report.tokensPerSecond)) tokens/s (batch \(report.batch), \(report.threads) threads), "
+          + "\(Figures.percent(report.shareOfLimit)) of the \(Figures.short(report.limitTokensPerSecond)) that the "
+          + "\(report.limit == .readBandwidth ? "read bandwidth" : "multiplication peak") allows")
     }
   }
 

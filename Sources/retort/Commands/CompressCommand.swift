@@ -10,7 +10,9 @@ struct CompressCommand: AsyncParsableCommand {
 
   @OptionGroup var global: GlobalOptions
 
-  @Option(name: .customLong("in"), help: ArgumentHelp("A Hugging Face folder of the Qwen2 family.", valueName: "dir"))
+  @Option(
+    name: .customLong("in"), help: ArgumentHelp("A Hugging Face folder of the Qwen2 or Llama family.", valueName: "dir")
+  )
   var input: String
 
   @Option(name: .long, help: ArgumentHelp("The GGUF file to write.", valueName: "file"))
@@ -22,7 +24,7 @@ struct CompressCommand: AsyncParsableCommand {
       "Share of feed-forward neurons to keep, as ffn=0.875; nothing is pruned by default.", valueName: "ffn=share"))
   var prune: String?
 
-  @Option(name: .long, help: ArgumentHelp("q8_0, f16 or f32.", valueName: "format"))
+  @Option(name: .long, help: ArgumentHelp("q8_0, q6_k, q4_0, f16, bf16 or f32.", valueName: "format"))
   var quantize: String = "q8_0"
 
   @Option(
@@ -39,7 +41,8 @@ struct CompressCommand: AsyncParsableCommand {
     policy.recoverySteps = 0
     policy.feedForwardKeep = try share()
     guard let format = CompressionPolicy.WeightType(rawValue: quantize) else {
-      throw ConfigurationError("--quantize: expected q8_0, f16 or f32, found \(quantize)")
+      let known = CompressionPolicy.WeightType.allCases.map(\.rawValue).joined(separator: ", ")
+      throw ConfigurationError("--quantize: expected one of \(known), found \(quantize)")
     }
     policy.quantize = format
     let report = try Compressor.compress(

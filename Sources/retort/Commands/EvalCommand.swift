@@ -77,8 +77,10 @@ struct EvalCommand: AsyncParsableCommand {
     let text = String(decoding: bytes, as: UTF8.self)
     let model: DecoderModel
     if let file = which.file {
-      // Any decoder has a perplexity, one without functions too.
-      model = try DecoderModel(gguf: file)
+      // Any decoder has a perplexity, one without functions too, and one in a Hugging Face folder.
+      var isFolder: ObjCBool = false
+      _ = FileManager.default.fileExists(atPath: file, isDirectory: &isFolder)
+      model = try isFolder.boolValue ? DecoderModel(folder: file) : DecoderModel(gguf: file)
     } else {
       model = try await which.load(wiring).model
     }

@@ -3,6 +3,7 @@
 tiny.safetensors       by safetensors.numpy.save_file
 tiny.gguf              by gguf.GGUFWriter, with the metadata of a Qwen2 decoder of no use and all element types that are read
 weights.f32            odd numbers, little-endian; weights.q8_0 and weights.q4_0 are the same by gguf.quants
+blocks.q4_k, q6_k      random blocks, and what gguf.quants makes of them (.f32)
 """
 import pathlib
 import struct
@@ -38,6 +39,17 @@ q8 = gguf.quants.quantize(weights, gguf.GGMLQuantizationType.Q8_0)
 q4 = gguf.quants.quantize(weights, gguf.GGMLQuantizationType.Q4_0)
 q8.tofile(here / "weights.q8_0")
 q4.tofile(here / "weights.q4_0")
+
+for name, kind in [("q4_k", gguf.GGMLQuantizationType.Q4_K), ("q6_k", gguf.GGMLQuantizationType.Q6_K)]:
+    blocks = rng.integers(0, 256, (6, gguf.GGML_QUANT_SIZES[kind][1]), dtype=np.uint8)
+    # Scales that are numbers: 0.01, 2.5, −0.3, 0, a subnormal half, 1.
+    scales = np.array([0.01, 2.5, -0.3, 0, 3e-6, 1], dtype=np.float16).view(np.uint8).reshape(6, 2)
+    if name == "q4_k":
+        blocks[:, 0:2], blocks[:, 2:4] = scales, scales[::-1]
+    else:
+        blocks[:, 208:210] = scales
+    blocks.tofile(here / f"blocks.{name}")
+    gguf.quants.dequantize(blocks, kind).astype("<f4").tofile(here / f"blocks.{name}.f32")
 
 writer = gguf.GGUFWriter(here / "tiny.gguf", "qwen2", endianess=gguf.GGUFEndian.LITTLE)
 writer.add_name("tiny")
