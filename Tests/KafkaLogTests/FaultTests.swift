@@ -128,6 +128,22 @@ struct FaultTests {
     try await log.close()
   }
 
+  @Test("members that close while the group is still forming do no harm", .timeLimit(.minutes(1)))
+  func closingEarly() async throws {
+    let cluster = try MockCluster()
+    for pause in [0, 100, 500, 1_500] {
+      let log = try cluster.open()
+      try await log.create([TopicConfiguration(name: "t")])
+      let options = ReaderOptions(sessionTimeout: .seconds(4))
+      let first = try await log.groupReader(group: "g\(pause)", topics: ["t"], options: options)
+      let second = try await log.groupReader(group: "g\(pause)", topics: ["t"], options: options)
+      try await Task.sleep(for: .milliseconds(pause))
+      await second.close()
+      await first.close()
+      try await log.close()
+    }
+  }
+
   @Test("opening and closing leaves nothing behind", .timeLimit(.minutes(5)))
   func cycles() async throws {
     let count = Int(ProcessInfo.processInfo.environment["RETORT_KAFKA_CYCLES"] ?? "") ?? 15

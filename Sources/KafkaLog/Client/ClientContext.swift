@@ -8,6 +8,7 @@ final class ClientContext: Sendable {
   private struct State {
     var rebalances: [GroupChange] = []
     var isClosing = false
+    var hasBeenAssigned = false
     /// The last trouble with a broker: it says why a call timed out.
     var lastTrouble: (code: rd_kafka_resp_err_t, text: String)?
     var fatal: (code: rd_kafka_resp_err_t, text: String)?
@@ -27,6 +28,9 @@ final class ClientContext: Sendable {
   var lastTrouble: (code: rd_kafka_resp_err_t, text: String)? { state.withLock { $0.lastTrouble } }
   /// The error that made the handle useless.
   var fatal: (code: rd_kafka_resp_err_t, text: String)? { state.withLock { $0.fatal } }
+
+  /// Whether the group has ever given this member partitions.
+  var hasBeenAssigned: Bool { state.withLock { $0.hasBeenAssigned } }
 
   /// What the group changed since the last call.
   func takeRebalances() -> [GroupChange] {
@@ -88,7 +92,10 @@ final class ClientContext: Sendable {
   private func rebalance(
     _ handle: OpaquePointer, _ code: rd_kafka_resp_err_t, _ list: UnsafeMutablePointer<rd_kafka_topic_partition_list_t>?
   ) {
-    let isClosing = state.withLock { $0.isClosing }
+    let isClosing = state.withLock { state in
+      if code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS { state.hasBeenAssigned = true }
+      return state.isClosing
+    }
     switch code {
     case RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS where !isClosing:
       add(.assigned, list)

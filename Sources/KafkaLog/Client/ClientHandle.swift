@@ -71,6 +71,19 @@ final class ClientHandle {
   /// - Parameter abruptly: without leaving a group, as a process that is killed does.
   func destroy(abruptly: Bool = false) {
     if isDestroyed { return }
+    letGo()
+    rd_kafka_destroy_flags(raw, abruptly ? Int32(RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE) : 0)
+  }
+
+  /// Leaves the handle to the process's end, because destroying it would end the process: see ``ConsumerHandle``.
+  func leave() {
+    if isDestroyed { return }
+    letGo()
+    // It may still log.
+    _ = Unmanaged.passRetained(context)
+  }
+
+  private func letGo() {
     isDestroyed = true
     context.beginClosing()
     for queue in queues {
@@ -78,7 +91,6 @@ final class ClientHandle {
       rd_kafka_queue_destroy(queue)
     }
     queues = []
-    rd_kafka_destroy_flags(raw, abruptly ? Int32(RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE) : 0)
   }
 
   private func wakeOn(_ queue: OpaquePointer) {

@@ -17,10 +17,12 @@ final class ConsumerHandle {
   /// Partitions of which nothing has come since they were assigned.
   private var unheard: Set<TopicPartition> = []
   private var isClosed = false
+  private let isGroupMember: Bool
   /// How long a call may wait for brokers.
   private static let callTimeout: Int32 = 10_000
 
   init(properties: ClientProperties, logger: Logger, thread: HandleThread) throws(MessageLogError) {
+    isGroupMember = properties.isGroupMember
     client = try ClientHandle(RD_KAFKA_CONSUMER, properties: properties, logger: logger, thread: thread)
     rd_kafka_poll_set_consumer(client.raw)
     _ = client.adopt(rd_kafka_queue_get_consumer(client.raw))
@@ -39,8 +41,17 @@ final class ConsumerHandle {
     if !abruptly { rd_kafka_consumer_close(client.raw) }
     for queue in partitionQueues.values { rd_kafka_queue_destroy(queue) }
     partitionQueues = [:]
-    client.destroy(abruptly: abruptly)
+    if Self.diesUnassigned, isGroupMember, !client.context.hasBeenAssigned {
+      client.leave()
+    } else {
+      client.destroy(abruptly: abruptly)
+    }
   }
+
+  /// Before 2.3.0 librdkafka's cooperative-sticky assignor fails an assertion, and so ends the process, when a member is
+  /// destroyed that joined and was never assigned anything (librdkafka #4312). Such a member leaves its group and is then
+  /// left alone.
+  private static let diesUnassigned = rd_kafka_version() < 0x0203_0000
 
   // MARK: - Queues
 
