@@ -25,6 +25,9 @@ struct HuggingFaceTokenizerFile {
       pipeline.prefix = prefix + pipeline.prefix
       pipeline.suffix += suffix
     }
+    try require(
+      pipeline.prefix.count + pipeline.suffix.count <= 64, "post_processor", "at most 64 special tokens around a text",
+      json["post_processor"])
     return pipeline
   }
 
@@ -46,6 +49,7 @@ struct HuggingFaceTokenizerFile {
     guard let last = steps.last, last["type"] == "ByteLevel" else {
       throw unsupported("pre_tokenizer", "ByteLevel, alone or at the end of a Sequence", json["pre_tokenizer"])
     }
+    try require(steps.count <= 8, "pre_tokenizer", "at most 8 steps", json["pre_tokenizer"])
     try require(last["add_prefix_space"]?.boolValue != true, "pre_tokenizer.add_prefix_space", "false", last)
     var splits: [WordSplit] = []
     for step in steps.dropLast() {
