@@ -8,10 +8,7 @@
 typedef i16 i16_unaligned __attribute__((aligned(4), may_alias));
 
 /// Distance of the software prefetch, in bytes of weights.
-#ifndef PREFETCH_AHEAD
 #define PREFETCH_AHEAD 6144
-#define PREFETCH 1
-#endif
 
 RETORT_INLINE i16 load_lines(const uint8_t *p) { return *(const i16_unaligned *)p; }
 RETORT_INLINE int32_t load_int(const uint8_t *p) {
@@ -71,46 +68,47 @@ static void round_tile(void *context, ptrdiff_t index, int worker) {
   }
 }
 
+/// dot[row][half] = the integer sums of one part of a block, offsets taken off. `a` and `quants` point to the block.
+RETORT_INLINE void integer_dots(const retort_weight_type type, const int rows, const int halves, const int part, const uint8_t *a,
+                                const uint8_t *quants, i16 *dot) {
+  const int parts = quantized_parts(type), eight = quantized_is_8_bit(type), lines = (eight ? 8 : 4) / parts;
+  const int begins = !quantized_has_minima(type) && !(eight && DOT8_IS_SIGNED);
+  UNROLL for (int r = 0; r < rows; r++) {
+    i16 start = begins ? (i16)load_int(a + 4 * (rows * (1 + part) + r)) : (i16)0;
+    UNROLL for (int h = 0; h < halves; h++) dot[r * halves + h] = start;
+  }
+  const uint8_t *q = a + 4 * rows * (1 + parts) + part * 4 * 4 * rows;
+  UNROLL for (int line = 0; line < lines; line++) {
+    i16 w[TILE_HALVES];
+    UNROLL for (int h = 0; h < halves; h++) w[h] = load_lines(quants + ((part * lines + line) * 2 + h) * 64);
+    UNROLL for (int r = 0; r < rows; r++) {
+      int32_t x = load_int(q + 4 * (line * rows + r)), high = eight ? 0 : load_int(q + 4 * ((line + 4) * rows + r));
+      UNROLL for (int h = 0; h < halves; h++) {
+        i16 *to = &dot[r * halves + h];
+        u16 pair = __builtin_bit_cast(u16, w[h]);
+        *to = eight ? dot8(*to, w[h], x)
+                    : dot4(dot4(*to, __builtin_bit_cast(i16, pair & 0x0f0f0f0fu), x), __builtin_bit_cast(i16, pair >> 4 & 0x0f0f0f0fu), high);
+      }
+    }
+  }
+}
+
 /// y[rows, 16·halves] = bias + activations·weights for one tile. All but the pointers and blocks are constants after inlining.
 RETORT_INLINE void quantized_tile(const retort_weight_type type, const int rows, const int halves, ptrdiff_t blocks, const uint8_t *a,
                                   const uint8_t *quants, const uint8_t *scales, float *y, ptrdiff_t ldy, const float *bias, ptrdiff_t n) {
-  const int parts = quantized_parts(type), eight = quantized_is_8_bit(type), minima = quantized_has_minima(type);
-  const int lines = (eight ? 8 : 4) / parts, begins = !minima && !(eight && DOT8_IS_SIGNED);
+  const int parts = quantized_parts(type), minima = quantized_has_minima(type), bytes = (int)quantized_block_bytes(type);
   v16 sum[TILE_ROWS * TILE_HALVES];
   UNROLL for (int r = 0; r < rows; r++)
     UNROLL for (int h = 0; h < halves; h++) sum[r * halves + h] = bias ? load_part(bias + h * 16, n - h * 16, 0) : splat(0);
   for (ptrdiff_t block = 0; block < blocks; block++) {
-    if (PREFETCH) UNROLL for (int byte = 0; byte < (int)quantized_block_bytes(type); byte += 64) __builtin_prefetch(scales + byte + PREFETCH_AHEAD);
+    UNROLL for (int byte = 0; byte < bytes; byte += 64) __builtin_prefetch(scales + byte + PREFETCH_AHEAD);
     UNROLL for (int part = 0; part < parts; part++) {
       i16 dot[TILE_ROWS * TILE_HALVES];
-      UNROLL for (int r = 0; r < rows; r++) {
-        i16 start = begins ? (i16)load_int(a + 4 * (rows * (1 + part) + r)) : (i16)0;
-        UNROLL for (int h = 0; h < halves; h++) dot[r * halves + h] = start;
-      }
-      const uint8_t *q = a + 4 * rows * (1 + parts) + part * 4 * 4 * rows;
-      UNROLL for (int line = 0; line < lines; line++) {
-        i16 w[TILE_HALVES];
-        UNROLL for (int h = 0; h < halves; h++) {
-          w[h] = load_lines(quants + ((part * lines + line) * 2 + h) * 64);
-        }
-        UNROLL for (int r = 0; r < rows; r++) {
-          int32_t x = load_int(q + 4 * (line * rows + r));
-          if (eight) {
-            UNROLL for (int h = 0; h < halves; h++) dot[r * halves + h] = dot8(dot[r * halves + h], w[h], x);
-          } else {
-            int32_t x4 = load_int(q + 4 * ((line + 4) * rows + r));
-            UNROLL for (int h = 0; h < halves; h++) {
-              u16 pair = __builtin_bit_cast(u16, w[h]);
-              i16 low = __builtin_bit_cast(i16, pair & 0x0f0f0f0fu), high = __builtin_bit_cast(i16, pair >> 4 & 0x0f0f0f0fu);
-              dot[r * halves + h] = dot4(dot4(dot[r * halves + h], low, x), high, x4);
-            }
-          }
-        }
-      }
+      integer_dots(type, rows, halves, part, a, quants, dot);
       v16 weight[TILE_HALVES], least[TILE_HALVES];
       UNROLL for (int h = 0; h < halves; h++) {
         weight[h] = quantized_has_half_scales(type) ? halves16(scales + 32 * h) : load((const float *)(scales + 128 * part + 64 * h));
-        if (minima) least[h] = load((const float *)(scales + 128 + 64 * h));
+        least[h] = minima ? load((const float *)(scales + 128 + 64 * h)) : splat(0);
       }
       UNROLL for (int r = 0; r < rows; r++) {
         v16 scale = splat(load_float(a + 4 * r));
@@ -122,8 +120,8 @@ RETORT_INLINE void quantized_tile(const retort_weight_type type, const int rows,
       }
     }
     a += rows * quantized_row_bytes(type);
-    quants += quantized_block_bytes(type);
-    scales += quantized_block_bytes(type);
+    quants += bytes;
+    scales += bytes;
   }
   UNROLL for (int r = 0; r < rows; r++)
     UNROLL for (int h = 0; h < halves; h++) store_part(y + r * ldy + h * 16, sum[r * halves + h], n - h * 16);

@@ -105,6 +105,13 @@ import Training
       #expect(q8 > 1e-3 && q8 < 1e-2)
       #expect(f16 > 1e-5 && f16 < 1e-3)
       #expect(f32 == 0)
+      let (q4, bf16) = (try worst(.q4), try worst(.bf16))
+      #expect(q4 > 2e-2 && q4 < 0.15)
+      #expect(bf16 > 1e-4 && bf16 < 1e-2)
+      #expect(try GGUFFile(path: "\(folder)/q4.gguf").tensor("blk.0.ffn_up.weight").type == .q4_0)
+      // Rows shorter than 256 cannot be Q6_K.
+      _ = try worst(.q6)
+      #expect(try GGUFFile(path: "\(folder)/q6.gguf").tensor("blk.0.ffn_up.weight").type == .q8_0)
       let file = try GGUFFile(path: "\(folder)/q8.gguf")
       #expect(try file.decoderConfiguration() == student.configuration)
       #expect(try file.tensor("token_embd.weight").type == .q8_0)

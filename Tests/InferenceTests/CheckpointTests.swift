@@ -61,4 +61,38 @@ struct CheckpointTests {
     let missing = #expect(throws: InferenceError.self) { try DecoderModel(folder: folder.path) }
     #expect(missing?.code == .unreadable)
   }
+
+  @Test("A damaged folder gives an error or logits, never a crash", arguments: ["qwen2", "llama3"])
+  func fuzz(_ name: String) throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "checkpoint-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try FileManager.default.copyItem(at: Self.goldens.appending(path: name), to: folder)
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
+    var random = RandomSource(11)
+    var errors = 0
+    for round in 0..<150 {
+      let path = folder.appending(path: names[round % names.count])
+      let original = try Data(contentsOf: path)
+      var bytes = [UInt8](original)
+      if round % 5 == 0 {
+        bytes.removeLast(Int.random(in: 1..<bytes.count, using: &random))
+      } else {
+        // Of the weights mostly the header, where it hurts.
+        for _ in 0..<(round % 3 + 1) {
+          let position = Int.random(in: 0..<min(bytes.count, 2_500), using: &random)
+          bytes[position] ^= 1 << UInt8.random(in: 0..<8, using: &random)
+        }
+      }
+      try Data(bytes).write(to: path)
+      do throws(InferenceError) {
+        let rows = try DecoderModel(folder: folder.path).logits(tokens: [1, 2, 3])
+        #expect(rows.count == 3)
+      } catch {
+        errors += 1
+        #expect(!error.description.isEmpty)
+      }
+      try original.write(to: path)
+    }
+    #expect(errors > 40)
+  }
 }

@@ -124,11 +124,11 @@ struct ModelFileTests {
     #expect(poisoned?.description.contains("model.norm.weight") == true)
   }
 
-  @Test("A damaged file gives an error or finite answers, never a crash", arguments: 0..<2)
+  @Test("A damaged file gives an error or finite answers, never a crash", arguments: 0..<3)
   func fuzz(_ part: Int) throws {
     let (student, tokenizer, functions) = try parts()
     try inFolder { path in
-      try TinyModels.write(student, tokenizer, functions, type: part == 0 ? .q8_0 : .f32, to: path)
+      try TinyModels.write(student, tokenizer, functions, type: [.q8_0, .f32, .q4_0][part], to: path)
       let original = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
       var random = RandomSource(UInt64(part) + 77)
       var errors = 0
