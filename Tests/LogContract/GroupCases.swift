@@ -130,7 +130,7 @@ extension ContractSuite {
       let box = ReaderBox()
       var options = harness.options
       // Work in flight may take as long as the session; on a busy machine a commit can take seconds.
-      options.sessionTimeout = max(options.sessionTimeout, .seconds(10))
+      options.sessionTimeout = max(options.sessionTimeout, .seconds(4))
       options.willRevoke = { partitions in
         let offsets = Dictionary(uniqueKeysWithValues: partitions.map { ($0, Int64(5)) })
         try? await box.reader?.commit(offsets)
