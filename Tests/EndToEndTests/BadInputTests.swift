@@ -125,6 +125,17 @@ struct BadInputTests {
         expectSentence(result, status: 1, containing: "\(name).gguf")
       }
 
+      // A damaged file of the store is fetched again from the log, and answers as before.
+      let sound = try await retort.run("predict", "--version", version, "lock the front door")
+      let digest = Digest.sha256(bytes).hex
+      let stored = "\(retort.folder)/.retort/store/\(digest.prefix(2))/\(digest)"
+      var flipped = bytes
+      flipped[bytes.count - 100] ^= 1
+      _ = FileManager.default.createFile(atPath: stored, contents: Data(flipped))
+      let healed = try await retort.run("predict", "--version", version, "lock the front door")
+      #expect(healed.status == 0 && healed.output == sound.output, "\(healed.errors)")
+      #expect(FileManager.default.contents(atPath: stored) == Data(bytes))
+
       // A checkpoint with one bit changed: refused by name, and said what to do.
       let checkpoints = "\(retort.folder)/.retort/checkpoints"
       let all = FileManager.default.enumerator(atPath: checkpoints)?.compactMap { $0 as? String } ?? []
