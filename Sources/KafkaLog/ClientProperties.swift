@@ -79,7 +79,7 @@ package struct ClientProperties: Sendable {
   /// Values that a user may change.
   private static func defaults(_ role: Role) -> [String: String] {
     var all = [
-      "client.id": "retort", "log_level": "6", "socket.keepalive.enable": "true", "log.connection.close": "false",
+      "client.id": "retort", "log_level": "6", "socket.keepalive.enable": "true",
       "reconnect.backoff.max.ms": "2000", "socket.nagle.disable": "true",
     ]
     switch role {

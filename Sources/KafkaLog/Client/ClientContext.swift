@@ -119,7 +119,7 @@ final class ClientContext: Sendable {
       let cause = rd_kafka_fatal_error(handle, &text, text.count)
       let message = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
       state.withLock { $0.fatal = (cause, message) }
-      logger.error("kafka: the client can go on no longer", metadata: ["reason": "\(message)"])
+      logger.info("kafka: the client can go on no longer", metadata: ["reason": "\(message)"])
     } else {
       state.withLock { state in
         // That all brokers are down says less than why the last one is.
@@ -127,21 +127,33 @@ final class ClientContext: Sendable {
           state.lastTrouble = (code, reason)
         }
       }
-      logger.info("kafka: trouble with a broker", metadata: ["reason": "\(reason)"])
+      // Readers wait in silence until brokers are back: this is the one sign of it.
+      let isOutage = code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN
+      logger.log(
+        level: isOutage ? .warning : .info, "kafka: trouble with a broker",
+        metadata: ["reason": "\(isOutage ? lastTrouble?.text ?? reason : reason)"])
     }
     thread.wake()
   }
 
-  /// librdkafka's levels are those of syslog. What it calls an error is mostly a connection that it will try again.
+  /// Why a connection broke is sometimes said in the log alone.
+  private func noteFailure(_ text: String) {
+    state.withLock { state in
+      let isVague = state.lastTrouble.map { $0.code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN } ?? true
+      if isVague { state.lastTrouble = (RD_KAFKA_RESP_ERR__TRANSPORT, text) }
+    }
+  }
+
+  /// librdkafka's levels are those of syslog. What it calls an error is a connection that it will try again, or comes to
+  /// the caller as an error, who then decides.
   private func log(_ level: Int, _ facility: String, _ text: String) {
     let mapped: Logger.Level =
       switch level {
-      case ...2: .critical
-      case 3: .warning
-      case 4: .notice
+      case ...4: .notice
       case 5: .info
       default: .debug
       }
+    if facility == "FAIL" { noteFailure(text) }
     // Each handle is told all properties; those of other kinds of client are none of its business.
     logger.log(level: facility == "CONFWARN" ? .debug : mapped, "kafka: \(text)", metadata: ["facility": "\(facility)"])
   }

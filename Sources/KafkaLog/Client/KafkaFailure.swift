@@ -73,7 +73,11 @@ package enum KafkaFailure {
       RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN,
     ].contains(code)
     guard isVague else { return nil }
-    if said.contains("incorrect security.protocol") || said.contains("PLAINTEXT broker listener") {
+    let mismatches = [
+      "incorrect security.protocol", "PLAINTEXT broker listener", "unexpected eof", "wrong version number",
+      "packet length too long",
+    ]
+    if mismatches.contains(where: { said.contains($0) }) {
       return Meaning(
         code: .unavailable, what: "one side of the connection encrypts and the other does not",
         advice:
