@@ -124,7 +124,7 @@ let package = Package(
     tests("Inference", ["CKernels", "Topics", "ModelFiles", "StudentModel", "Tokenization"], exclude: ["Goldens"]),
     tests("Evaluation", ["Topics"]),
     tests("Teacher", ["Topics", sqlite, httpServer, httpTypes, lifecycle, logging, nio]),
-    tests("Training", ["Topics", "StudentModel"]),
+    tests("Training", ["Topics", "ModelFiles", "StudentModel", "Tokenization"]),
     tests("Compression", ["Topics", "Inference", "ModelFiles", "StudentModel", "Tokenization", "Training"]),
     tests("Releases", ["Topics"]),
     tests(

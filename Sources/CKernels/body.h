@@ -3,6 +3,7 @@
 #include "lanes.h"
 
 #include "body_products.h"
+#include "body_gemm.h"
 #include "body_attention.h"
 #include "body_layers.h"
 #include "body_training.h"

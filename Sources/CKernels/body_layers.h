@@ -76,7 +76,7 @@ static void kernel_rmsnorm_backward(ptrdiff_t rows, ptrdiff_t columns, const flo
   layer_job job = {.rows = rows, .columns = columns, .x = x, .w = w, .rstd = rstd, .dy = dy, .out = dx, .out2 = dw,
                    .flag = accumulate, .chunk = 16};
   run_tasks((rows + 15) / 16, rows * columns, rmsnorm_backward_task, &job);
-  run_tasks((columns + 31) / 32, rows * columns, rmsnorm_weight_task, &job);
+  if (dw) run_tasks((columns + 31) / 32, rows * columns, rmsnorm_weight_task, &job);
 }
 
 static void rope_task(void *context, ptrdiff_t index, int worker) {
@@ -180,6 +180,53 @@ static void gather_task(void *context, ptrdiff_t index, int worker) {
 static void kernel_gather_rows(ptrdiff_t rows, ptrdiff_t columns, const float *table, const int32_t *indices, float *out) {
   layer_job job = {.rows = rows, .columns = columns, .x = table, .indices = indices, .out = out, .chunk = 64};
   run_tasks((rows + 63) / 64, rows * columns / 4, gather_task, &job);
+}
+
+typedef struct bfloat_job {
+  ptrdiff_t count, columns;
+  const float *x;
+  const uint16_t *halves;
+  const int32_t *indices;
+  float *out;
+  uint16_t *out_halves;
+} bfloat_job;
+
+#define BFLOAT_CHUNK 16384
+
+static void to_bfloat16_task(void *context, ptrdiff_t index, int worker) {
+  (void)worker;
+  const bfloat_job *job = context;
+  for (ptrdiff_t i = index * BFLOAT_CHUNK; i < smaller((index + 1) * BFLOAT_CHUNK, job->count); i += 16) {
+    ptrdiff_t n = job->count - i;
+    h16 halves = __builtin_convertvector(__builtin_bit_cast(u16, to_bfloat16(load_part(job->x + i, n, 0))) >> 16, h16);
+    memcpy(job->out_halves + i, &halves, (size_t)smaller(n, 16) * 2);
+  }
+}
+
+static void kernel_to_bfloat16(ptrdiff_t count, const float *x, uint16_t *out) {
+  bfloat_job job = {.count = count, .x = x, .out_halves = out};
+  run_tasks((count + BFLOAT_CHUNK - 1) / BFLOAT_CHUNK, count, to_bfloat16_task, &job);
+}
+
+static void gather_bfloat_task(void *context, ptrdiff_t r, int worker) {
+  (void)worker;
+  const bfloat_job *job = context;
+  ptrdiff_t n = job->columns;
+  const uint16_t *row = job->halves + (job->indices ? job->indices[r] : r) * n;
+  for (ptrdiff_t j = 0; j < smaller(n, job->count - r * n); j += 16) {
+    ptrdiff_t some = smaller(n, job->count - r * n) - j;
+    store_part(job->out + r * n + j, gemm_load(1, row, j, some), some);
+  }
+}
+
+static void kernel_gather_bfloat_rows(ptrdiff_t rows, ptrdiff_t columns, const uint16_t *table, const int32_t *indices, float *out) {
+  bfloat_job job = {.count = rows * columns, .columns = columns, .halves = table, .indices = indices, .out = out};
+  run_tasks(rows, rows * columns / 4, gather_bfloat_task, &job);
+}
+
+static void kernel_from_bfloat16(ptrdiff_t count, const uint16_t *x, float *out) {
+  bfloat_job job = {.count = count, .columns = BFLOAT_CHUNK, .halves = x, .out = out};
+  run_tasks((count + BFLOAT_CHUNK - 1) / BFLOAT_CHUNK, count, gather_bfloat_task, &job);
 }
 
 /// 32 columns of every row in ascending order: one owner for each element of the table.

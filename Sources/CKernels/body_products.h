@@ -128,7 +128,7 @@ RETORT_INLINE void pack_columns(ptrdiff_t n, ptrdiff_t k, const float *b, ptrdif
   for (ptrdiff_t i = 0; i < k; i++) store(out + i * 16, load_part(b + i * ldb, n, 0));
 }
 
-typedef struct gemm_job {
+typedef struct packed_job {
   retort_layout layout;
   ptrdiff_t m, n, k;
   const float *a;
@@ -139,19 +139,18 @@ typedef struct gemm_job {
   ptrdiff_t ldc;
   int start;
   const float *bias;
-  float *packed_a;
-  float *packed_b;
-  ptrdiff_t b_groups, tile_rows, tile_columns, column_tiles, block;
-} gemm_job;
+  float *packed;
+  ptrdiff_t tile_rows, tile_columns, column_tiles, block;
+} packed_job;
 
 /// Panels of B that one packing task handles.
 #define PACK_GROUP 4
-/// Rows of A [k, m] that one packing task handles: read in order, written to all panels at once.
-#define PACK_ROWS 32
 
-static void pack_b_group(const gemm_job *job, ptrdiff_t group) {
+static void pack_task(void *context, ptrdiff_t group, int worker) {
+  (void)worker;
+  const packed_job *job = context;
   for (ptrdiff_t panel = group * PACK_GROUP; panel < (group + 1) * PACK_GROUP && panel * 16 < job->n; panel++) {
-    float *out = job->packed_b + panel * 16 * job->k;
+    float *out = job->packed + panel * 16 * job->k;
     ptrdiff_t columns = smaller(16, job->n - panel * 16);
     if (job->layout == RETORT_NT) {
       pack_rows(columns, job->k, job->b + panel * 16 * job->ldb, job->ldb, out);
@@ -161,51 +160,32 @@ static void pack_b_group(const gemm_job *job, ptrdiff_t group) {
   }
 }
 
-/// Packs A [k, m] as [panel][k][MR]; the last panel's missing rows stay unwritten and unread.
-static void pack_a_rows(const gemm_job *job, ptrdiff_t group) {
-  for (ptrdiff_t i = group * PACK_ROWS; i < smaller((group + 1) * PACK_ROWS, job->k); i++) {
-    const float *in = job->a + i * job->lda;
-    float *out = job->packed_a + i * MR;
-    ptrdiff_t row = 0;
-    for (; row + MR <= job->m; row += MR, out += MR * job->k) memcpy(out, in + row, MR * sizeof(float));
-    for (ptrdiff_t r = 0; row + r < job->m; r++) out[r] = in[row + r];
-  }
-}
-
-static void pack_task(void *context, ptrdiff_t index, int worker) {
-  (void)worker;
-  const gemm_job *job = context;
-  if (index < job->b_groups) pack_b_group(job, index); else pack_a_rows(job, index - job->b_groups);
-}
-
 static void tile_task(void *context, ptrdiff_t index, int worker) {
   (void)worker;
-  const gemm_job *job = context;
+  const packed_job *job = context;
   ptrdiff_t i0 = index / job->column_tiles * job->tile_rows, i1 = smaller(i0 + job->tile_rows, job->m);
   ptrdiff_t j0 = index % job->column_tiles * job->tile_columns, j1 = smaller(j0 + job->tile_columns, job->n);
-  int by_row = job->layout != RETORT_TN;
-  ptrdiff_t lda = by_row ? job->lda : MR, k = job->k;
+  ptrdiff_t lda = job->lda, k = job->k;
   for (ptrdiff_t k0 = 0; k0 == 0 || k0 < k; k0 += job->block) {
     ptrdiff_t depth = smaller(job->block, k - k0);
     int start = k0 == 0 ? job->start : START_C;
-    if (by_row && job->m <= 3) {
-      few_rows(job->m, j1 - j0, depth, job->a + k0, lda, job->packed_b + j0 * k + k0 * 16, 16, 16 * k, job->c + j0, job->ldc, start,
+    if (job->m <= 3) {
+      few_rows(job->m, j1 - j0, depth, job->a + k0, lda, job->packed + j0 * k + k0 * 16, 16, 16 * k, job->c + j0, job->ldc, start,
                job->bias ? job->bias + j0 : NULL);
       continue;
     }
     for (ptrdiff_t j = j0; j < j1; j += 16 * NP) {
-      const float *b = job->packed_b + j * k + k0 * 16;
       for (ptrdiff_t i = i0; i < i1; i += MR) {
-        const float *a = by_row ? job->a + i * lda + k0 : job->packed_a + i * k + k0 * MR;
-        row_of_tiles((int)smaller(MR, i1 - i), by_row, smaller(16 * NP, j1 - j), depth, a, lda, b, 16, 16 * k,
-                     job->c + i * job->ldc + j, job->ldc, start, job->bias ? job->bias + j : NULL);
+        row_of_tiles((int)smaller(MR, i1 - i), 1, smaller(16 * NP, j1 - j), depth, job->a + i * lda + k0, lda,
+                     job->packed + j * k + k0 * 16, 16, 16 * k, job->c + i * job->ldc + j, job->ldc, start,
+                     job->bias ? job->bias + j : NULL);
       }
     }
   }
 }
 
 /// Cuts C into tiles that suit the caches and the threads, and runs them.
-static void run_gemm(gemm_job *job) {
+static void run_packed(packed_job *job) {
   ptrdiff_t work = job->m * job->n * (job->k + 1), threads = retort_pool_threads();
   ptrdiff_t blocks = job->k <= 384 ? 1 : (job->k + 383) / 384;
   job->block = job->k == 0 ? 1 : (job->k + blocks - 1) / blocks;
@@ -222,32 +202,17 @@ static void run_gemm(gemm_job *job) {
   run_tasks(job->column_tiles * ((job->m + job->tile_rows - 1) / job->tile_rows), work, tile_task, job);
 }
 
-static void kernel_gemm(retort_layout layout, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const float *b,
-                        ptrdiff_t ldb, float *c, ptrdiff_t ldc, const float *bias, int accumulate, float *scratch) {
-  if (m <= 0 || n <= 0) return;
-  gemm_job job = {.layout = layout, .m = m, .n = n, .k = k, .a = a, .lda = lda, .b = b, .ldb = ldb, .c = c, .ldc = ldc, .bias = bias};
-  job.start = accumulate ? START_C : bias ? START_BIAS : START_ZERO;
-  job.packed_b = scratch;
-  job.packed_a = scratch + round_up(n, 16) * k;
-  job.b_groups = (n + 16 * PACK_GROUP - 1) / (16 * PACK_GROUP);
-  ptrdiff_t a_groups = layout == RETORT_TN ? (k + PACK_ROWS - 1) / PACK_ROWS : 0;
-  run_tasks(job.b_groups + a_groups, (n + (a_groups ? m : 0)) * k, pack_task, &job);
-  run_gemm(&job);
-}
-
 static void kernel_gemm_pack(retort_layout layout, ptrdiff_t n, ptrdiff_t k, const float *b, ptrdiff_t ldb, float *packed) {
-  gemm_job job = {.layout = layout, .n = n, .k = k, .b = b, .ldb = ldb, .packed_b = packed};
-  job.b_groups = (n + 16 * PACK_GROUP - 1) / (16 * PACK_GROUP);
-  run_tasks(job.b_groups, n * k, pack_task, &job);
+  packed_job job = {.layout = layout, .n = n, .k = k, .b = b, .ldb = ldb, .packed = packed};
+  run_tasks((n + 16 * PACK_GROUP - 1) / (16 * PACK_GROUP), n * k, pack_task, &job);
 }
 
 static void kernel_gemm_packed(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const float *packed, float *c,
                                ptrdiff_t ldc, const float *bias, int accumulate) {
   if (m <= 0 || n <= 0) return;
-  gemm_job job = {.layout = RETORT_NT, .m = m, .n = n, .k = k, .a = a, .lda = lda, .c = c, .ldc = ldc, .bias = bias};
-  job.packed_b = (float *)packed;
+  packed_job job = {.m = m, .n = n, .k = k, .a = a, .lda = lda, .packed = (float *)packed, .c = c, .ldc = ldc, .bias = bias};
   job.start = accumulate ? START_C : bias ? START_BIAS : START_ZERO;
-  run_gemm(&job);
+  run_packed(&job);
 }
 
 /// C[rows, 16·panels] for packed 16-bit weights, as tile_body; rows, panels and the type are constants after inlining.

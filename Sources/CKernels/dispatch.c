@@ -12,7 +12,7 @@ retort_level retort_kernels_best(void) {
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512dq"))
-    return RETORT_LEVEL_AVX512;
+    return __builtin_cpu_supports("avx512bf16") ? RETORT_LEVEL_AVX512_BF16 : RETORT_LEVEL_AVX512;
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) return RETORT_LEVEL_AVX2;
 #endif
   return RETORT_LEVEL_PORTABLE;
@@ -24,6 +24,7 @@ static int wanted_level(void) {
   if (text == NULL) return best;
   if (strcmp(text, "portable") == 0) return RETORT_LEVEL_PORTABLE;
   if (strcmp(text, "avx2") == 0 && best >= RETORT_LEVEL_AVX2) return RETORT_LEVEL_AVX2;
+  if (strcmp(text, "avx512") == 0 && best >= RETORT_LEVEL_AVX512) return RETORT_LEVEL_AVX512;
   return best;
 }
 
@@ -45,6 +46,7 @@ retort_level retort_kernels_select(retort_level level) {
 static const retort_kernel_table *kernels(void) {
 #if defined(__x86_64__)
   switch (retort_kernels_level()) {
+    case RETORT_LEVEL_AVX512_BF16: return &retort_kernels_avx512_bf16;
     case RETORT_LEVEL_AVX512: return &retort_kernels_avx512;
     case RETORT_LEVEL_AVX2: return &retort_kernels_avx2;
     default: return &retort_kernels_portable;
@@ -76,9 +78,14 @@ double retort_squared_norm(ptrdiff_t count, const float *x, double *scratch) {
 
 size_t retort_gemm_packed_size(ptrdiff_t n, ptrdiff_t k) { return (size_t)(round_up(n, 16) * k); }
 
-size_t retort_gemm_scratch(retort_layout layout, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k) {
-  size_t b = retort_gemm_packed_size(n, k);
-  return layout == RETORT_TN ? b + (size_t)(round_up(m, 12) * k) : b;
+size_t retort_gemm_scratch(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k) {
+  ptrdiff_t depth = round_up(smaller(k, GEMM_DEPTH), 2), shortest = depth / 2;
+  // The largest that any level and precision asks for: words of one number or of two.
+  ptrdiff_t whole = round_up(smaller(m, gemm_block(depth, GEMM_A_WORDS, 120)), 12) * depth +
+                    round_up(smaller(n, gemm_block(depth, GEMM_B_WORDS, 64)), 32) * depth;
+  ptrdiff_t half = round_up(smaller(m, gemm_block(shortest, GEMM_A_WORDS, 120)), 12) * shortest +
+                   round_up(smaller(n, gemm_block(shortest, GEMM_B_WORDS, 64)), 32) * shortest;
+  return (size_t)(whole > half ? whole : half);
 }
 
 size_t retort_attention_scratch(ptrdiff_t keys, ptrdiff_t head_size, int threads) {

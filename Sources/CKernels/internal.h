@@ -21,6 +21,19 @@
 RETORT_INLINE ptrdiff_t round_up(ptrdiff_t x, ptrdiff_t to) { return (x + to - 1) / to * to; }
 RETORT_INLINE ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
+// The blocks of a product, see body_gemm.h.
+/// Words of one operand's block: at most some 4 MB.
+#define GEMM_A_WORDS (1 << 20)
+#define GEMM_B_WORDS (1 << 20)
+/// The most k of one block.
+#define GEMM_DEPTH 2048
+
+/// Rows (a multiple) of an operand's block whose rows have that many words.
+RETORT_INLINE ptrdiff_t gemm_block(ptrdiff_t words, ptrdiff_t limit, ptrdiff_t multiple) {
+  ptrdiff_t rows = limit / (words > 0 ? words : 1) / multiple * multiple;
+  return rows > multiple ? rows : multiple;
+}
+
 /// IEEE half to single, exactly; scalar, no instruction-set extension.
 RETORT_INLINE float half_to_float(uint16_t h) {
   uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = (h >> 10) & 31, fraction = h & 1023, bits;
@@ -45,6 +58,10 @@ RETORT_INLINE float half_to_float(uint16_t h) {
     (retort_layout layout, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const float *b, ptrdiff_t ldb,     \
      float *c, ptrdiff_t ldc, const float *bias, int accumulate, float *scratch),                                                   \
     (layout, m, n, k, a, lda, b, ldb, c, ldc, bias, accumulate, scratch))                                                           \
+  X(bfloat_gemm,                                                                                                                    \
+    (retort_layout layout, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const void *b, int b_is_bfloat,    \
+     ptrdiff_t ldb, float *c, ptrdiff_t ldc, const float *bias, int accumulate, float *scratch),                                    \
+    (layout, m, n, k, a, lda, b, b_is_bfloat, ldb, c, ldc, bias, accumulate, scratch))                                              \
   X(gemm_pack, (retort_layout layout, ptrdiff_t n, ptrdiff_t k, const float *b, ptrdiff_t ldb, float *packed),                      \
     (layout, n, k, b, ldb, packed))                                                                                                 \
   X(gemm_packed,                                                                                                                    \
@@ -97,7 +114,16 @@ RETORT_INLINE float half_to_float(uint16_t h) {
   X(adamw,                                                                                                                          \
     (const retort_range *ranges, ptrdiff_t range_count, float *parameters, const float *gradients, float *m, float *v,              \
      retort_adamw_settings settings),                                                                                               \
-    (ranges, range_count, parameters, gradients, m, v, settings))
+    (ranges, range_count, parameters, gradients, m, v, settings))                                                                  \
+  X(adamw_stored,                                                                                                                   \
+    (retort_moment_type type, ptrdiff_t count, int decays, float *parameters, const float *gradients, retort_moments m,             \
+     retort_moments v, retort_adamw_settings settings, ptrdiff_t first),                                                            \
+    (type, count, decays, parameters, gradients, m, v, settings, first))                                                            \
+  X(to_bfloat16, (ptrdiff_t count, const float *x, uint16_t *out), (count, x, out))                                                 \
+  X(from_bfloat16, (ptrdiff_t count, const uint16_t *x, float *out), (count, x, out))                                               \
+  X(gather_bfloat_rows,                                                                                                             \
+    (ptrdiff_t rows, ptrdiff_t columns, const uint16_t *table, const int32_t *indices, float *out),                                 \
+    (rows, columns, table, indices, out))
 
 /// The kernels of one level.
 typedef struct retort_kernel_table {
@@ -110,6 +136,7 @@ extern const retort_kernel_table retort_kernels_portable;
 #if defined(__x86_64__)
 extern const retort_kernel_table retort_kernels_avx2;
 extern const retort_kernel_table retort_kernels_avx512;
+extern const retort_kernel_table retort_kernels_avx512_bf16;
 #endif
 
 /// As retort_parallel_for on at most `limit` threads: `worker` stays below it.

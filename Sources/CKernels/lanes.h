@@ -100,6 +100,15 @@ RETORT_INLINE v16 bfloats16(const void *p) {
   return __builtin_bit_cast(v16, __builtin_convertvector(*(const h16_unaligned *)p, u16) << 16);
 }
 
+/// Each lane rounded to the nearest bfloat16, ties to even, denormals to zero, kept as fp32: what the processor's own conversion gives.
+RETORT_INLINE v16 to_bfloat16(v16 x) {
+  u16 bits = __builtin_bit_cast(u16, x), magnitude = bits & 0x7fffffff;
+  u16 rounded = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000;
+  rounded = magnitude < 0x00800000 ? bits & 0x80000000 : rounded;
+  rounded = magnitude > 0x7f800000 ? (bits | 0x00400000) & 0xffff0000 : rounded;
+  return __builtin_bit_cast(v16, rounded);
+}
+
 /// Runs tasks 0..<count, on the pool if the work (about one unit per fused multiply-add) is worth it.
 RETORT_INLINE void run_tasks_limited(ptrdiff_t count, ptrdiff_t work, int limit, void (*fn)(void *, ptrdiff_t, int), void *context) {
   if (work >= 32768) {

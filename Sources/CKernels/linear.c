@@ -190,7 +190,7 @@ void retort_linear_pack(retort_weight_type type, ptrdiff_t n, ptrdiff_t k, const
 const retort_quantized_table *retort_quantized_kernels(void) {
 #if defined(__x86_64__)
   retort_level level = retort_kernels_level();
-  if (level == RETORT_LEVEL_AVX512 && __builtin_cpu_supports("avx512vnni")) return &retort_quantized_vnni;
+  if (level >= RETORT_LEVEL_AVX512 && __builtin_cpu_supports("avx512vnni")) return &retort_quantized_vnni;
   if (level >= RETORT_LEVEL_AVX2) return &retort_quantized_avx2;
 #endif
   return &retort_quantized_portable;

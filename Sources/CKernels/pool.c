@@ -17,7 +17,7 @@
 
 typedef void (*task_function)(void *, ptrdiff_t, int);
 
-static pthread_mutex_t callers = PTHREAD_MUTEX_INITIALIZER;  // one call at a time; guards the pool's size too
+static pthread_mutex_t callers = PTHREAD_MUTEX_INITIALIZER;  // held by the call that has the workers; guards their number too
 static pthread_mutex_t sleep_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
 static _Atomic int sleepers;
@@ -162,13 +162,15 @@ void retort_parallel_for(ptrdiff_t count, void (*fn)(void *, ptrdiff_t, int), vo
 void retort_parallel_for_limited(ptrdiff_t count, int limit, void (*fn)(void *, ptrdiff_t, int), void *context) {
   if (count <= 0) return;
   int threads = retort_pool_threads();
-  if (current_worker >= 0 || count == 1 || threads == 1 || limit <= 1 || count > INT32_MAX) {
+  // A call that finds the pool at work does not wait for it: the system shares the processors between the callers, so that a trainer's
+  // long calls do not hold up a server's short ones.
+  int is_serial = current_worker >= 0 || count == 1 || threads == 1 || limit <= 1 || count > INT32_MAX;
+  if (is_serial || pthread_mutex_trylock(&callers) != 0) {
     uint64_t saved = retort_enter_numerics();
     for (ptrdiff_t i = 0; i < count; i++) fn(context, i, 0);
     retort_leave_numerics(saved);
     return;
   }
-  pthread_mutex_lock(&callers);
   uint64_t saved = retort_enter_numerics();
   current_worker = 0;
   task = fn;

@@ -30,6 +30,53 @@ void retort_reference_gemm(retort_layout layout, ptrdiff_t m, ptrdiff_t n, ptrdi
   retort_leave_numerics(saved);
 }
 
+/// To the nearest bfloat16, ties to even, denormals to zero, as fp32.
+static float reference_to_bfloat16(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, 4);
+  if ((bits & 0x7f800000) == 0) {
+    bits &= 0x80000000;
+  } else if ((bits & 0x7fffffff) > 0x7f800000) {
+    bits = (bits | 0x00400000) & 0xffff0000;
+  } else {
+    uint32_t rest = bits & 0xffff, odd = bits >> 16 & 1;
+    bits = (bits & 0xffff0000) + (rest > 0x8000 || (rest == 0x8000 && odd) ? 0x10000 : 0);
+  }
+  memcpy(&x, &bits, 4);
+  return x;
+}
+
+static float reference_from_bfloat16(uint16_t x) {
+  uint32_t bits = (uint32_t)x << 16;
+  float f;
+  memcpy(&f, &bits, 4);
+  return f;
+}
+
+void retort_reference_bfloat_gemm(retort_layout layout, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda,
+                                  const void *b, int b_is_bfloat, ptrdiff_t ldb, float *c, ptrdiff_t ldc, const float *bias,
+                                  int accumulate) {
+  uint64_t saved = retort_enter_numerics();
+  for (ptrdiff_t i = 0; i < m; i++) {
+    for (ptrdiff_t j = 0; j < n; j++) {
+      float sum = accumulate ? c[i * ldc + j] : bias ? bias[j] : 0;
+      for (ptrdiff_t pair = 0; pair < k; pair += 2) {
+        for (ptrdiff_t p = pair + 1; p >= pair; p--) {
+          float x = 0, y = 0;
+          if (p < k) {
+            ptrdiff_t at = layout == RETORT_NT ? j * ldb + p : p * ldb + j;
+            x = reference_to_bfloat16(layout == RETORT_TN ? a[p * lda + i] : a[i * lda + p]);
+            y = b_is_bfloat ? reference_from_bfloat16(((const uint16_t *)b)[at]) : reference_to_bfloat16(((const float *)b)[at]);
+          }
+          sum = fma_scalar(x, y, sum);
+        }
+      }
+      c[i * ldc + j] = sum;
+    }
+  }
+  retort_leave_numerics(saved);
+}
+
 /// Rounds one block of activations; returns the scale.
 static float reference_round(const float *x, int32_t q[32]) {
   float largest = 0;

@@ -37,7 +37,7 @@ public enum StudentFile {
     }
     try writer.set("retort.tokenizer_digest", .string(tokenizer.digest.hex))
     if tokenizer.normalizesToNFC { try writer.set("retort.tokenizer.nfc", .bool(true)) }
-    try writer.set("retort.numerics", .string(Numerics.version))
+    try writer.set("retort.numerics", .string(Numerics.version(student.precision)))
     for (key, value) in description.metadata { try writer.set(key, value) }
     var errors: [TensorError] = []
     for entry in student.layout.entries {

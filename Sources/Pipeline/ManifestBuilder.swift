@@ -54,7 +54,7 @@ struct ManifestBuilder {
     Lineage(
       base: made.baseDigest, chain: checkpoint.chain, fromOffset: min(samples.firstOffset, checkpoint.position),
       toOffset: checkpoint.position, samples: checkpoint.samplesSeen, erased: samples.erased,
-      recipe: made.recipe.digest, seed: UInt64(made.recipe.seed), numerics: Numerics.version,
+      recipe: made.recipe.digest, seed: UInt64(made.recipe.seed), numerics: made.recipe.numerics,
       code: stage.policy.codeVersion, teachers: samples.teachers.sorted())
   }
 

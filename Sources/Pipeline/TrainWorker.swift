@@ -99,7 +99,7 @@ actor TrainWorker {
     let record = CheckpointRecord(
       student: stage.model, digest: file.digest, uri: "file:\(stage.checkpoints.path(of: file.digest))",
       chain: trainer.chain, position: trainer.position, samplesSeen: file.samplesSeen, round: trainer.round,
-      releasePoint: releasePoint, prequential: tally.count == 0 ? nil : tally.score, numerics: Numerics.version,
+      releasePoint: releasePoint, prequential: tally.count == 0 ? nil : tally.score, numerics: stage.recipe.numerics,
       recipe: stage.recipe.digest)
     var records = [coded(record)]
     if releasePoint != nil {

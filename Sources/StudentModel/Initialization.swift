@@ -1,3 +1,5 @@
+import CKernels
+
 /// How a student's weights begin when there is no base model.
 ///
 /// Norm weights start at 1, biases at 0, matrices normally distributed; element i of tensor t is a function of (seed, t, i) alone.
@@ -16,6 +18,17 @@ public struct Initialization: Sendable, Hashable {
     self.embeddingDeviation = embeddingDeviation
     self.linearGain = linearGain
     self.scalesResidualProjections = scalesResidualProjections
+  }
+
+  /// Fills the `index`-th tensor of the canonical order.
+  func fill(
+    _ weights: UnsafeMutablePointer<Float>, _ entry: ParameterLayout.Entry, index: Int, seed: UInt64, layerCount: Int
+  ) {
+    if let deviation = deviation(of: entry, layerCount: layerCount) {
+      retort_fill_normal(entry.count, seed, UInt64(index), deviation, weights)
+    } else {
+      weights.update(repeating: entry.name.hasSuffix(".bias") ? 0 : 1, count: entry.count)
+    }
   }
 
   /// The standard deviation of one tensor, or nil for those that are constant.

@@ -14,9 +14,10 @@ public enum KernelPool {
     Int(retort_pool_set_threads(Int32(max(1, min(count, Int(RETORT_MAXIMUM_THREADS))))))
   }
 
-  /// The instruction set in use: `portable`, `avx2` or `avx512`.
+  /// The instruction set in use: `portable`, `avx2`, `avx512` or `avx512-bf16`.
   public static var level: String {
     switch retort_kernels_level() {
+    case RETORT_LEVEL_AVX512_BF16: "avx512-bf16"
     case RETORT_LEVEL_AVX512: "avx512"
     case RETORT_LEVEL_AVX2: "avx2"
     default: "portable"

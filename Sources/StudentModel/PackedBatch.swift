@@ -51,6 +51,22 @@ public struct PackedBatch: Sendable, Hashable {
 }
 
 extension PackedBatch {
+  /// The same sequences in order, cut into at most `count` batches of nearly as many each.
+  package func split(into count: Int) -> [PackedBatch] {
+    let parts = max(1, min(count, sequenceCount))
+    guard parts > 1 else { return [self] }
+    return (0..<parts).map { part in
+      let (first, last) = (part * sequenceCount / parts, (part + 1) * sequenceCount / parts)
+      let rows = Int(sequenceStarts[first])..<Int(sequenceStarts[last])
+      return PackedBatch(
+        tokens: Array(tokens[rows]), sequenceStarts: sequenceStarts[first...last].map { $0 - sequenceStarts[first] },
+        targets: Array(targets[rows]), weights: Array(weights[rows]))
+    }
+  }
+
+  /// Σ weight over the rows with a target.
+  package var targetWeight: Double { targetRows.reduce(0.0) { $0 + Double(weights[Int($1)]) } }
+
   /// The rows of one sequence.
   func rows(ofSequence index: Int) -> Range<Int> { Int(sequenceStarts[index])..<Int(sequenceStarts[index + 1]) }
 

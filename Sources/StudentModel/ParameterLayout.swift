@@ -27,10 +27,26 @@ public struct ParameterLayout: Sendable, Hashable {
   private let indices: [String: Int]
 
   /// Lays out the parameters of a configuration.
-  public init(_ configuration: DecoderConfiguration) {
+  public init(_ configuration: DecoderConfiguration) { self.init(configuration.parameters) }
+
+  /// Lays out the adapters of a configuration's linear maps: `….lora_A.weight [rank, in]`, then `….lora_B.weight [out, rank]`.
+  public init(_ configuration: DecoderConfiguration, adapters: AdapterSettings) {
+    let wanted = Set(adapters.targets.map { $0.path + ".weight" })
+    self.init(
+      configuration.parameters.flatMap { name, shape -> [(name: String, shape: [Int])] in
+        let parts = name.split(separator: ".").suffix(3).joined(separator: ".")
+        guard wanted.contains(parts), shape.count == 2 else { return [] }
+        let stem = name.dropLast("weight".count)
+        return [
+          (stem + "lora_A.weight", [adapters.rank, shape[1]]), (stem + "lora_B.weight", [shape[0], adapters.rank]),
+        ]
+      })
+  }
+
+  private init(_ parameters: [(name: String, shape: [Int])]) {
     var entries: [Entry] = []
     var offset = 0
-    for (name, shape) in configuration.parameters {
+    for (name, shape) in parameters {
       let count = shape.reduce(1, *)
       entries.append(Entry(name: name, shape: shape, offset: offset, count: count))
       offset += count

@@ -54,6 +54,28 @@ extension Student {
     return runHead(pass, teacher: nil, gradientScale: nil)
   }
 
+  /// As without a consumer, for gradients that nobody needs all at once: ``gradients`` is not touched; the gradient of each
+  /// stretch of ``parameters`` is handed over when it is complete (the head's first, then the layers from the last to the
+  /// first, the embedding's last), and its memory is used again. `consume` may change the parameters of its stretch.
+  ///
+  /// - Parameters:
+  ///   - batch: the sequences, with targets and weights.
+  ///   - dropout: masks for this pass, or nil.
+  ///   - consume: takes a range of ``parameters`` and its gradient.
+  /// - Returns: the loss, summed.
+  /// - Throws: ``StudentError`` on a batch that does not fit the model, or where adapters alone learn.
+  public func forwardBackward(
+    _ batch: PackedBatch, dropout: Dropout? = nil,
+    consume: @escaping (_ range: Range<Int>, _ gradient: UnsafeMutablePointer<Float>) -> Void
+  ) throws(StudentError) -> LossReport {
+    try require(
+      frozen == nil, .configuration, "gradients handed over", "a student whose weights all learn", "one with adapters",
+      "take its gradients whole, they are small")
+    windows = GradientWindows(consume)
+    defer { windows = nil }
+    return try train(batch, teacher: nil, dropout: dropout, accumulate: true, normalizer: nil)
+  }
+
   private func train(
     _ batch: PackedBatch, teacher: TeacherSignal?, dropout: Dropout?, accumulate: Bool, normalizer: Float?
   ) throws(StudentError) -> LossReport {
@@ -62,20 +84,25 @@ extension Student {
     try check(teacher, rows: wanted.count)
     let rate = dropout?.rate ?? 0
     try require(rate >= 0 && rate < 1, .numberRange, "the dropout rate", "0..<1", "\(rate)", "correct the recipe")
-    let weightSum = wanted.reduce(0.0) { $0 + Double(batch.weights[Int($1)]) }
-    let divisor = normalizer.map(Double.init) ?? weightSum
+    let divisor = normalizer.map(Double.init) ?? batch.targetWeight
     try require(
       divisor >= 0 && divisor.isFinite, .numberRange, "the normalizer", "a positive number", "\(divisor)",
       "give Σ weight or nil")
-    let gradients = gradients
     if !accumulate { gradients.update(repeating: 0) }
     guard !wanted.isEmpty else { return LossReport() }
     let pass = Pass(batch: batch, space: workspace(for: batch), wanted: wanted, dropout: dropout)
     runLayers(pass)
+    windows?.open(headRange)
+    windows?.open(finalNormRange)
     let report = runHead(pass, teacher: teacher, gradientScale: divisor > 0 ? Float(1 / divisor) : 0)
     runLayersBackward(pass)
     return report
   }
+
+  /// The elements of the head: the embedding where they are tied.
+  private var headRange: Range<Int> { headOffset..<headOffset + sizes.V * sizes.C }
+  private var embeddingRange: Range<Int> { embeddingOffset..<embeddingOffset + sizes.V * sizes.C }
+  private var finalNormRange: Range<Int> { finalNormOffset..<finalNormOffset + sizes.C }
 
   private func check(_ teacher: TeacherSignal?, rows: Int) throws(StudentError) {
     guard let teacher else { return }
@@ -89,7 +116,7 @@ extension Student {
 
   /// Logits, loss and, with a scale, the gradients of the head, chunk by chunk; leaves d(finalNorm) in `space.dNorm`.
   func runHead(_ pass: Pass, teacher: TeacherSignal?, gradientScale: Float?) -> LossReport {
-    let (space, s, p) = (pass.space, sizes, parameters.pointer)
+    let (space, s) = (pass.space, sizes)
     let (targets, weights) = (
       pass.wanted.map { pass.batch.targets[Int($0)] }, pass.wanted.map { pass.batch.weights[Int($0)] }
     )
@@ -110,13 +137,14 @@ extension Student {
       }
       report = report + summary(losses.prefix(count), weights: weights[start..<start + count], klWeight: klWeight)
       guard gradientScale != nil else { continue }
-      let g = gradients.pointer
-      retort_gemm(
-        RETORT_NN, count, s.C, s.V, space.logits, s.V, p + headOffset, s.C, space.dNorm + start * s.C, s.C, nil, 0,
-        space.productScratch)
-      retort_gemm(
-        RETORT_TN, s.V, s.C, count, space.logits, s.V, space.finalNorm + start * s.C, s.C, g + headOffset, s.C, nil, 1,
-        space.productScratch)
+      product(
+        RETORT_NN, count, s.C, s.V, space.logits, s.V, matrix(headOffset), s.C, into: space.dNorm + start * s.C, s.C,
+        space)
+      if let dHead = gradient(at: headOffset) {
+        product(
+          RETORT_TN, s.V, s.C, count, space.logits, s.V, ProductOperand(space.finalNorm + start * s.C), s.C,
+          into: dHead, s.C, accumulate: true, space)
+      }
     }
     return report
   }
@@ -139,17 +167,28 @@ extension Student {
 
   /// From `space.dNorm` (the final norm's output gradient at the wanted rows) down to the embeddings.
   private func runLayersBackward(_ pass: Pass) {
-    let (space, s, p, g) = (pass.space, sizes, parameters.pointer, gradients.pointer)
+    let (space, s) = (pass.space, sizes)
     retort_rmsnorm_backward(
-      pass.wanted.count, s.C, space.output, p + finalNormOffset, space.finalInverseRMS, space.dNorm, space.dResidual, 0,
-      g + finalNormOffset)
+      pass.wanted.count, s.C, space.output, vector(at: finalNormOffset), space.finalInverseRMS, space.dNorm,
+      space.dResidual, 0, gradient(at: finalNormOffset))
+    windows?.close(finalNormRange)
+    if headOffset != embeddingOffset { windows?.close(headRange) }
     for layer in (0..<s.L).reversed() {
+      if space.isShared, layer < s.L - 1 {
+        runAttention(pass, layer: layer)
+        runGateUp(pass, layer: layer)
+      }
+      windows?.open(layers[layer].range)
       runFeedForwardBackward(pass, layer: layer)
       runAttentionBackward(pass, layer: layer)
+      windows?.close(layers[layer].range)
     }
     let rows = pass.batch.rowCount
+    windows?.open(embeddingRange)
+    guard let dEmbedding = gradient(at: embeddingOffset) else { return }
     if let mask = pass.mask(place: 0) { retort_dropout_add(rows * s.C, mask, nil, space.dResidual, space.dResidual) }
-    retort_scatter_add_rows(rows, s.C, space.dResidual, pass.batch.tokens, g + embeddingOffset)
+    retort_scatter_add_rows(rows, s.C, space.dResidual, pass.batch.tokens, dEmbedding)
+    windows?.close(embeddingRange)
   }
 
   /// The gradient that enters a branch: the residual's, masked as the branch was.
@@ -160,32 +199,28 @@ extension Student {
   }
 
   private func runFeedForwardBackward(_ pass: Pass, layer: Int) {
-    let (space, at, p, g, s) = (pass.space, offsets[layer], parameters.pointer, gradients.pointer, sizes)
+    let (space, at, s) = (pass.space, layers[layer], sizes)
     let (a, rows) = (space.layers[layer], pass.rows(layer: layer, of: s))
     let dBranch = branchGradient(pass, place: 2 + 2 * layer, rows: rows)
-    retort_gemm(
-      RETORT_NN, rows, s.F, s.C, dBranch, s.C, p + at.down, s.F, space.dHidden, s.F, nil, 0, space.productScratch)
+    applyBackward(at.down, rows: rows, to: dBranch, s.C, into: space.dHidden, space)
     retort_swiglu_backward(rows, s.F, a.gateUp, space.dHidden, space.hidden)
-    retort_gemm(
-      RETORT_TN, s.C, s.F, rows, dBranch, s.C, space.hidden, s.F, g + at.down, s.F, nil, 1, space.productScratch)
-    retort_gemm(
-      RETORT_TN, 2 * s.F, s.C, rows, a.gateUp, 2 * s.F, a.norm2, s.C, g + at.gateUp, s.C, nil, 1, space.productScratch)
-    retort_gemm(
-      RETORT_NN, rows, s.C, 2 * s.F, a.gateUp, 2 * s.F, p + at.gateUp, s.C, space.dNorm, s.C, nil, 0,
-      space.productScratch)
+    addGradients(of: at.down, rows: rows, input: space.hidden, gradient: dBranch, s.C, space)
+    addGradients(of: at.gateUp, rows: rows, input: a.norm2, gradient: a.gateUp, 2 * s.F, space)
+    applyBackward(at.gateUp, rows: rows, to: a.gateUp, 2 * s.F, into: space.dNorm, space)
     retort_rmsnorm_backward(
-      rows, s.C, a.middle, p + at.norm2, a.inverseRMS2, space.dNorm, space.dResidual, 1, g + at.norm2)
+      rows, s.C, a.middle, vector(at: at.norm2), a.inverseRMS2, space.dNorm, space.dResidual, 1,
+      gradient(at: at.norm2))
   }
 
   private func runAttentionBackward(_ pass: Pass, layer: Int) {
-    let (space, at, p, g, s) = (pass.space, offsets[layer], parameters.pointer, gradients.pointer, sizes)
+    let (space, at, s) = (pass.space, layers[layer], sizes)
     let (a, rows, wanted) = (space.layers[layer], pass.batch.rowCount, pass.rows(layer: layer, of: s))
     let isSubset = layer == s.L - 1 && !pass.isWhole
     let heads = isSubset ? space.tailAttention : a.attention
     let dHeads = isSubset ? space.dTail : space.dAttention
     let dBranch = branchGradient(pass, place: 1 + 2 * layer, rows: wanted)
-    retort_gemm(RETORT_NN, wanted, s.HD, s.C, dBranch, s.C, p + at.o, s.HD, dHeads, s.HD, nil, 0, space.productScratch)
-    retort_gemm(RETORT_TN, s.C, s.HD, wanted, dBranch, s.C, heads, s.HD, g + at.o, s.HD, nil, 1, space.productScratch)
+    applyBackward(at.o, rows: wanted, to: dBranch, s.C, into: dHeads, space)
+    addGradients(of: at.o, rows: wanted, input: heads, gradient: dBranch, s.C, space)
     if isSubset { spreadTail(pass) }
     let sequences = attentionSequences(pass, layer: layer)
     retort_attention_backward(
@@ -193,18 +228,13 @@ extension Student {
       Int32(space.threads))
     retort_rope(rows, s.H + s.KV, s.D, space.dQKV, s.QKV, pass.positions, space.cosine, space.sine, 1)
     for (index, projection) in at.projections.enumerated() {
-      let (width, column) = s.projection(index)
-      let dOut = space.dQKV + column
-      retort_gemm(
-        RETORT_TN, width, s.C, rows, dOut, s.QKV, a.norm1, s.C, g + projection.weight, s.C, nil, 1, space.productScratch
-      )
-      if let bias = projection.bias { retort_column_sums(rows, width, dOut, s.QKV, g + bias) }
-      retort_gemm(
-        RETORT_NN, rows, s.C, width, dOut, s.QKV, p + projection.weight, s.C, space.dNorm, s.C, nil, index == 0 ? 0 : 1,
-        space.productScratch)
+      let dOut = space.dQKV + s.projectionColumn(index)
+      addGradients(of: projection, rows: rows, input: a.norm1, gradient: dOut, s.QKV, space)
+      applyBackward(projection, rows: rows, to: dOut, s.QKV, into: space.dNorm, accumulate: index > 0, space)
     }
     retort_rmsnorm_backward(
-      rows, s.C, a.input, p + at.norm1, a.inverseRMS1, space.dNorm, space.dResidual, 1, g + at.norm1)
+      rows, s.C, a.input, vector(at: at.norm1), a.inverseRMS1, space.dNorm, space.dResidual, 1,
+      gradient(at: at.norm1))
   }
 
   /// Spreads the last layer's gradients from the wanted rows over all rows; the others get zero.

@@ -54,6 +54,9 @@ extension Student {
   public func feedForwardActivations(_ batch: PackedBatch) throws(StudentError) -> [[Float]] {
     try batch.validate(vocabularySize: sizes.V, maximumPositions: configuration.maximumPositions)
     guard batch.rowCount > 0 else { return Array(repeating: Array(repeating: 0, count: sizes.F), count: sizes.L) }
+    let recomputes = recomputesActivations
+    recomputesActivations = false
+    defer { recomputesActivations = recomputes }
     let pass = Pass(
       batch: batch, space: workspace(for: batch), wanted: (0..<Int32(batch.rowCount)).map { $0 }, dropout: nil)
     runLayers(pass)
@@ -69,17 +72,22 @@ extension Student {
 
   /// Embeds, runs all layers and normalises the wanted rows into `space.finalNorm`.
   func runLayers(_ pass: Pass) {
-    let (space, batch, p, C) = (pass.space, pass.batch, parameters.pointer, sizes.C)
+    let (space, batch, C) = (pass.space, pass.batch, sizes.C)
     let rows = batch.rowCount
     let first = space.layers[0].input
-    retort_gather_rows(rows, C, p + embeddingOffset, batch.tokens, first)
+    if let frozen {
+      retort_gather_bfloat_rows(rows, C, frozen.values.pointer + embeddingOffset, batch.tokens, first)
+    } else {
+      retort_gather_rows(rows, C, parameters.pointer + embeddingOffset, batch.tokens, first)
+    }
     if let mask = pass.mask(place: 0) { retort_dropout_add(rows * C, mask, nil, first, first) }
     for layer in 0..<sizes.L {
       runAttention(pass, layer: layer)
       runFeedForward(pass, layer: layer)
     }
     retort_rmsnorm_forward(
-      pass.wanted.count, C, space.output, p + finalNormOffset, Float(configuration.normEpsilon), space.finalNorm,
+      pass.wanted.count, C, space.output, vector(at: finalNormOffset), Float(configuration.normEpsilon),
+      space.finalNorm,
       space.finalInverseRMS)
   }
 
@@ -88,22 +96,20 @@ extension Student {
     let (C, V, space) = (sizes.C, sizes.V, pass.space)
     for start in stride(from: rows.lowerBound, to: rows.upperBound, by: space.headRows) {
       let count = min(space.headRows, rows.upperBound - start)
-      retort_gemm(
-        RETORT_NT, count, V, C, space.finalNorm + start * C, C, parameters.pointer + headOffset, C,
-        logits + (start - rows.lowerBound) * V, V, nil, 0, space.productScratch)
+      product(
+        RETORT_NT, count, V, C, space.finalNorm + start * C, C, matrix(headOffset), C,
+        into: logits + (start - rows.lowerBound) * V, V, space)
     }
   }
 
   /// Norm, projections, rotation and attention of one layer, and its residual sum into `middle`.
-  private func runAttention(_ pass: Pass, layer: Int) {
-    let (space, at, p, s) = (pass.space, offsets[layer], parameters.pointer, sizes)
+  func runAttention(_ pass: Pass, layer: Int) {
+    let (space, at, s) = (pass.space, layers[layer], sizes)
     let (a, rows) = (space.layers[layer], pass.batch.rowCount)
-    retort_rmsnorm_forward(rows, s.C, a.input, p + at.norm1, Float(configuration.normEpsilon), a.norm1, a.inverseRMS1)
+    retort_rmsnorm_forward(
+      rows, s.C, a.input, vector(at: at.norm1), Float(configuration.normEpsilon), a.norm1, a.inverseRMS1)
     for (index, projection) in at.projections.enumerated() {
-      let (width, column) = s.projection(index)
-      retort_gemm(
-        RETORT_NT, rows, width, s.C, a.norm1, s.C, p + projection.weight, s.C, a.qkv + column, s.QKV,
-        projection.bias.map { UnsafePointer(p + $0) }, 0, space.productScratch)
+      apply(projection, rows: rows, to: a.norm1, into: a.qkv + s.projectionColumn(index), s.QKV, space)
     }
     // Queries and keys lie side by side: one call turns both.
     retort_rope(rows, s.H + s.KV, s.D, a.qkv, s.QKV, pass.positions, space.cosine, space.sine, 0)
@@ -118,21 +124,26 @@ extension Student {
       retort_gather_rows(pass.wanted.count, s.C, a.input, pass.wanted, input)
     }
     let count = pass.rows(layer: layer, of: s)
-    retort_gemm(
-      RETORT_NT, count, s.C, s.HD, heads, s.HD, p + at.o, s.HD, space.branch, s.C, nil, 0, space.productScratch)
+    apply(at.o, rows: count, to: heads, into: space.branch, s.C, space)
     addBranch(pass, place: 1 + 2 * layer, rows: count, base: input, into: a.middle)
+  }
+
+  /// Norm, gate and up projections of one layer.
+  func runGateUp(_ pass: Pass, layer: Int) {
+    let (space, at, s) = (pass.space, layers[layer], sizes)
+    let (a, rows) = (space.layers[layer], pass.rows(layer: layer, of: s))
+    retort_rmsnorm_forward(
+      rows, s.C, a.middle, vector(at: at.norm2), Float(configuration.normEpsilon), a.norm2, a.inverseRMS2)
+    apply(at.gateUp, rows: rows, to: a.norm2, into: a.gateUp, 2 * s.F, space)
   }
 
   /// The feed-forward block of one layer, and its residual sum into the next layer's input.
   private func runFeedForward(_ pass: Pass, layer: Int) {
-    let (space, at, p, s) = (pass.space, offsets[layer], parameters.pointer, sizes)
+    let (space, at, s) = (pass.space, layers[layer], sizes)
     let (a, rows) = (space.layers[layer], pass.rows(layer: layer, of: s))
-    retort_rmsnorm_forward(rows, s.C, a.middle, p + at.norm2, Float(configuration.normEpsilon), a.norm2, a.inverseRMS2)
-    retort_gemm(
-      RETORT_NT, rows, 2 * s.F, s.C, a.norm2, s.C, p + at.gateUp, s.C, a.gateUp, 2 * s.F, nil, 0, space.productScratch)
+    runGateUp(pass, layer: layer)
     retort_swiglu_forward(rows, s.F, a.gateUp, space.hidden)
-    retort_gemm(
-      RETORT_NT, rows, s.C, s.F, space.hidden, s.F, p + at.down, s.F, space.branch, s.C, nil, 0, space.productScratch)
+    apply(at.down, rows: rows, to: space.hidden, into: space.branch, s.C, space)
     let next = layer + 1 < s.L ? space.layers[layer + 1].input : space.output
     addBranch(pass, place: 2 + 2 * layer, rows: rows, base: a.middle, into: next)
   }
@@ -173,10 +184,8 @@ extension Pass {
 }
 
 extension Sizes {
-  /// Width and first column of q (0), k (1) or v (2) in the joint buffer.
-  func projection(_ index: Int) -> (width: Int, column: Int) {
-    index == 0 ? (HD, 0) : (KVD, HD + (index - 1) * KVD)
-  }
+  /// First column of q (0), k (1) or v (2) in the joint buffer.
+  func projectionColumn(_ index: Int) -> Int { index == 0 ? 0 : HD + (index - 1) * KVD }
 
   var attentionScale: Float { 1 / Float(D).squareRoot() }
 }

@@ -1,7 +1,10 @@
 import CKernels
 public import ModelFiles
 
-/// One trainable Qwen2-architecture decoder: flat parameters, flat gradients, forward and hand-written backward pass in fp32.
+/// One trainable Qwen2-architecture decoder: flat parameters, flat gradients, forward and hand-written backward pass.
+///
+/// Either all weights learn (fp32), or a base is frozen as bfloat16 and low-rank adapters learn, see ``AdapterSettings``;
+/// ``parameters``, ``gradients`` and ``layout`` are what learns.
 ///
 /// RMSNorm, rotary embeddings (half-split), grouped-query attention with biases on q, k, v, SwiGLU, tied or untied output.
 /// Reference: Qwen Team 2024, arXiv 2407.10671, section 2.2.
@@ -15,45 +18,60 @@ public final class Student {
   public let configuration: DecoderConfiguration
   /// Where each tensor lies in ``parameters`` and ``gradients``.
   public let layout: ParameterLayout
+  /// The adapters, if they alone learn.
+  public let adapters: AdapterSettings?
+  /// The operands of matrix products; fp32 by default, and always bf16 with adapters.
+  public let precision: Precision
+  /// Whether a backward pass computes a layer's activations again from its input instead of keeping them; the same bits,
+  /// a third more work in the layers' forward pass, and a fraction of the memory. Off by default.
+  public var recomputesActivations = false {
+    didSet { if recomputesActivations != oldValue { workspace = nil } }
+  }
 
   let sizes: Sizes
-  let offsets: [LayerOffsets]
+  let layers: [LayerMap]
   let embeddingOffset: Int
   let finalNormOffset: Int
   let headOffset: Int
+  let frozen: FrozenWeights?
+  /// Set during a pass that hands gradients over.
+  var windows: GradientWindows?
   private let parameterStorage: FloatBuffer
   private var gradientStorage: FloatBuffer?
   private var workspace: Workspace?
 
-  private init(checked configuration: DecoderConfiguration, parameters: FloatBuffer) {
+  init(
+    checked configuration: DecoderConfiguration, parameters: FloatBuffer, precision: Precision,
+    frozen: FrozenWeights? = nil, adapters: AdapterSettings? = nil
+  ) {
     self.configuration = configuration
-    layout = ParameterLayout(configuration)
-    sizes = Sizes(configuration)
+    (self.precision, self.frozen, self.adapters) = (precision, frozen, adapters)
+    let (base, sizes) = (ParameterLayout(configuration), Sizes(configuration))
+    let adapterLayout = adapters.map { ParameterLayout(configuration, adapters: $0) }
+    layout = adapterLayout ?? base
+    self.sizes = sizes
     parameterStorage = parameters
-    let layout = layout
-    offsets = (0..<configuration.layerCount).map { LayerOffsets(layout, layer: $0) }
-    embeddingOffset = layout["model.embed_tokens.weight"]?.offset ?? 0
-    finalNormOffset = layout["model.norm.weight"]?.offset ?? 0
-    headOffset = layout["lm_head.weight"]?.offset ?? embeddingOffset
+    layers = (0..<configuration.layerCount).map { LayerMap(base, adapters: adapterLayout, sizes: sizes, layer: $0) }
+    embeddingOffset = base["model.embed_tokens.weight"]?.offset ?? 0
+    finalNormOffset = base["model.norm.weight"]?.offset ?? 0
+    headOffset = base["lm_head.weight"]?.offset ?? embeddingOffset
   }
 
   /// A student with random weights that are a function of the configuration, the seed and the recipe.
   ///
   /// - Throws: ``StudentError`` `configuration`.
   public convenience init(
-    configuration: DecoderConfiguration, seed: UInt64, initialization: Initialization = Initialization()
+    configuration: DecoderConfiguration, seed: UInt64, initialization: Initialization = Initialization(),
+    precision: Precision = .fp32
   ) throws(StudentError) {
     try Student.check(configuration)
     let layout = ParameterLayout(configuration)
     let storage = FloatBuffer(layout.count)
     for (index, entry) in layout.entries.enumerated() {
-      if let deviation = initialization.deviation(of: entry, layerCount: configuration.layerCount) {
-        retort_fill_normal(entry.count, seed, UInt64(index), deviation, storage.start + entry.offset)
-      } else if !entry.name.hasSuffix(".bias") {
-        (storage.start + entry.offset).update(repeating: 1, count: entry.count)
-      }
+      initialization.fill(
+        storage.start + entry.offset, entry, index: index, seed: seed, layerCount: configuration.layerCount)
     }
-    self.init(checked: configuration, parameters: storage)
+    self.init(checked: configuration, parameters: storage, precision: precision)
   }
 
   /// A student with given weights, copied.
@@ -61,31 +79,51 @@ public final class Student {
   /// - Parameter parameters: all tensors in canonical order, see ``ParameterLayout``.
   /// - Throws: ``StudentError`` `configuration` or `buffer_size`.
   public convenience init(
-    configuration: DecoderConfiguration, parameters: UnsafeBufferPointer<Float>
+    configuration: DecoderConfiguration, parameters: UnsafeBufferPointer<Float>, precision: Precision = .fp32
   ) throws(StudentError) {
     let storage = try Student.storage(configuration, copying: parameters)
-    self.init(checked: configuration, parameters: storage)
+    self.init(checked: configuration, parameters: storage, precision: precision)
   }
 
   /// A student with given weights, copied.
   ///
   /// - Parameter parameters: all tensors in canonical order, see ``ParameterLayout``.
   /// - Throws: ``StudentError`` `configuration` or `buffer_size`.
-  public convenience init(configuration: DecoderConfiguration, parameters: [Float]) throws(StudentError) {
+  public convenience init(
+    configuration: DecoderConfiguration, parameters: [Float], precision: Precision = .fp32
+  ) throws(StudentError) {
     let storage = try parameters.withUnsafeBufferPointer { buffer throws(StudentError) in
       try Student.storage(configuration, copying: buffer)
     }
-    self.init(checked: configuration, parameters: storage)
+    self.init(checked: configuration, parameters: storage, precision: precision)
   }
 
-  /// A second student with the same weights, and buffers of its own.
+  /// A student with given weights, tensor by tensor.
+  ///
+  /// - Parameter fill: writes the weights of a tensor; called once for each, in canonical order.
+  /// - Throws: ``StudentError`` `configuration`; what `fill` throws.
+  public convenience init(
+    configuration: DecoderConfiguration, precision: Precision = .fp32,
+    weights fill: (_ entry: ParameterLayout.Entry, _ weights: UnsafeMutablePointer<Float>) throws -> Void
+  ) throws {
+    try Student.check(configuration)
+    let layout = ParameterLayout(configuration)
+    let storage = FloatBuffer(layout.count)
+    for entry in layout.entries { try fill(entry, storage.start + entry.offset) }
+    self.init(checked: configuration, parameters: storage, precision: precision)
+  }
+
+  /// A second student with the same weights, and buffers of its own; frozen weights are shared.
   public func copy() -> Student {
     let storage = FloatBuffer(layout.count)
     storage.start.update(from: parameterStorage.start, count: layout.count)
-    return Student(checked: configuration, parameters: storage)
+    let copy = Student(
+      checked: configuration, parameters: storage, precision: precision, frozen: frozen, adapters: adapters)
+    copy.recomputesActivations = recomputesActivations
+    return copy
   }
 
-  /// All weights, in canonical order; valid as long as the student lives.
+  /// All weights that learn, in canonical order; valid as long as the student lives.
   public var parameters: UnsafeMutableBufferPointer<Float> { parameterStorage.mutableBuffer }
 
   /// The gradient of the last ``forwardBackward(_:dropout:accumulate:normalizer:)``, laid out like ``parameters``; allocated on first use.
@@ -107,6 +145,23 @@ public final class Student {
     gradientStorage = nil
   }
 
+  /// A matrix of the model, by its offset among all weights.
+  func matrix(_ offset: Int) -> ProductOperand {
+    frozen.map { ProductOperand($0.values.pointer + offset) } ?? ProductOperand(parameters.pointer + offset)
+  }
+
+  /// A norm or bias of the model, by its offset among all weights.
+  func vector(at offset: Int) -> UnsafePointer<Float> {
+    frozen?.vector(at: offset) ?? UnsafePointer(parameters.pointer + offset)
+  }
+
+  /// Where the gradient of a weight goes, by its offset among all weights; nil where it does not learn.
+  func gradient(at offset: Int) -> UnsafeMutablePointer<Float>? {
+    if frozen != nil { return nil }
+    if let windows { return windows.pointer(at: offset) }
+    return gradients.pointer + offset
+  }
+
   /// The activation buffers, grown if this batch is larger than any before.
   func workspace(for batch: PackedBatch) -> Workspace {
     let rows = batch.rowCount
@@ -116,7 +171,8 @@ public final class Student {
     }
     let larger = Workspace(
       configuration, rows: max(workspace?.rows ?? 0, (rows + 63) / 64 * 64),
-      longest: max(workspace?.longest ?? 0, (longest + 15) / 16 * 16))
+      longest: max(workspace?.longest ?? 0, (longest + 15) / 16 * 16), rank: adapters?.rank ?? 0,
+      isShared: recomputesActivations)
     workspace = larger
     return larger
   }
@@ -135,7 +191,7 @@ public final class Student {
     return storage
   }
 
-  private static func check(_ configuration: DecoderConfiguration) throws(StudentError) {
+  static func check(_ configuration: DecoderConfiguration) throws(StudentError) {
     do {
       try configuration.validate()
     } catch {

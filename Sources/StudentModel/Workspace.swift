@@ -28,6 +28,8 @@ final class Workspace {
   let longest: Int
   let threads: Int
   let headRows: Int
+  /// Whether layers keep their input alone, and share all else.
+  let isShared: Bool
 
   private(set) var layers: [LayerActivations] = []
   /// The residual stream after the last layer, its normalised rows and 1 / root mean square.
@@ -39,6 +41,9 @@ final class Workspace {
   /// One residual branch, `[n, C]`; the feed-forward's hidden activations, `[n, F]`.
   let branch: UnsafeMutablePointer<Float>
   let hidden: UnsafeMutablePointer<Float>
+  /// An adapter's inner activations and their gradient, `[n, rank]`.
+  let inner: UnsafeMutablePointer<Float>
+  let dInner: UnsafeMutablePointer<Float>
   /// One chunk of logits, `[headRows, V]`.
   let logits: UnsafeMutablePointer<Float>
   /// Gradients: of the residual stream and of a norm's output `[n, C]`, hidden `[n, F]`, qkv, attention, and its tail rows.
@@ -56,27 +61,32 @@ final class Workspace {
 
   private let slab: FloatBuffer
 
-  /// The number of rows of logits held at once: about 4 MB of them.
+  /// The number of rows of logits held at once: about 4 MB of them, but rows enough to be worth reading the head's weights for.
   static func headRows(rows: Int, vocabularySize: Int) -> Int {
-    max(1, min(rows, max(32, (1 << 20) / max(1, vocabularySize))))
+    max(1, min(rows, max(256, (1 << 20) / max(1, vocabularySize))))
   }
 
-  init(_ configuration: DecoderConfiguration, rows: Int, longest: Int) {
+  init(_ configuration: DecoderConfiguration, rows: Int, longest: Int, rank: Int, isShared: Bool) {
     let sizes = Sizes(configuration)
     self.rows = rows
     self.longest = longest
     threads = Int(retort_pool_threads())
+    self.isShared = isShared
     headRows = Workspace.headRows(rows: rows, vocabularySize: sizes.V)
     let (product, attention) = Workspace.scratch(
       sizes, rows: rows, longest: longest, headRows: headRows, threads: threads)
     var plan = Plan()
     func take(_ count: Int) -> Int { plan.take(count) }
+    var kept: [Int] = []
     let perLayer = (0..<sizes.L).map { _ in
-      [
-        take(rows * sizes.C), take(rows), take(rows), take(rows * sizes.C), take(rows * sizes.QKV),
-        take(rows * sizes.HD),
-        take(rows * sizes.C), take(rows * sizes.C), take(rows * 2 * sizes.F),
-      ]
+      let input = take(rows * sizes.C)
+      if kept.isEmpty || !isShared {
+        kept = [
+          take(rows), take(rows), take(rows * sizes.C), take(rows * sizes.QKV), take(rows * sizes.HD),
+          take(rows * sizes.C), take(rows * sizes.C), take(rows * 2 * sizes.F),
+        ]
+      }
+      return [input] + kept
     }
     let shared = [
       take(rows * sizes.C), take(rows * sizes.C), take(rows), take(rows * sizes.HD), take(rows * sizes.C),
@@ -85,7 +95,7 @@ final class Workspace {
       take(rows * sizes.QKV),
       take(rows * sizes.HD), take(rows * max(sizes.HD, sizes.C)), take(longest * sizes.D / 2),
       take(longest * sizes.D / 2),
-      take(product), take(attention),
+      take(product), take(attention), take(rows * rank), take(rows * rank),
     ]
     slab = FloatBuffer(plan.total)
     let base = slab.start
@@ -102,6 +112,7 @@ final class Workspace {
     (dResidual, dNorm, dHidden, dQKV) = (base + shared[7], base + shared[8], base + shared[9], base + shared[10])
     (dAttention, dTail, cosine, sine) = (base + shared[11], base + shared[12], base + shared[13], base + shared[14])
     (productScratch, attentionScratch) = (base + shared[15], base + shared[16])
+    (inner, dInner) = (base + shared[17], base + shared[18])
     retort_rope_table(0, longest, sizes.D, configuration.ropeTheta, configuration.ropeDivisors, cosine, sine)
   }
 
@@ -122,9 +133,9 @@ final class Workspace {
     var product = 0
     for (outputs, inputs) in forward {
       let rows = outputs == s.V ? max(headRows, 1) : rows
-      product = max(product, Int(retort_gemm_scratch(RETORT_NT, rows, outputs, inputs)))
-      product = max(product, Int(retort_gemm_scratch(RETORT_NN, rows, inputs, outputs)))
-      product = max(product, Int(retort_gemm_scratch(RETORT_TN, outputs, inputs, rows)))
+      product = max(product, Int(retort_gemm_scratch(rows, outputs, inputs)))
+      product = max(product, Int(retort_gemm_scratch(rows, inputs, outputs)))
+      product = max(product, Int(retort_gemm_scratch(outputs, inputs, rows)))
     }
     return (product, Int(retort_attention_scratch(longest, s.D, Int32(threads))))
   }
@@ -151,29 +162,5 @@ struct Sizes {
     D = configuration.headSize
     F = configuration.feedForwardSize
     V = configuration.vocabularySize
-  }
-}
-
-/// Offsets of one layer's tensors in the flat parameter buffer.
-struct LayerOffsets {
-  let norm1: Int
-  /// Weight and bias of q, k, v.
-  let projections: [(weight: Int, bias: Int?)]
-  let o: Int
-  let norm2: Int
-  /// The gate's weights; the up projection's follow at once, so that both are one matrix `[2·F, C]`.
-  let gateUp: Int
-  let down: Int
-
-  init(_ layout: ParameterLayout, layer: Int) {
-    func offset(_ name: String) -> Int? { layout["model.layers.\(layer).\(name)"]?.offset }
-    norm1 = offset("input_layernorm.weight") ?? 0
-    projections = ["q", "k", "v"].map {
-      (offset("self_attn.\($0)_proj.weight") ?? 0, offset("self_attn.\($0)_proj.bias"))
-    }
-    o = offset("self_attn.o_proj.weight") ?? 0
-    norm2 = offset("post_attention_layernorm.weight") ?? 0
-    gateUp = offset("mlp.gate_proj.weight") ?? 0
-    down = offset("mlp.down_proj.weight") ?? 0
   }
 }

@@ -1,68 +1,153 @@
 import CKernels
 package import StudentModel
 
-/// AdamW with clipping over a student's flat buffers: the two moments and the step count.
+/// AdamW with clipping over what a student learns: the two moments and the step count.
 ///
-/// Reference: Loshchilov and Hutter 2019, arXiv 1711.05101, algorithm 2; clipping by global norm as Pascanu et al. 2013,
+/// Reference: Loshchilov and Hutter 2019, arXiv 1711.05101, algorithm 2; clipping by norm as Pascanu et al. 2013,
 /// arXiv 1211.5063, section 3.2.
 package final class AdamW {
   /// The number of steps taken.
   package private(set) var step: Int
-  /// The moving average of gradients, laid out as the parameters.
-  package let firstMoment: UnsafeMutableBufferPointer<Float>
-  /// The moving average of squared gradients.
-  package let secondMoment: UnsafeMutableBufferPointer<Float>
-  private let ranges: [retort_range]
+  /// The moving averages of gradients and of squared gradients.
+  let first: MomentBuffer
+  let second: MomentBuffer
+  private let layout: ParameterLayout
+  private let blockStarts: [Int]
   private var scratch: [Double]
 
   /// An optimizer of a student with that layout; moments start at 0.
-  package init(layout: ParameterLayout, step: Int = 0) {
+  package init(layout: ParameterLayout, step: Int = 0, state: OptimizerState = .fp32) {
     self.step = step
-    firstMoment = .allocate(capacity: layout.count)
-    secondMoment = .allocate(capacity: layout.count)
-    firstMoment.initialize(repeating: 0)
-    secondMoment.initialize(repeating: 0)
-    ranges = layout.decayRanges.map {
-      retort_range(start: $0.range.lowerBound, count: $0.range.count, decays: $0.decays ? 1 : 0)
-    }
+    self.layout = layout
+    first = MomentBuffer(layout, state)
+    second = MomentBuffer(layout, state)
+    blockStarts = MomentBuffer.blocks(layout).starts
     scratch = [Double](repeating: 0, count: Int(retort_squared_norm_scratch(layout.count)))
-  }
-
-  deinit {
-    firstMoment.deallocate()
-    secondMoment.deallocate()
   }
 
   /// A second optimizer in the same state.
   package func copy(layout: ParameterLayout) -> AdamW {
-    let other = AdamW(layout: layout, step: step)
-    _ = other.firstMoment.update(from: firstMoment)
-    _ = other.secondMoment.update(from: secondMoment)
+    let other = AdamW(layout: layout, step: step, state: first.storage)
+    other.first.bytes.copyMemory(from: UnsafeRawBufferPointer(first.bytes))
+    other.second.bytes.copyMemory(from: UnsafeRawBufferPointer(second.bytes))
     return other
   }
 
-  /// One step along the student's gradient.
+  /// One step along the student's gradient, clipped by its norm.
   ///
   /// - Returns: the norm of the gradient before clipping.
   /// - Throws: ``TrainingError`` `diverged` where the norm is not finite; nothing has changed then.
   @discardableResult
   package func apply(to student: Student, rate: Double, recipe: TrainingRecipe) throws(TrainingError) -> Double {
-    guard let gradients = student.gradients.baseAddress, let parameters = student.parameters.baseAddress,
-      let first = firstMoment.baseAddress, let second = secondMoment.baseAddress
-    else { return 0 }
-    let squared = retort_squared_norm(student.layout.count, gradients, &scratch)
-    let norm = squared.squareRoot()
-    guard norm.isFinite else {
+    guard let gradients = student.gradients.baseAddress, let parameters = student.parameters.baseAddress else {
+      return 0
+    }
+    let norm = retort_squared_norm(layout.count, gradients, &scratch).squareRoot()
+    guard norm.isFinite else { throw diverged(norm, step: step + 1) }
+    step += 1
+    let settings = constants(rate: rate, recipe: recipe, norm: norm)
+    if first.storage == .fp32 {
+      let ranges = layout.decayRanges.map {
+        retort_range(start: $0.range.lowerBound, count: $0.range.count, decays: $0.decays ? 1 : 0)
+      }
+      retort_adamw(ranges, ranges.count, parameters, gradients, first.floats, second.floats, settings)
+    } else {
+      for (index, entry) in layout.entries.enumerated() {
+        update(entry, index: index, parameters, gradients + entry.offset, settings)
+      }
+    }
+    return norm
+  }
+
+  /// One step on a batch, as the recipe says: in one pass or several, with whole gradients or with each released when it is used.
+  ///
+  /// - Parameters:
+  ///   - student: what learns.
+  ///   - batch: the step's samples.
+  ///   - rate: the learning rate.
+  ///   - recipe: everything else.
+  ///   - mask: the dropout of a pass, counted over all steps; nil for none.
+  /// - Throws: ``TrainingError`` `diverged`; the student's error for a batch that does not fit it.
+  package func learn(
+    _ student: Student, _ batch: PackedBatch, rate: Double, recipe: TrainingRecipe, mask: (UInt64) -> Dropout?
+  ) throws -> LossReport {
+    let number = step
+    guard recipe.clipScope == .global else {
+      let report = try learnReleasing(batch, student, rate: rate, recipe: recipe, dropout: mask(UInt64(number)))
+      return try Self.finite(report, step: number)
+    }
+    let parts = batch.split(into: recipe.accumulationSteps)
+    var report = LossReport()
+    for (index, part) in parts.enumerated() {
+      let pass = UInt64(number) &* UInt64(recipe.accumulationSteps) &+ UInt64(index)
+      let one = try student.forwardBackward(
+        part, dropout: mask(pass), accumulate: index > 0, normalizer: parts.count > 1 ? Float(batch.targetWeight) : nil)
+      report = report + (try Self.finite(one, step: number))
+    }
+    try apply(to: student, rate: rate, recipe: recipe)
+    return report
+  }
+
+  private static func finite(_ report: LossReport, step: Int) throws(TrainingError) -> LossReport {
+    guard report.lossSum.isFinite else {
       throw TrainingError(
-        .diverged, context: "step \(step + 1)", expected: "a finite gradient", found: "\(norm)",
+        .diverged, context: "step \(step + 1)", expected: "a finite loss", found: "\(report.lossSum)",
         advice: "lower learning_rate and train again")
     }
+    return report
+  }
+
+  /// One step along the gradient of a batch, each tensor clipped by its own norm and updated as soon as its gradient is complete,
+  /// so that the whole gradient never exists. Where a norm is not finite, tensors handed over before have changed.
+  private func learnReleasing(
+    _ batch: PackedBatch, _ student: Student, rate: Double, recipe: TrainingRecipe, dropout: Dropout?
+  ) throws -> LossReport {
+    guard let parameters = student.parameters.baseAddress else { return LossReport() }
     step += 1
-    let settings = retort_adamw_settings(
+    var failure: Double?
+    let report = try student.forwardBackward(batch, dropout: dropout) { range, gradient in
+      for (index, entry) in self.layout.entries.enumerated() where range.contains(entry.offset) {
+        let part = gradient + (entry.offset - range.lowerBound)
+        let norm = retort_squared_norm(entry.count, part, &self.scratch).squareRoot()
+        guard norm.isFinite, failure == nil else {
+          failure = failure ?? norm
+          return
+        }
+        self.update(
+          entry, index: index, parameters, part, self.constants(rate: rate, recipe: recipe, norm: norm))
+      }
+    }
+    if let failure { throw diverged(failure, step: step) }
+    return report
+  }
+
+  private func update(
+    _ entry: ParameterLayout.Entry, index: Int, _ parameters: UnsafeMutablePointer<Float>,
+    _ gradient: UnsafePointer<Float>, _ settings: retort_adamw_settings
+  ) {
+    let target = parameters + entry.offset
+    if let m = first.floats, let v = second.floats, first.storage == .fp32 {
+      var range = retort_range(start: 0, count: entry.count, decays: entry.decays ? 1 : 0)
+      retort_adamw(&range, 1, target, gradient, m + entry.offset, v + entry.offset, settings)
+      return
+    }
+    let block = blockStarts[index]
+    retort_adamw_stored(
+      first.storage == .bf16 ? RETORT_MOMENT_BF16 : RETORT_MOMENT_BYTE, entry.count, entry.decays ? 1 : 0, target,
+      gradient, first.part(offset: entry.offset, firstBlock: block),
+      second.part(offset: entry.offset, firstBlock: block), settings, entry.offset)
+  }
+
+  private func constants(rate: Double, recipe: TrainingRecipe, norm: Double) -> retort_adamw_settings {
+    retort_adamw_settings(
       learning_rate: rate, beta1: recipe.beta1, beta2: recipe.beta2, epsilon: recipe.epsilon,
       weight_decay: recipe.weightDecay, gradient_scale: norm > recipe.clipNorm ? recipe.clipNorm / norm : 1,
       step: Int64(step))
-    retort_adamw(ranges, ranges.count, parameters, gradients, first, second, settings)
-    return norm
+  }
+
+  private func diverged(_ norm: Double, step: Int) -> TrainingError {
+    TrainingError(
+      .diverged, context: "step \(step)", expected: "a finite gradient", found: "\(norm)",
+      advice: "lower learning_rate and train again")
   }
 }

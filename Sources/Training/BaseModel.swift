@@ -14,8 +14,9 @@ public struct BaseModel {
   public let tokenizer: Tokenizer
   /// The SHA-256 of weights, sizes and tokenizer as they were before the extension.
   public let digest: Digest
-  /// A student with the extended weights; the first trainer that starts from this value takes it over.
-  let student: Student
+  private let folder: HuggingFaceFolder
+  private let source: ParameterLayout
+  private let plain: Tokenizer
 
   /// Reads a Hugging Face folder.
   ///
@@ -36,29 +37,42 @@ public struct BaseModel {
         .invalidBase, context: path, expected: "at most \(sizes.vocabularySize) tokens, as the embedding has rows",
         found: "\(plain.vocabularySize)", advice: "use the tokenizer that belongs to the model")
     }
-    let base = UnsafeMutableBufferPointer<Float>.allocate(capacity: sizes.parameterCount)
-    defer { base.deallocate() }
-    try folder.copyParameters(into: base)
-    var stream = Digest.Stream()
-    stream.update(UnsafeRawBufferPointer(base))
-    stream.update(CheckpointHeader.json(sizes).canonical)
-    stream.update(plain.digest.bytes)
-    digest = stream.digest
-    let source = ParameterLayout(sizes)
+    source = ParameterLayout(sizes)
+    digest = try Self.digest(folder, source, sizes: sizes, tokenizer: plain)
     sizes.vocabularySize = max(sizes.vocabularySize, (extended.vocabularySize + 31) / 32 * 32)
     configuration = sizes
     tokenizer = extended
-    student = try Student(configuration: sizes, seed: 0)
-    for entry in student.layout.entries {
-      guard let old = source[entry.name] else { continue }
-      let target = student.parameters(entry)
-      let given = UnsafeMutableBufferPointer(rebasing: base[old.range])
-      _ = target.update(fromContentsOf: given)
-      if old.count < entry.count || entry.shape.first == sizes.vocabularySize {
-        Self.extend(
-          target, width: sizes.hiddenSize, plain: plain, extended: extended, rows: old.count / sizes.hiddenSize)
-      }
+    (self.folder, self.plain) = (folder, plain)
+  }
+
+  /// Writes one tensor of ``configuration`` as it is after the extension, read from the mapped file.
+  ///
+  /// - Throws: `ModelFileError` for a tensor that cannot be read as numbers.
+  func copy(_ entry: ParameterLayout.Entry, into weights: UnsafeMutablePointer<Float>) throws {
+    guard let old = source[entry.name] else { return }
+    try folder.tensor(entry.name).copyFloats(into: UnsafeMutableBufferPointer(start: weights, count: old.count))
+    if old.count < entry.count || entry.shape.first == configuration.vocabularySize {
+      Self.extend(
+        UnsafeMutableBufferPointer(start: weights, count: entry.count), width: configuration.hiddenSize, plain: plain,
+        extended: tokenizer, rows: old.count / configuration.hiddenSize)
     }
+  }
+
+  /// Of all weights as little-endian fp32 in canonical order, then sizes, then the tokenizer's digest.
+  private static func digest(
+    _ folder: HuggingFaceFolder, _ layout: ParameterLayout, sizes: DecoderConfiguration, tokenizer: Tokenizer
+  ) throws -> Digest {
+    let largest = UnsafeMutableBufferPointer<Float>.allocate(capacity: layout.entries.map(\.count).max() ?? 1)
+    defer { largest.deallocate() }
+    var stream = Digest.Stream()
+    for entry in layout.entries {
+      let tensor = UnsafeMutableBufferPointer(rebasing: largest[..<entry.count])
+      try folder.tensor(entry.name).copyFloats(into: tensor)
+      stream.update(UnsafeRawBufferPointer(tensor))
+    }
+    stream.update(CheckpointHeader.json(sizes).canonical)
+    stream.update(tokenizer.digest.bytes)
+    return stream.digest
   }
 
   /// Fills the rows of new tokens with the mean of their pieces, and rows that no token uses with zero where they are new.

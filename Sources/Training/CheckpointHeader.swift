@@ -4,10 +4,11 @@ import Topics
 
 /// The readable part of a checkpoint, kept as one JSON text in the file's metadata under the key `retort`.
 ///
-/// Layout of the file (safetensors): `trunk.parameters`, `trunk.first_moment`, `trunk.second_moment` (F32, flat, canonical
-/// order), `memory.presentations` (U32, one for each learned sample), `memory.tail` (U8, the last segment's lines),
+/// Layout of the file (safetensors): `trunk.parameters` (F32, flat, canonical order; adapters alone where they learn),
+/// `trunk.first_moment`, `trunk.second_moment` (F32, or U8: the bytes of what `optimizer_state` keeps), `memory.presentations` (U32, one for each learned sample), `memory.tail` (U8, the last segment's lines),
 /// `tokenizer` (U8, tokenizer.json), `functions` (U8, canonical JSON). Trunk and tokenizer are absent before the student
-/// exists; empty tensors are left out. Full segments of the memory are files of their own, named by digest.
+/// exists; empty tensors are left out. Full segments of the memory are files of their own, named by digest, and so is the
+/// frozen base of adapters (bfloat16, flat, canonical order), which is written once.
 struct CheckpointHeader: Sendable {
   static let format = "retort-checkpoint/1"
   static let metadataKey = "retort"
@@ -22,6 +23,8 @@ struct CheckpointHeader: Sendable {
   var segments: [Digest]
   var nextSequence: Int
   var learnedThrough: Int
+  /// The frozen base of adapters.
+  var frozen: Digest?
 
   var json: JSON {
     var object = JSONObject()
@@ -34,6 +37,7 @@ struct CheckpointHeader: Sendable {
     object["configuration"] = configuration.map(Self.json) ?? .null
     object["optimizer_step"] = .integer(Int64(optimizerStep))
     object["segments"] = .array(segments.map { .string($0.hex) })
+    object["frozen"] = frozen.map { .string($0.hex) } ?? .null
     object["next_sequence"] = .integer(Int64(nextSequence))
     object["learned_through"] = .integer(Int64(learnedThrough))
     return .object(object)
@@ -49,9 +53,11 @@ struct CheckpointHeader: Sendable {
       throw Self.mismatch(path, "the format \(Self.format)", String(format.prefix(64)), "use the program that wrote it")
     }
     let numerics = json["numerics"]?.stringValue ?? "none"
-    guard numerics == Numerics.version else {
+    let recipe = try json["recipe"].map { value throws(TrainingError) in try TrainingRecipe(json: value) }
+    let own = recipe?.numerics ?? Numerics.version
+    guard numerics == own else {
       throw Self.mismatch(
-        path, "the numerics version \(Numerics.version)", String(numerics.prefix(64)),
+        path, "the numerics version \(own)", String(numerics.prefix(64)),
         "replay the samples with this version, or use the program that wrote it")
     }
     func part<T>(_ name: String, _ value: T?) throws(TrainingError) -> T {
@@ -64,10 +70,11 @@ struct CheckpointHeader: Sendable {
     }
     func count(_ name: String) throws(TrainingError) -> Int { try part(name, json.count(name)) }
     self.numerics = numerics
-    recipe = try TrainingRecipe(json: try part("recipe", json["recipe"]))
+    self.recipe = try part("recipe", recipe)
     functionsDigest = try part("functions", json.digest("functions"))
     baseDigest = try json["base"]?.isNull == true ? nil : part("base", json.digest("base"))
     state = try part("state", json["state"].flatMap { TrainerState(json: $0) })
+    frozen = try json["frozen"].map(\.isNull) ?? true ? nil : part("frozen", json.digest("frozen"))
     optimizerStep = try count("optimizer_step")
     nextSequence = try count("next_sequence")
     learnedThrough = try count("learned_through")
@@ -82,9 +89,9 @@ struct CheckpointHeader: Sendable {
   init(
     recipe: TrainingRecipe, functionsDigest: Digest, baseDigest: Digest?, state: TrainerState,
     configuration: DecoderConfiguration?, optimizerStep: Int, segments: [Digest], nextSequence: Int,
-    learnedThrough: Int
+    learnedThrough: Int, frozen: Digest?
   ) {
-    numerics = Numerics.version
+    numerics = recipe.numerics
     self.recipe = recipe
     self.functionsDigest = functionsDigest
     self.baseDigest = baseDigest
@@ -94,6 +101,7 @@ struct CheckpointHeader: Sendable {
     self.segments = segments
     self.nextSequence = nextSequence
     self.learnedThrough = learnedThrough
+    self.frozen = frozen
   }
 
   static func mismatch(

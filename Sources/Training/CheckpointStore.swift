@@ -71,6 +71,15 @@ public struct CheckpointStore: Sendable, Hashable {
     return bytes
   }
 
+  /// The file of a frozen base, every byte checked.
+  func frozen(_ digest: Digest) throws(TrainingError) -> SafetensorsFile {
+    let path = path(of: digest)
+    guard contains(digest) else { throw Self.missing(path) }
+    let (found, _) = try FileSystem.digest(of: path)
+    guard found == digest else { throw Self.damaged(path, digest, found) }
+    do throws(ModelFileError) { return try SafetensorsFile(path: path) } catch { throw TrainingError(error) }
+  }
+
   /// A checkpoint's file and header, every byte checked.
   func open(
     _ digest: Digest

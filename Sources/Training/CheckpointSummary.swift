@@ -6,7 +6,7 @@ public struct CheckpointSummary: Sendable, Hashable {
   public let digest: Digest
   /// The size of its file.
   public let bytes: Int
-  /// The files that it needs: itself first, then the segments of its samples.
+  /// The files that it needs: itself first, then the segments of its samples, then a frozen base.
   public let files: [Digest]
   /// The recipe.
   public let recipe: TrainingRecipe
@@ -36,7 +36,7 @@ public struct CheckpointSummary: Sendable, Hashable {
   init(digest: Digest, bytes: Int, header: CheckpointHeader) {
     self.digest = digest
     self.bytes = bytes
-    files = [digest] + header.segments
+    files = [digest] + header.segments + [header.frozen].compactMap { $0 }
     recipe = header.recipe
     functionsDigest = header.functionsDigest
     baseDigest = header.baseDigest

@@ -33,6 +33,7 @@ extension Trainer {
           isBranch: true, step: step + 1, steps: count, meanLoss: report.meanLoss, tokens: batch.rowCount, rate: rate))
     }
     copy.student.releaseBuffers()
-    return StudentBranch(student: copy.student, tokenizer: copy.tokenizer, steps: count, finalLoss: last.meanLoss)
+    return StudentBranch(
+      student: copy.student.merged(), tokenizer: copy.tokenizer, steps: count, finalLoss: last.meanLoss)
   }
 }

@@ -3,9 +3,10 @@ import StudentModel
 import Tokenization
 public import Topics
 
-/// The digests of the full segments of a memory that have not changed since they were written.
+/// The digests of what has not changed since it was written: full segments of the memory, and the frozen base of adapters.
 struct SegmentCache: Sendable {
   var digests: [Int: Digest] = [:]
+  var frozen: Digest?
 }
 
 extension Trainer {
@@ -32,13 +33,29 @@ extension Trainer {
     let header = CheckpointHeader(
       recipe: recipe, functionsDigest: functions.digest, baseDigest: baseDigest, state: state,
       configuration: trunk?.student.configuration, optimizerStep: trunk?.optimizer.step ?? 0, segments: names,
-      nextSequence: memory.nextSequence, learnedThrough: memory.learnedThrough)
+      nextSequence: memory.nextSequence, learnedThrough: memory.learnedThrough, frozen: try writeFrozen(to: store))
     let parts = CheckpointParts(
       tail: full < memory.segmentCount ? memory.segment(full) : [],
       presentations: memory.learned.map { UInt32(clamping: $0.presentations) },
       tokenizer: trunk?.tokenizer.huggingFaceJSON ?? [], functions: functions.json.canonical)
     let (digest, bytes) = try parts.write(to: store, header: header, trunk: trunk)
     return CheckpointSummary(digest: digest, bytes: bytes, header: header)
+  }
+
+  /// Writes the frozen base of adapters, unless the store has it.
+  private func writeFrozen(to store: CheckpointStore) throws(TrainingError) -> Digest? {
+    guard let student = trunk?.student, let weights = student.frozenWeights else { return nil }
+    if let known = segments.frozen, store.contains(known) { return known }
+    defer { withExtendedLifetime(student) {} }
+    var writer = SafetensorsWriter()
+    do throws(ModelFileError) {
+      try writer.add("frozen", type: .bf16, shape: [weights.count / 2], weights)
+    } catch {
+      throw TrainingError(error)
+    }
+    let digest = try store.put(writer).digest
+    segments.frozen = digest
+    return digest
   }
 
   /// A trainer that goes on where a checkpoint was taken.
@@ -82,7 +99,8 @@ extension Trainer {
     }
     self.init(
       recipe: header.recipe, functions: functions, baseDigest: header.baseDigest, state: header.state, memory: memory,
-      trunk: try parts.trunk(file, header: header, functions: functions))
+      trunk: try parts.trunk(file, header: header, functions: functions, store: store))
+    self.segments.frozen = header.frozen
     for (number, name) in header.segments.enumerated() { self.segments.digests[number] = name }
   }
 }
@@ -130,8 +148,15 @@ private struct CheckpointParts {
     guard let trunk else { return }
     let count = trunk.student.layout.count
     try writer.add("trunk.parameters", shape: [count], UnsafeBufferPointer(trunk.student.parameters))
-    try writer.add("trunk.first_moment", shape: [count], UnsafeBufferPointer(trunk.optimizer.firstMoment))
-    try writer.add("trunk.second_moment", shape: [count], UnsafeBufferPointer(trunk.optimizer.secondMoment))
+    for (name, moment) in [("first", trunk.optimizer.first), ("second", trunk.optimizer.second)] {
+      let bytes = UnsafeRawBufferPointer(moment.bytes)
+      if moment.storage == .fp32 {
+        try writer.add(
+          "trunk.\(name)_moment", type: .f32, shape: [count], UnsafeRawBufferPointer(rebasing: bytes[..<(count * 4)]))
+      } else {
+        try writer.add("trunk.\(name)_moment", type: .u8, shape: [bytes.count], bytes)
+      }
+    }
   }
 }
 
@@ -151,24 +176,55 @@ extension CheckpointParts {
   }
 
   fileprivate func trunk(
-    _ file: SafetensorsFile, header: CheckpointHeader, functions: FunctionSet
+    _ file: SafetensorsFile, header: CheckpointHeader, functions: FunctionSet, store: CheckpointStore
   ) throws -> Trunk? {
     guard let configuration = header.configuration else { return nil }
     let tokenizer = try Tokenizer(huggingFace: self.tokenizer)
-    let count = ParameterLayout(configuration).count
+    let recipe = header.recipe
+    let layout =
+      recipe.adapters.map { ParameterLayout(configuration, adapters: $0) } ?? ParameterLayout(configuration)
     do {
-      let student = try Student(configuration: configuration, parameters: try file.tensor("trunk.parameters").floats())
-      let optimizer = AdamW(layout: student.layout, step: header.optimizerStep)
-      try file.tensor("trunk.first_moment").copyFloats(into: optimizer.firstMoment)
-      try file.tensor("trunk.second_moment").copyFloats(into: optimizer.secondMoment)
+      let student = try self.student(file, configuration, header: header, store: store)
+      student.recomputesActivations = recipe.recomputeActivations == 1
+      let optimizer = AdamW(layout: student.layout, step: header.optimizerStep, state: recipe.optimizerState)
+      for (name, moment) in [("first", optimizer.first), ("second", optimizer.second)] {
+        let bytes = try file.tensor("trunk.\(name)_moment").bytes
+        let expected = moment.storage == .fp32 ? student.layout.count * 4 : moment.bytes.count
+        guard bytes.count == expected else {
+          throw TrainingError(
+            .checkpointDamaged, context: "trunk.\(name)_moment", expected: "\(expected) bytes",
+            found: "\(bytes.count)", advice: "use an older checkpoint")
+        }
+        moment.bytes.copyMemory(from: bytes)
+      }
       let encoder = try SampleEncoder(
         tokenizer: tokenizer, functions: functions,
         maximumSequence: min(header.recipe.maximumSequence, configuration.maximumPositions))
       return Trunk(student: student, tokenizer: tokenizer, encoder: encoder, optimizer: optimizer)
     } catch {
       throw TrainingError(
-        .checkpointDamaged, context: "the trunk", expected: "\(count) parameters and a tokenizer", found: "\(error)",
+        .checkpointDamaged, context: "the trunk", expected: "\(layout.count) parameters and a tokenizer",
+        found: "\(error)",
         advice: "use an older checkpoint")
     }
+  }
+
+  private func student(
+    _ file: SafetensorsFile, _ configuration: DecoderConfiguration, header: CheckpointHeader, store: CheckpointStore
+  ) throws -> Student {
+    let parameters = try file.tensor("trunk.parameters").floats()
+    guard let adapters = header.recipe.adapters else {
+      return try Student(
+        configuration: configuration, parameters: parameters, precision: header.recipe.precision)
+    }
+    guard let digest = header.frozen else {
+      throw TrainingError(
+        .checkpointDamaged, context: "the frozen base", expected: "its digest", found: "none",
+        advice: "use an older checkpoint")
+    }
+    let frozen = try store.frozen(digest)
+    return try Student(
+      configuration: configuration, adapters: adapters, frozenWeights: try frozen.tensor("frozen").bytes,
+      parameters: parameters)
   }
 }

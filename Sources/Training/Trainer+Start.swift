@@ -13,13 +13,23 @@ extension Trainer {
     let student = try Student(
       configuration: recipe.configuration(vocabularySize: tokenizer.vocabularySize),
       seed: CounterRandom(seed: UInt64(recipe.seed), .initialization).bits(0),
-      initialization: Initialization(embeddingDeviation: recipe.embeddingDeviation, linearGain: recipe.linearGain))
+      initialization: Initialization(embeddingDeviation: recipe.embeddingDeviation, linearGain: recipe.linearGain),
+      precision: recipe.precision)
     return try makeTrunk(student, tokenizer, recipe: recipe, functions: functions)
   }
 
-  /// A trunk that continues a base model.
+  /// A trunk that continues a base model: all its weights, or adapters on it.
   static func makeTrunk(_ base: BaseModel, recipe: TrainingRecipe, functions: FunctionSet) throws -> Trunk {
-    try makeTrunk(base.student.copy(), base.tokenizer, recipe: recipe, functions: functions)
+    let student: Student
+    if let adapters = recipe.adapters {
+      let seed = CounterRandom(seed: UInt64(recipe.seed), .initialization).bits(0)
+      student = try Student(
+        configuration: base.configuration, adapters: adapters, seed: seed, base: base.copy(_:into:))
+    } else {
+      student = try Student(
+        configuration: base.configuration, precision: recipe.precision, weights: base.copy(_:into:))
+    }
+    return try makeTrunk(student, base.tokenizer, recipe: recipe, functions: functions)
   }
 
   private static func makeTrunk(
@@ -27,7 +37,9 @@ extension Trainer {
   ) throws -> Trunk {
     let limit = min(recipe.maximumSequence, student.configuration.maximumPositions)
     let encoder = try SampleEncoder(tokenizer: tokenizer, functions: functions, maximumSequence: limit)
+    student.recomputesActivations = recipe.recomputeActivations == 1
     return Trunk(
-      student: student, tokenizer: tokenizer, encoder: encoder, optimizer: AdamW(layout: student.layout))
+      student: student, tokenizer: tokenizer, encoder: encoder,
+      optimizer: AdamW(layout: student.layout, state: recipe.optimizerState))
   }
 }

@@ -47,6 +47,11 @@ public final class Trainer {
     self.functions = functions
     baseDigest = base?.digest
     plan = BatchPlan(recipe: recipe)
+    guard base != nil || recipe.adapters == nil else {
+      throw TrainingError(
+        .invalidRecipe, context: "lora_rank", expected: "0 for a student from scratch", found: "\(recipe.loraRank)",
+        advice: "set lora_rank to 0, or name a base model to put adapters on")
+    }
     if let base { trunk = try Self.makeTrunk(base, recipe: recipe, functions: functions) }
   }
 

@@ -1,3 +1,4 @@
+import StudentModel
 public import Topics
 
 extension TrainingRecipe {
@@ -5,12 +6,21 @@ extension TrainingRecipe {
   enum Knob {
     case integer(String, WritableKeyPath<TrainingRecipe, Int>, ClosedRange<Int>)
     case number(String, WritableKeyPath<TrainingRecipe, Double>, ClosedRange<Double>)
+    /// A text, and whether it may be set.
+    case text(String, WritableKeyPath<TrainingRecipe, String>, allowed: String, (String) -> Bool)
 
     var name: String {
       switch self {
-      case .integer(let name, _, _), .number(let name, _, _): name
+      case .integer(let name, _, _), .number(let name, _, _), .text(let name, _, _, _): name
       }
     }
+  }
+
+  /// A text that is one of an enumeration's cases.
+  private static func choice<E: RawRepresentable & CaseIterable>(
+    _ name: String, _ path: WritableKeyPath<TrainingRecipe, String>, _ type: E.Type
+  ) -> Knob where E.RawValue == String {
+    .text(name, path, allowed: E.allCases.map(\.rawValue).joined(separator: ", ")) { E(rawValue: $0) != nil }
   }
 
   /// All settings in the order in which they are written.
@@ -41,6 +51,18 @@ extension TrainingRecipe {
       .number("epsilon", \.epsilon, 1e-12...0.1),
       .number("clip_norm", \.clipNorm, 1e-6...1e6),
       .number("dropout", \.dropout, 0...0.9),
+      choice("precision", \.precisionName, Precision.self),
+      choice("optimizer_state", \.optimizerStateName, OptimizerState.self),
+      choice("clip_scope", \.clipScopeName, ClipScope.self),
+      .integer("accumulation_steps", \.accumulationSteps, 1...4_096),
+      .integer("recompute_activations", \.recomputeActivations, 0...1),
+      .integer("lora_rank", \.loraRank, 0...1_024),
+      .number("lora_alpha", \.loraAlpha, 1e-3...1e5),
+      .text("lora_targets", \.loraTargets, allowed: "names of q k v o gate up down, commas between") { text in
+        var recipe = TrainingRecipe()
+        recipe.loraTargets = text
+        return recipe.loraTargetList != nil
+      },
       .number("swap_probability", \.swapProbability, 0...1),
       .number("swap_uniform_share", \.swapUniformShare, 0...1),
       .integer("decay_steps", \.decaySteps, 0...1_000_000),
@@ -79,6 +101,7 @@ extension TrainingRecipe {
       switch knob {
       case .integer(let name, let path, _): object[name] = .integer(Int64(self[keyPath: path]))
       case .number(let name, let path, _): object[name] = .number(self[keyPath: path])
+      case .text(let name, let path, _, _): object[name] = .string(self[keyPath: path])
       }
     }
     return .object(object)
@@ -98,6 +121,11 @@ extension TrainingRecipe {
           name, "a number in \(range.lowerBound)…\(range.upperBound)", Self.shown(value), "correct the recipe")
       }
       self[keyPath: path] = number
+    case .text(let name, let path, let allowed, let isAllowed):
+      guard let text = value.stringValue, isAllowed(text) else {
+        throw Self.invalid(name, allowed, Self.shown(value), "correct the recipe")
+      }
+      self[keyPath: path] = text
     }
   }
 
@@ -114,6 +142,30 @@ extension TrainingRecipe {
       spaceFusedPieces)
     try require(hiddenSize % 32 == 0, "hidden_size", "a multiple of 32", hiddenSize)
     try require(feedForwardSize % 32 == 0, "feed_forward_size", "a multiple of 32", feedForwardSize)
+    try require(
+      clipScope == .global || accumulationSteps == 1, "accumulation_steps",
+      "1 with \"clip_scope\": \"tensor\", which keeps no gradient to add to", accumulationSteps)
+    try require(
+      loraRank == 0 || precision == .bf16, "lora_rank", "0, or \"precision\": \"bf16\" (the base is kept in bf16)",
+      loraRank)
+    try require(
+      loraRank == 0 || clipScope == .global, "lora_rank", "0, or \"clip_scope\": \"global\" (adapters are small)",
+      loraRank)
+  }
+
+  private var precisionName: String {
+    get { precision.rawValue }
+    set { precision = Precision(rawValue: newValue) ?? precision }
+  }
+
+  private var optimizerStateName: String {
+    get { optimizerState.rawValue }
+    set { optimizerState = OptimizerState(rawValue: newValue) ?? optimizerState }
+  }
+
+  private var clipScopeName: String {
+    get { clipScope.rawValue }
+    set { clipScope = ClipScope(rawValue: newValue) ?? clipScope }
   }
 
   private static func invalid(

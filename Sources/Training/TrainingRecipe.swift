@@ -1,4 +1,5 @@
 public import ModelFiles
+public import StudentModel
 public import Topics
 
 /// Every choice that decides what a student becomes, given the samples.
@@ -62,6 +63,27 @@ public struct TrainingRecipe: Sendable, Hashable {
   /// The dropout probability; default 0.1.
   public var dropout = 0.1
 
+  /// The operands of matrix products: `fp32` or `bf16`; default `fp32`. Another precision is another numerics version.
+  public var precision = Precision.fp32
+  /// How AdamW's moments are kept: `fp32`, `bf16` or `int8`; default `fp32`.
+  public var optimizerState = OptimizerState.fp32
+  /// What is clipped to ``clipNorm``: the whole gradient (`global`), or each tensor's by itself (`tensor`); default `global`.
+  ///
+  /// With `tensor` a gradient is consumed and released as soon as it is complete, so that the whole one is never in memory.
+  public var clipScope = ClipScope.global
+  /// In how many passes the samples of one step are processed, their gradients added; default 1.
+  public var accumulationSteps = 1
+  /// 1: a layer's activations are computed again in the backward pass instead of being kept (the same bits); default 0.
+  public var recomputeActivations = 0
+
+  /// The rank of low-rank adapters on a frozen bf16 base; 0 trains all weights; default 0. Needs `precision` `bf16` and
+  /// `clip_scope` `global`. Adapters are merged into the weights when a branch is released.
+  public var loraRank = 0
+  /// The adapters' outputs count alpha / rank; default 16.
+  public var loraAlpha = 16.0
+  /// Which linear maps have adapters, names of `q k v o gate up down` with commas between; default all.
+  public var loraTargets = AdapterSettings.Target.allCases.map(\.rawValue).joined(separator: ",")
+
   /// The probability with which each swappable value is exchanged in a presentation; default 0.5.
   public var swapProbability = 0.5
   /// The share of exchanges drawn uniformly over distinct values rather than by frequency; default 0.5.
@@ -74,6 +96,27 @@ public struct TrainingRecipe: Sendable, Hashable {
 
   /// The seed of everything random; 0…2^53 − 1, default 0.
   public var seed = 0
+
+  /// The gradient whose norm is clipped.
+  public enum ClipScope: String, Sendable, Hashable, CaseIterable {
+    case global, tensor
+  }
+
+  /// The adapters that the recipe asks for; nil where all weights learn.
+  public var adapters: AdapterSettings? {
+    guard loraRank > 0 else { return nil }
+    return AdapterSettings(rank: loraRank, alpha: loraAlpha, targets: Set(loraTargetList ?? []))
+  }
+
+  /// The targets by name; nil if a name is unknown, doubled or missing.
+  var loraTargetList: [AdapterSettings.Target]? {
+    let names = loraTargets.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+    let targets = names.compactMap(AdapterSettings.Target.init(rawValue:))
+    return targets.count == names.count && Set(targets).count == names.count ? targets : nil
+  }
+
+  /// The name of the arithmetic that this recipe trains with.
+  public var numerics: String { Numerics.version(precision) }
 
   /// The recipe with every default.
   public init() {}

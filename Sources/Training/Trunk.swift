@@ -30,15 +30,8 @@ package final class Trunk {
     _ batch: PackedBatch, rate: Double, recipe: TrainingRecipe, dropout: CounterRandom
   ) throws -> LossReport {
     guard batch.weights.contains(where: { $0 > 0 }) else { return LossReport() }
-    let step = UInt64(optimizer.step)
-    let mask = recipe.dropout > 0 ? Dropout(rate: Float(recipe.dropout), seed: dropout.bits(0), step: step) : nil
-    let report = try student.forwardBackward(batch, dropout: mask)
-    guard report.lossSum.isFinite else {
-      throw TrainingError(
-        .diverged, context: "step \(step + 1)", expected: "a finite loss", found: "\(report.lossSum)",
-        advice: "lower learning_rate and train again")
+    return try optimizer.learn(student, batch, rate: rate, recipe: recipe) { pass in
+      recipe.dropout > 0 ? Dropout(rate: Float(recipe.dropout), seed: dropout.bits(0), step: pass) : nil
     }
-    try optimizer.apply(to: student, rate: rate, recipe: recipe)
-    return report
   }
 }

@@ -20,7 +20,7 @@ import Testing
     let start = numbers(m * ldc, seed: 3)
     let biases = numbers(n, seed: 4)
     var (fast, plain) = (start, start)
-    var scratch = [Float](repeating: .nan, count: retort_gemm_scratch(layout, m, n, k) + 1)
+    var scratch = [Float](repeating: .nan, count: retort_gemm_scratch(m, n, k) + 1)
     biases.withUnsafeBufferPointer { buffer in
       let bias = bias ? buffer.baseAddress : nil
       retort_gemm(layout, m, n, k, a, lda, b, ldb, &fast, ldc, bias, accumulate ? 1 : 0, &scratch)

@@ -20,7 +20,7 @@ func difference(_ a: [Float], _ b: [Float]) -> Float {
 func forEachLevel(_ body: (retort_level) throws -> Void) rethrows {
   let before = retort_kernels_level()
   defer { retort_kernels_select(before) }
-  for level in [RETORT_LEVEL_PORTABLE, RETORT_LEVEL_AVX2, RETORT_LEVEL_AVX512]
+  for level in [RETORT_LEVEL_PORTABLE, RETORT_LEVEL_AVX2, RETORT_LEVEL_AVX512, RETORT_LEVEL_AVX512_BF16]
   where level.rawValue <= retort_kernels_best().rawValue {
     retort_kernels_select(level)
     try body(level)

@@ -35,7 +35,8 @@ import Testing
     let batch = Small.batch()
     retort_kernels_select(RETORT_LEVEL_PORTABLE)
     let expected = try Self.pass(batch)
-    for level in [RETORT_LEVEL_AVX2, RETORT_LEVEL_AVX512] where level.rawValue <= retort_kernels_best().rawValue {
+    for level in [RETORT_LEVEL_AVX2, RETORT_LEVEL_AVX512, RETORT_LEVEL_AVX512_BF16]
+    where level.rawValue <= retort_kernels_best().rawValue {
       #expect(retort_kernels_select(level) == level)
       let found = try Self.pass(batch)
       #expect(found.0 == expected.0, "level \(level.rawValue)")

@@ -11,7 +11,7 @@
 // Matrices are row-major; `ld…` is the distance between rows in floats. No kernel allocates: scratch belongs to the caller, and each
 // `…_scratch` function says how many floats it must hold. Pointers need no alignment (64 bytes is fastest). Buffers that are
 // written must not overlap others unless "in place" is said. Sizes must be ≥ 0; kernels do not check them.
-// All functions may be called from several threads; calls that use the pool then take turns.
+// All functions may be called from several threads at once; one call has the pool, the others run on their own thread meanwhile.
 
 #ifndef RETORT_CKERNELS_H
 #define RETORT_CKERNELS_H

@@ -14,7 +14,7 @@ extern "C" {
 /// Reference: Zhang & Sennrich 2019, arXiv 1910.07467.
 void retort_rmsnorm_forward(ptrdiff_t rows, ptrdiff_t columns, const float *x, const float *w, float epsilon, float *y, float *rstd);
 
-/// dx (+)= gradient of x, dw += gradient of w (chain in ascending row). `accumulate` adds to dx, otherwise dx is overwritten.
+/// dx (+)= gradient of x, dw (if not NULL) += gradient of w (chain in ascending row). `accumulate` adds to dx, otherwise dx is overwritten.
 void retort_rmsnorm_backward(ptrdiff_t rows, ptrdiff_t columns, const float *x, const float *w, const float *rstd, const float *dy,
                              float *dx, int accumulate, float *dw);
 
@@ -81,6 +81,9 @@ void retort_column_sums(ptrdiff_t rows, ptrdiff_t columns, const float *x, ptrdi
 
 /// out[r] = table[tokens[r]]; table [any, columns], out [rows, columns].
 void retort_gather_rows(ptrdiff_t rows, ptrdiff_t columns, const float *table, const int32_t *indices, float *out);
+
+/// As retort_gather_rows from a table of bfloat16 numbers.
+void retort_gather_bfloat_rows(ptrdiff_t rows, ptrdiff_t columns, const uint16_t *table, const int32_t *indices, float *out);
 
 /// table[indices[r]] += x[r], in ascending r whatever the threads.
 void retort_scatter_add_rows(ptrdiff_t rows, ptrdiff_t columns, const float *x, const int32_t *indices, float *table);

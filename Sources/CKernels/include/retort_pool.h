@@ -22,8 +22,7 @@ int retort_pool_threads(void);
 
 /// Calls fn(context, index, worker) once for every index in 0..<count, in any order, on the pool and on the caller, and returns when all
 /// are done. `worker` (0…threads−1) is fixed for the duration of one call: use it to pick scratch. Threads spin briefly for the
-/// next call, then sleep. From several threads: calls take turns. From inside fn: runs serially in place, as
-/// worker 0.
+/// next call, then sleep. While another thread's call has the pool, and from inside fn: runs serially in place, as worker 0.
 void retort_parallel_for(ptrdiff_t count, void (*fn)(void *context, ptrdiff_t index, int worker), void *context);
 
 /// Instruction sets; every level gives the same bits.
@@ -31,6 +30,8 @@ typedef enum retort_level {
   RETORT_LEVEL_PORTABLE = 0,
   RETORT_LEVEL_AVX2 = 1,
   RETORT_LEVEL_AVX512 = 2,
+  /// AVX-512 with products of bfloat16 pairs.
+  RETORT_LEVEL_AVX512_BF16 = 3,
 } retort_level;
 
 /// Selects a level for the whole process if this machine has it; returns the level now in force. The default is the best one, or

@@ -1,4 +1,5 @@
-// Matrix products in fp32, and with 16-bit weights. Definition: each output element is one FMA chain in ascending k.
+// Matrix products in fp32, of bfloat16 numbers, and with 16-bit weights. Definition: each output element is one FMA chain in ascending k
+// (of bfloat16 numbers: in ascending pairs of k, the odd one first).
 
 #ifndef RETORT_PRODUCTS_H
 #define RETORT_PRODUCTS_H
@@ -20,12 +21,18 @@ typedef enum retort_layout {
   RETORT_TN = 2,
 } retort_layout;
 
-/// Floats of scratch that retort_gemm needs.
-size_t retort_gemm_scratch(retort_layout layout, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k);
+/// Floats of scratch that retort_gemm or retort_bfloat_gemm of any layout needs; bounded (about 8 MB) whatever m and n.
+size_t retort_gemm_scratch(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k);
 
 /// C[m, n] = start + A·B, start being C itself if `accumulate`, else bias[n] if not NULL, else 0.
 void retort_gemm(retort_layout layout, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const float *b,
                  ptrdiff_t ldb, float *c, ptrdiff_t ldc, const float *bias, int accumulate, float *scratch);
+
+/// As retort_gemm for operands rounded to bfloat16 (nearest, ties to even, denormals to zero), accumulated in fp32: for each pair of k
+/// c = fma(a[2i + 1], b[2i + 1], c), then c = fma(a[2i], b[2i], c), a missing last one being 0. That is what AVX512-BF16's vdpbf16ps
+/// computes; levels without it compute the same bits with fp32 FMAs. b: floats, or bfloat16 numbers if `b_is_bfloat`.
+void retort_bfloat_gemm(retort_layout layout, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const void *b,
+                        int b_is_bfloat, ptrdiff_t ldb, float *c, ptrdiff_t ldc, const float *bias, int accumulate, float *scratch);
 
 /// Floats of a packed B: ceil(n / 16) · 16 · k.
 size_t retort_gemm_packed_size(ptrdiff_t n, ptrdiff_t k);

@@ -19,6 +19,11 @@ extern "C" {
 void retort_reference_gemm(retort_layout layout, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const float *b,
                            ptrdiff_t ldb, float *c, ptrdiff_t ldc, const float *bias, int accumulate);
 
+/// As retort_bfloat_gemm, bit for bit.
+void retort_reference_bfloat_gemm(retort_layout layout, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda,
+                                  const void *b, int b_is_bfloat, ptrdiff_t ldb, float *c, ptrdiff_t ldc, const float *bias,
+                                  int accumulate);
+
 /// As retort_linear, bit for bit, on weights [n, k] as files store them.
 void retort_reference_linear(retort_weight_type type, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *x, ptrdiff_t ldx,
                              const uint8_t *weights, float *y, ptrdiff_t ldy, const float *bias);

@@ -54,6 +54,33 @@ typedef struct retort_adamw_settings {
 void retort_adamw(const retort_range *ranges, ptrdiff_t range_count, float *parameters, const float *gradients, float *m, float *v,
                   retort_adamw_settings settings);
 
+/// How moments are kept in less than fp32.
+typedef enum retort_moment_type {
+  /// bfloat16, rounded up or down at random so that the mean is kept (else a slow second moment would stand still).
+  RETORT_MOMENT_BF16 = 1,
+  /// One byte each, in blocks of RETORT_MOMENT_BLOCK with one fp32 scale: m = ±scale · (code / 127)², √v = scale · (code / 255)², the code
+  /// rounded at random. Reference: Dettmers et al. 2021, arXiv 2110.02861, section 2.1, with another map.
+  RETORT_MOMENT_BYTE = 2,
+} retort_moment_type;
+
+/// Elements that share a scale.
+#define RETORT_MOMENT_BLOCK 256
+
+/// One tensor's moments: uint16_t[count], or int8_t (second moments: uint8_t) [count] with scales[ceil(count / RETORT_MOMENT_BLOCK)].
+typedef struct retort_moments {
+  void *values;
+  float *scales;
+} retort_moments;
+
+/// As retort_adamw for one tensor of `count` elements whose moments are kept in less than fp32; zero bytes are zero moments. The random
+/// bits are a hash of the step and of `first` + index: `first` is the tensor's place among all parameters.
+void retort_adamw_stored(retort_moment_type type, ptrdiff_t count, int decays, float *parameters, const float *gradients,
+                         retort_moments m, retort_moments v, retort_adamw_settings settings, ptrdiff_t first);
+
+/// out[i] = the nearest bfloat16 of x[i] (ties to even, denormals to zero), and back, exactly.
+void retort_to_bfloat16(ptrdiff_t count, const float *x, uint16_t *out);
+void retort_from_bfloat16(ptrdiff_t count, const uint16_t *x, float *out);
+
 /// out[i] = deviation · N(0, 1) for element i of stream `stream`: Box–Muller over a counter-based hash of (seed, stream, i), in double.
 void retort_fill_normal(ptrdiff_t count, uint64_t seed, uint64_t stream, double deviation, float *out);
 

@@ -22,6 +22,10 @@ struct BenchCommand: AsyncParsableCommand {
     @OptionGroup var global: GlobalOptions
     @Option(name: .long, help: ArgumentHelp("A Hugging Face folder; training takes its sizes only.", valueName: "dir"))
     var model: String?
+    @Option(
+      name: .long,
+      help: ArgumentHelp("Sizes by name, random weights: qwen2.5-0.5b, or 5m (5.28 M parameters).", valueName: "name"))
+    var shape: String?
     @Option(name: .long, help: ArgumentHelp("A GGUF file.", valueName: "file"))
     var file: String?
     @Option(name: .long, help: "Sequences at once.")
@@ -45,8 +49,9 @@ struct BenchCommand: AsyncParsableCommand {
       _ = Wiring(try global.configuration(threads.map { ["threads": String($0)] } ?? [:]))
     }
 
-    /// The sizes that are trained: those of a folder, or the default student's.
+    /// The sizes that are trained: those of a folder or a name, or the default student's.
     func configuration() throws -> DecoderConfiguration {
+      if let shape { return try BenchCommand.configuration(named: shape) }
       if let model { return try HuggingFaceFolder.read(model).configuration }
       let recipe = TrainingRecipe()
       return recipe.configuration(vocabularySize: (recipe.vocabularySize + 96) / 32 * 32)
@@ -65,21 +70,46 @@ struct BenchCommand: AsyncParsableCommand {
     }
   }
 
+  /// The sizes of a model that is known by name.
+  private static func configuration(named name: String) throws -> DecoderConfiguration {
+    switch name {
+    case "qwen2.5-0.5b":
+      return DecoderConfiguration(
+        vocabularySize: 151_936, hiddenSize: 896, layerCount: 24, headCount: 14, keyValueHeadCount: 2,
+        feedForwardSize: 4_864, maximumPositions: 32_768, ropeTheta: 1_000_000)
+    case "5m":
+      return DecoderConfiguration(
+        vocabularySize: 4_096, hiddenSize: 256, layerCount: 6, headCount: 8, keyValueHeadCount: 2, feedForwardSize: 704)
+    default: throw ConfigurationError("--shape: expected qwen2.5-0.5b or 5m, found \(name.prefix(64))")
+    }
+  }
+
   /// `retort bench train`.
   struct Train: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Tokens a second of full fine-tuning: forward, backward, AdamW.")
     @OptionGroup var options: Options
+    @Option(
+      name: .long,
+      help: ArgumentHelp("JSON of a recipe, for precision, adapters and memory options.", valueName: "json"))
+    var recipe: String?
+    @Option(name: .long, help: "Steps to take the best of, after one that warms up.")
+    var steps = 20
 
     func run() async throws {
       try options.wire()
+      guard (1...100_000).contains(steps) else {
+        throw ConfigurationError("--steps: expected 1 to 100000, found \(steps)")
+      }
       let report = try TrainingBenchmark.run(
-        configuration: options.configuration(), batch: options.batch ?? 16, sequence: options.sequence ?? 32,
-        steps: 20)
+        configuration: options.configuration(),
+        recipe: recipe.map { try TrainingRecipe(json: JSON.parse($0)) } ?? TrainingRecipe(),
+        batch: options.batch ?? 16, sequence: options.sequence ?? 32, steps: steps)
       let result: JSON = [
         "tokens_per_second": .number(report.tokensPerSecond), "peak_rss_bytes": .integer(Int64(PeakMemory.bytes)),
         "step_ms": .number(report.stepMilliseconds), "gflops": .number(report.gigaflops),
         "parameters": .integer(Int64(report.parameters)), "threads": .integer(Int64(KernelPool.threads)),
+        "losses": .array(report.losses.map { .number($0) }),
       ]
       if options.global.json {
         Output.print(result)

@@ -1,0 +1,304 @@
+// Products of whole matrices: blocks of both operands are packed so that they stay in the caches, then multiplied tile by tile.
+// Packed: panels [word of k][width], MR rows of A or 16 columns of B wide. A word is
+//   - fp32 products: the number itself;
+//   - bfloat16 products: two bfloat16 numbers (even k low, odd k high) where the level multiplies pairs (LEVEL_HAS_PAIRS), else one
+//     number, rounded to bfloat16 and kept as fp32, the two of a pair exchanged. Either way an output is one chain, odd k before even k.
+// How blocks are cut cannot change a bit: a chain goes on from the C that the block before has left.
+
+/// Words of k that a tile works through at once: what fits the first-level cache.
+#define GEMM_TILE_WORDS 256
+/// Panels and k that one packing task handles.
+#define GEMM_PACK_PANELS 8
+#define GEMM_PACK_DEPTH 512
+
+/// One operand: panel row r, k i is x[r·ld + i] where k lies along the rows of x, else x[i·ld + r].
+typedef struct gemm_operand {
+  const void *x;
+  ptrdiff_t ld, rows;
+  int along, bfloat;
+} gemm_operand;
+
+typedef struct gemm_job {
+  gemm_operand a, b;
+  ptrdiff_t k;
+  int pairs;
+  float *c;
+  ptrdiff_t ldc;
+  const float *bias;
+  int accumulate;
+  uint32_t *packed_a, *packed_b;
+  // The block at hand: rows m0..<m1 of A, n0..<n1 of B, k0..<k1; which operands' packing tasks come first.
+  ptrdiff_t m0, m1, n0, n1, k0, k1, words, a_tasks, depth_tasks, tile_rows, column_tiles;
+} gemm_job;
+
+/// Words of a packed panel's row for k numbers.
+RETORT_INLINE ptrdiff_t gemm_words(int pairs, ptrdiff_t k) {
+#if defined(LEVEL_HAS_PAIRS)
+  return pairs ? (k + 1) / 2 : k;
+#else
+  return pairs ? round_up(k, 2) : k;
+#endif
+}
+
+// MARK: Words
+
+#if defined(LEVEL_HAS_PAIRS)
+/// Sixteen pairs from their even and odd numbers: [e0 o0 e1 o1 …].
+RETORT_INLINE u16 pairs_across(v16 even, v16 odd) {
+  typedef uint16_t h32 __attribute__((ext_vector_type(32)));
+  h32 both = __builtin_bit_cast(h32, _mm512_cvtne2ps_pbh(__builtin_bit_cast(__m512, odd), __builtin_bit_cast(__m512, even)));
+  both = __builtin_shufflevector(both, both, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24, 9, 25, 10, 26, 11, 27, 12,
+                                 28, 13, 29, 14, 30, 15, 31);
+  return __builtin_bit_cast(u16, both);
+}
+/// Sixteen pairs from 32 adjacent numbers.
+RETORT_INLINE u16 pairs_along(v16 low, v16 high) {
+  return __builtin_bit_cast(u16, _mm512_cvtne2ps_pbh(__builtin_bit_cast(__m512, high), __builtin_bit_cast(__m512, low)));
+}
+#endif
+
+/// Sixteen numbers of an operand from index i on, the first n of them; others are 0.
+RETORT_INLINE v16 gemm_load(const int bfloat, const void *x, ptrdiff_t i, ptrdiff_t n) {
+  if (!bfloat) return load_part((const float *)x + i, n, 0);
+  uint16_t t[16] = {0};
+  const uint16_t *p = (const uint16_t *)x + i;
+  if (n >= 16) return bfloats16(p);
+  for (ptrdiff_t l = 0; l < n; l++) t[l] = p[l];
+  return bfloats16(t);
+}
+
+RETORT_INLINE void store_words(const int width, uint32_t *out, u16 words) { memcpy(out, &words, (size_t)width * 4); }
+
+/// The transpose of 16 × 16 words in place.
+RETORT_INLINE void transpose16(u16 w[16]) {
+#define EXCHANGE(step, first, second)                          \
+  UNROLL for (int i = 0; i < 16; i++) {                        \
+    if (i & step) continue;                                    \
+    u16 a = w[i], b = w[i + step];                             \
+    w[i] = __builtin_shufflevector(a, b, first);               \
+    w[i + step] = __builtin_shufflevector(a, b, second);       \
+  }
+#define LIST(...) __VA_ARGS__
+  EXCHANGE(1, LIST(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30), LIST(1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
+  EXCHANGE(2, LIST(0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29), LIST(2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
+  EXCHANGE(4, LIST(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27), LIST(4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
+  EXCHANGE(8, LIST(0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23), LIST(8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
+#undef LIST
+#undef EXCHANGE
+}
+
+// MARK: Packing
+
+/// One panel of up to `width` rows r0… for k0..<k1, where k lies along the rows.
+RETORT_INLINE void pack_along(const int pairs, const int bfloat, const int width, const gemm_operand *x, ptrdiff_t r0, ptrdiff_t k0,
+                              ptrdiff_t k1, uint32_t *out) {
+  ptrdiff_t count = smaller(width, x->rows - r0);
+#if defined(LEVEL_HAS_PAIRS)
+  const ptrdiff_t step = pairs ? 32 : 16;
+#else
+  const ptrdiff_t step = 16;
+#endif
+  for (ptrdiff_t i = k0; i < k1; i += step) {
+    ptrdiff_t n = k1 - i;
+    u16 w[16];
+    UNROLL for (int r = 0; r < 16; r++) {
+      w[r] = (u16)0;
+      if (r >= width || r >= count) continue;
+      ptrdiff_t at = (r0 + r) * x->ld + i;
+#if defined(LEVEL_HAS_PAIRS)
+      if (pairs) {
+        if (bfloat && n >= 32) {
+          memcpy(&w[r], (const uint16_t *)x->x + at, 64);
+        } else {
+          w[r] = pairs_along(gemm_load(bfloat, x->x, at, n), gemm_load(bfloat, x->x, at + 16, n - 16));
+        }
+        continue;
+      }
+#endif
+      v16 v = gemm_load(bfloat, x->x, at, n);
+      w[r] = __builtin_bit_cast(u16, pairs && !bfloat ? to_bfloat16(v) : v);
+    }
+    transpose16(w);
+    ptrdiff_t words = gemm_words(pairs, n);
+#if defined(LEVEL_HAS_PAIRS)
+    UNROLL for (int j = 0; j < 16; j++) if (j < words) store_words(width, out + j * width, w[j]);
+#else
+    UNROLL for (int j = 0; j < 16; j++) if (j < words) store_words(width, out + (pairs ? j ^ 1 : j) * width, w[j]);
+#endif
+    out += 16 * width;
+  }
+}
+
+/// The panels of rows r0..<r1 for k0..<k1, where k lies across the rows; panels are `panel_words` apart.
+RETORT_INLINE void pack_across(const int pairs, const int bfloat, const int width, const gemm_operand *x, ptrdiff_t r0, ptrdiff_t r1,
+                               ptrdiff_t k0, ptrdiff_t k1, uint32_t *out, ptrdiff_t panel_words) {
+  for (ptrdiff_t i = k0; i < k1; i += pairs ? 2 : 1) {
+    uint32_t *to = out;
+    for (ptrdiff_t r = r0; r < r1; r += width, to += panel_words) {
+      ptrdiff_t n = x->rows - r;
+      v16 even = gemm_load(bfloat, x->x, i * x->ld + r, n);
+      if (!pairs) {
+        store_words(width, to, __builtin_bit_cast(u16, even));
+        continue;
+      }
+      v16 odd = i + 1 < k1 ? gemm_load(bfloat, x->x, (i + 1) * x->ld + r, n) : splat(0);
+#if defined(LEVEL_HAS_PAIRS)
+      store_words(width, to, pairs_across(even, odd));
+#else
+      store_words(width, to, __builtin_bit_cast(u16, bfloat ? odd : to_bfloat16(odd)));
+      store_words(width, to + width, __builtin_bit_cast(u16, bfloat ? even : to_bfloat16(even)));
+#endif
+    }
+    out += (ptrdiff_t)gemm_words(pairs, pairs ? 2 : 1) * width;
+  }
+}
+
+/// Packs some panels of an operand (row0: the block's first) for some k.
+RETORT_INLINE void pack_part(const int pairs, const int bfloat, const int width, const gemm_job *job, const gemm_operand *x,
+                             ptrdiff_t row0, ptrdiff_t row1, ptrdiff_t task, uint32_t *packed) {
+  ptrdiff_t k0 = job->k0 + task % job->depth_tasks * GEMM_PACK_DEPTH, k1 = smaller(k0 + GEMM_PACK_DEPTH, job->k1);
+  ptrdiff_t group = GEMM_PACK_PANELS * width, r0 = row0 + task / job->depth_tasks * group, r1 = smaller(r0 + group, row1);
+  ptrdiff_t panel_words = job->words * width;
+  uint32_t *out = packed + (r0 - row0) * job->words + gemm_words(pairs, k0 - job->k0) * width;
+  if (!x->along) {
+    pack_across(pairs, bfloat, width, x, r0, r1, k0, k1, out, panel_words);
+    return;
+  }
+  for (ptrdiff_t r = r0; r < r1; r += width, out += panel_words) pack_along(pairs, bfloat, width, x, r, k0, k1, out);
+}
+
+static void gemm_pack_task(void *context, ptrdiff_t index, int worker) {
+  (void)worker;
+  const gemm_job *job = context;
+  if (index < job->a_tasks) {
+    if (job->pairs) pack_part(1, 0, MR, job, &job->a, job->m0, job->m1, index, job->packed_a);
+    else pack_part(0, 0, MR, job, &job->a, job->m0, job->m1, index, job->packed_a);
+    return;
+  }
+  index -= job->a_tasks;
+  if (job->b.bfloat) pack_part(1, 1, 16, job, &job->b, job->n0, job->n1, index, job->packed_b);
+  else if (job->pairs) pack_part(1, 0, 16, job, &job->b, job->n0, job->n1, index, job->packed_b);
+  else pack_part(0, 0, 16, job, &job->b, job->n0, job->n1, index, job->packed_b);
+}
+
+// MARK: Tiles
+
+#if defined(LEVEL_HAS_PAIRS)
+/// C[rows ≤ MR, n ≤ 32] = start + A·B over `words` pairs. Rows of A beyond `rows` are whatever the panel holds.
+static void pair_tile(ptrdiff_t words, const uint32_t *a, const uint32_t *b, ptrdiff_t panel_words, float *c, ptrdiff_t ldc, int start,
+                      const float *bias, int rows, ptrdiff_t n) {
+  v16 sum[MR * 2];
+  UNROLL for (int r = 0; r < MR; r++) {
+    UNROLL for (int p = 0; p < 2; p++) {
+      const float *from = start == START_C ? c + r * ldc : bias;
+      sum[r * 2 + p] = start == START_ZERO || r >= rows ? splat(0) : load_part(from + p * 16, n - p * 16, 0);
+    }
+  }
+  for (ptrdiff_t i = 0; i < words; i++, a += MR, b += 16) {
+    __m512bh b0 = (__m512bh)_mm512_loadu_si512(b), b1 = (__m512bh)_mm512_loadu_si512(b + panel_words);
+    UNROLL for (int r = 0; r < MR; r++) {
+      __m512bh av = (__m512bh)_mm512_set1_epi32((int)a[r]);
+      sum[r * 2] = __builtin_bit_cast(v16, _mm512_dpbf16_ps(__builtin_bit_cast(__m512, sum[r * 2]), b0, av));
+      sum[r * 2 + 1] = __builtin_bit_cast(v16, _mm512_dpbf16_ps(__builtin_bit_cast(__m512, sum[r * 2 + 1]), b1, av));
+    }
+  }
+  UNROLL for (int r = 0; r < MR; r++) {
+    if (r >= rows) continue;
+    UNROLL for (int p = 0; p < 2; p++) store_part(c + r * ldc + p * 16, sum[r * 2 + p], n - p * 16);
+  }
+}
+#endif
+
+/// One tile of MR × 16·NP (or less).
+RETORT_INLINE void gemm_tile(const gemm_job *job, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t words, const uint32_t *a, const uint32_t *b,
+                             float *c, int start, const float *bias) {
+#if defined(LEVEL_HAS_PAIRS)
+  if (job->pairs) {
+    pair_tile(words, a, b, n > 16 ? 16 * job->words : 0, c, job->ldc, start, bias, (int)rows, n);
+    return;
+  }
+#endif
+  tile_function f = n > 16 * (NP - 1) ? full_tiles[rows - 1][0] : narrow_tiles[rows - 1][0];
+  f(words, (const float *)a, MR, (const float *)b, 16, 16 * job->words, c, job->ldc, start, bias, n);
+}
+
+#define GEMM_TILE_COLUMNS 64
+
+static void gemm_tile_task(void *context, ptrdiff_t index, int worker) {
+  (void)worker;
+  const gemm_job *job = context;
+  ptrdiff_t i0 = job->m0 + index / job->column_tiles * job->tile_rows, i1 = smaller(i0 + job->tile_rows, job->m1);
+  ptrdiff_t j0 = job->n0 + index % job->column_tiles * GEMM_TILE_COLUMNS, j1 = smaller(j0 + GEMM_TILE_COLUMNS, job->n1);
+  int first = job->k0 > 0 || job->accumulate ? START_C : job->bias ? START_BIAS : START_ZERO;
+  ptrdiff_t blocks = job->words > GEMM_TILE_WORDS ? (job->words + GEMM_TILE_WORDS - 1) / GEMM_TILE_WORDS : 1;
+  ptrdiff_t block = job->words > 0 ? (job->words + blocks - 1) / blocks : 1;
+  for (ptrdiff_t w = 0; w == 0 || w < job->words; w += block) {
+    ptrdiff_t words = smaller(block, job->words - w);
+    int start = w == 0 ? first : START_C;
+    for (ptrdiff_t j = j0; j < j1; j += 16 * NP) {
+      const uint32_t *b = job->packed_b + (j - job->n0) * job->words + w * 16;
+      for (ptrdiff_t i = i0; i < i1; i += MR) {
+        const uint32_t *a = job->packed_a + (i - job->m0) * job->words + w * MR;
+        gemm_tile(job, smaller(MR, i1 - i), smaller(16 * NP, j1 - j), words, a, b, job->c + i * job->ldc + j, start,
+                  start == START_BIAS ? job->bias + j : NULL);
+      }
+    }
+  }
+}
+
+// MARK: Driver
+
+/// Packs (with A's block too where it is new) and multiplies the block at hand.
+static void gemm_run_block(gemm_job *job, int packs_a) {
+  ptrdiff_t depth = job->k1 - job->k0, rows = job->m1 - job->m0, columns = job->n1 - job->n0;
+  job->depth_tasks = depth > GEMM_PACK_DEPTH ? (depth + GEMM_PACK_DEPTH - 1) / GEMM_PACK_DEPTH : 1;
+  ptrdiff_t a_group = GEMM_PACK_PANELS * MR, b_group = GEMM_PACK_PANELS * 16;
+  job->a_tasks = packs_a ? (rows + a_group - 1) / a_group * job->depth_tasks : 0;
+  ptrdiff_t b_tasks = (columns + b_group - 1) / b_group * job->depth_tasks;
+  run_tasks(job->a_tasks + b_tasks, (columns + (packs_a ? rows : 0)) * depth, gemm_pack_task, job);
+  job->column_tiles = (columns + GEMM_TILE_COLUMNS - 1) / GEMM_TILE_COLUMNS;
+  job->tile_rows = 120;
+  // Enough tiles that dynamic scheduling evens out the threads.
+  ptrdiff_t threads = retort_pool_threads();
+  while (job->tile_rows > 24 && job->column_tiles * ((rows + job->tile_rows - 1) / job->tile_rows) < 6 * threads)
+    job->tile_rows = round_up(job->tile_rows / 2, MR);
+  run_tasks(job->column_tiles * ((rows + job->tile_rows - 1) / job->tile_rows), rows * columns * (depth + 1), gemm_tile_task, job);
+}
+
+static void gemm_run(gemm_job *job, float *scratch) {
+  ptrdiff_t m = job->a.rows, n = job->b.rows, deepest = smaller(job->k, GEMM_DEPTH), words = gemm_words(job->pairs, deepest);
+  // Near-equal blocks of k, even where pairs must not be cut.
+  ptrdiff_t parts = job->k > GEMM_DEPTH ? (job->k + GEMM_DEPTH - 1) / GEMM_DEPTH : 1;
+  ptrdiff_t depth = job->k > 0 ? smaller(round_up((job->k + parts - 1) / parts, 32), GEMM_DEPTH) : 1;
+  ptrdiff_t row_block = gemm_block(words, GEMM_A_WORDS, 120), column_block = gemm_block(words, GEMM_B_WORDS, GEMM_TILE_COLUMNS);
+  job->packed_a = (uint32_t *)scratch;
+  job->packed_b = job->packed_a + round_up(smaller(m, row_block), MR) * words;
+  for (job->k0 = 0; job->k0 == 0 || job->k0 < job->k; job->k0 += depth) {
+    job->k1 = smaller(job->k0 + depth, job->k);
+    job->words = gemm_words(job->pairs, job->k1 - job->k0);
+    for (job->m0 = 0; job->m0 < m; job->m0 += row_block) {
+      job->m1 = smaller(job->m0 + row_block, m);
+      for (job->n0 = 0; job->n0 < n; job->n0 += column_block) {
+        job->n1 = smaller(job->n0 + column_block, n);
+        gemm_run_block(job, job->n0 == 0);
+      }
+    }
+  }
+}
+
+static void kernel_gemm(retort_layout layout, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const float *b,
+                        ptrdiff_t ldb, float *c, ptrdiff_t ldc, const float *bias, int accumulate, float *scratch) {
+  if (m <= 0 || n <= 0) return;
+  gemm_job job = {.a = {a, lda, m, layout != RETORT_TN, 0}, .b = {b, ldb, n, layout == RETORT_NT, 0}, .k = k, .c = c, .ldc = ldc,
+                  .bias = bias, .accumulate = accumulate};
+  gemm_run(&job, scratch);
+}
+
+static void kernel_bfloat_gemm(retort_layout layout, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const void *b,
+                               int b_is_bfloat, ptrdiff_t ldb, float *c, ptrdiff_t ldc, const float *bias, int accumulate,
+                               float *scratch) {
+  if (m <= 0 || n <= 0) return;
+  gemm_job job = {.a = {a, lda, m, layout != RETORT_TN, 0}, .b = {b, ldb, n, layout == RETORT_NT, b_is_bfloat}, .k = k, .pairs = 1,
+                  .c = c, .ldc = ldc, .bias = bias, .accumulate = accumulate};
+  gemm_run(&job, scratch);
+}
