@@ -94,7 +94,9 @@ enum Settings {
     Setting("release.every", .integer(1...1_000_000_000), 4_000, "Training samples between two releases."),
     Setting("release.prune", .number(0...0.9), 0.0625, "Share of feed-forward neurons to remove."),
     Setting("release.recovery_steps", .integer(0...100_000), 300, "Steps of recovery after pruning."),
-    Setting("release.quantize", .choice(["q8_0", "q6_k", "q4_0", "f16", "bf16", "f32"]), "q8_0", "Format of the released weights."),
+    Setting(
+      "release.quantize", .choice(["q8_0", "q6_k", "q4_0", "f16", "bf16", "f32"]), "q8_0",
+      "Format of the released weights."),
     Setting("release.gate.minimum", .integer(1...1_000_000), 100, "Fewest gate samples for a verdict."),
     Setting(
       "release.gate.margin", .number(0...1), 0.02, "How much worse than the incumbent a release may be, at worst."),
