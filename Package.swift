@@ -139,10 +139,13 @@ let package = Package(
         "Topics", "MessageLog", "SQLiteLog", "ModelFiles", "Tokenization", "StudentModel", "Inference", "Compression",
         "Releases", logging,
       ]),
-    tests("Pipeline", ["Topics", "MessageLog", "SQLiteLog", "Teacher", "DemoWorld", logging]),
+    tests("Pipeline", ["Topics", "MessageLog", "RetortClient", "SQLiteLog", "Teacher", "DemoWorld", logging]),
     tests("DemoWorld", ["Topics", "Teacher", logging]),
     .testTarget(
-      name: "EndToEndTests", dependencies: ["DemoWorld", "Topics", "retort", httpClient, nio, nioHTTP1],
+      name: "EndToEndTests",
+      dependencies: [
+        "DemoWorld", "MessageLog", "RetortClient", "SQLiteLog", "Topics", "retort", httpClient, nio, nioHTTP1,
+      ],
       swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

@@ -18,6 +18,9 @@ struct Fields {
     return value
   }
 
+  /// Puts a field in place of one that was read in another form.
+  mutating func put(_ name: String, _ value: JSON) { rest[name] = value }
+
   mutating func require(_ name: String, _ expected: String) throws(TopicError) -> JSON {
     guard let value = take(name) else {
       throw TopicError(.missing, in: context, at: name, expected: expected, found: "nothing")

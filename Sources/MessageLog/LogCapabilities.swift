@@ -22,14 +22,17 @@ public struct LogCapabilities: Sendable, Hashable, CustomStringConvertible {
   public var logAppendTime: Bool
   /// Topics can be created, listed and compared.
   public var topicAdministration: Bool
+  /// Single records can be erased at once, wherever they lie.
+  public var erasure: Bool
   /// What was acknowledged survives a loss of power.
   public var durable: Bool
 
-  /// A statement of capabilities; everything unless said otherwise.
+  /// A statement of capabilities; everything unless said otherwise, but for erasure, which few logs have.
   public init(
     name: String, transactions: Bool = true, fencing: Bool = true, groups: Bool = true, groupFencing: Bool = true,
     compaction: Bool = true, retention: Bool = true, maintenanceOnDemand: Bool = true, offsetsForTimes: Bool = true,
-    logAppendTime: Bool = true, topicAdministration: Bool = true, durable: Bool = true
+    logAppendTime: Bool = true, topicAdministration: Bool = true, erasure: Bool = false,
+    durable: Bool = true
   ) {
     self.name = name
     self.transactions = transactions
@@ -42,6 +45,7 @@ public struct LogCapabilities: Sendable, Hashable, CustomStringConvertible {
     self.offsetsForTimes = offsetsForTimes
     self.logAppendTime = logAppendTime
     self.topicAdministration = topicAdministration
+    self.erasure = erasure
     self.durable = durable
   }
 
@@ -51,7 +55,7 @@ public struct LogCapabilities: Sendable, Hashable, CustomStringConvertible {
       ("transactions", transactions), ("fencing", fencing), ("groups", groups), ("groupFencing", groupFencing),
       ("compaction", compaction), ("retention", retention), ("maintenanceOnDemand", maintenanceOnDemand),
       ("offsetsForTimes", offsetsForTimes), ("logAppendTime", logAppendTime),
-      ("topicAdministration", topicAdministration), ("durable", durable),
+      ("topicAdministration", topicAdministration), ("erasure", erasure), ("durable", durable),
     ]
   }
 

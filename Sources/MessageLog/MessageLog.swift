@@ -54,6 +54,21 @@ public protocol MessageLog: Sendable {
   /// Applies compaction and retention now, where the log can be asked to.
   func maintain() async throws -> MaintenanceReport
 
+  /// Erases single records, in every topic, where the log can: readers find holes, as after compaction.
+  ///
+  /// - Returns: how many records there were to erase; offsets that hold none are ignored.
+  /// - Throws: `.unsupported` where the log cannot, `.unknownTopic`.
+  func erase(_ offsets: [TopicPartition: Set<Int64>]) async throws -> Int
+
   /// Closes readers, writers and the log. Closing twice is harmless; everything else then throws `.closed`.
   func close() async throws
+}
+
+extension MessageLog {
+  /// A log that removes records only by age, size or key cannot erase.
+  public func erase(_ offsets: [TopicPartition: Set<Int64>]) async throws -> Int {
+    throw MessageLogError(
+      .unsupported, "\(capabilities.name) cannot erase single records",
+      advice: "let retention or compaction remove them")
+  }
 }

@@ -47,6 +47,26 @@ public enum Answering {
         latencyMilliseconds: Double(elapsed.components.attoseconds) / 1e15 + Double(elapsed.components.seconds) * 1e3)
     }
   }
+
+  /// Two models on the same questions, several at a time. Questions of one conversation (the same first user message, but
+  /// for case, spaces and final marks) belong together.
+  ///
+  /// - Parameter samples: questions with the calls that are right.
+  public static func compare(
+    _ first: ServingModel, _ second: ServingModel, on samples: [MeasuredSample]
+  ) throws -> ModelComparison {
+    let clusters = samples.map { sample in
+      NormalisedText.of((sample.messages.first { $0.role == .user } ?? sample.messages.first)?.content ?? sample.id)
+    }
+    func cases(_ model: ServingModel) throws -> [EvaluationCase] {
+      let calls = try calls(of: samples.map(\.messages), model: model)
+      return samples.indices.map { index in
+        EvaluationCase(
+          id: samples[index].id, expected: samples[index].call, predicted: calls[index], cluster: clusters[index])
+      }
+    }
+    return ModelComparison(first: try cases(first), second: try cases(second))
+  }
 }
 
 /// A question with the call that is right.

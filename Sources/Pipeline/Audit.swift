@@ -6,7 +6,8 @@ public import Topics
 ///
 /// Three accounts must agree: the requests that are still in the log, the ranges and counts of the ledger, and the
 /// samples and dead letters themselves, by the coordinates of the request they came from. A request that retention has
-/// deleted is accounted for by the ledger alone; a sample that a newer version has replaced is found by its key.
+/// deleted is accounted for by the ledger alone; a sample that a newer version has replaced is found by its key; one that a
+/// deletion request erased by the ledger's account of it.
 public struct Audit: Sendable {
   /// Requests below the committed position, by the ledger.
   public private(set) var requests = 0
@@ -51,15 +52,9 @@ public struct Audit: Sendable {
     return audit
   }
 
-  /// A request's place in the log.
-  private struct Coordinates: Hashable {
-    let partition: Int
-    let offset: Int64
-  }
-
   private struct Ledger {
     var ranges: [Int: [OffsetRange]] = [:]
-    var skipped: [Coordinates] = []
+    var skipped: [RequestPlace] = []
   }
 
   private mutating func readLedger(_ log: any MessageLog, _ names: TopicNames) async throws -> Ledger {
@@ -73,7 +68,7 @@ public struct Audit: Sendable {
       deadLetters += entry.count(of: .dead)
       for range in entry.ranges { ledger.ranges[range.partition, default: []].append(range) }
       for item in entry.skipped {
-        ledger.skipped.append(Coordinates(partition: item.partition, offset: item.offset))
+        ledger.skipped.append(RequestPlace(partition: item.partition, offset: item.offset))
       }
     }
     return ledger
@@ -82,8 +77,8 @@ public struct Audit: Sendable {
   /// The coordinates of every request that a sample or a dead letter came from.
   private mutating func readOutcomes(
     _ log: any MessageLog, _ names: TopicNames
-  ) async throws -> [Coordinates: String] {
-    var outcomes: [Coordinates: String] = [:]
+  ) async throws -> [RequestPlace: String] {
+    var outcomes: [RequestPlace: String] = [:]
     for (topic, what) in [(names.samples, "sample"), (names.deadLetters, "dead letter")] {
       try await TopicScan.each(log: log, topic: topic) { record in
         guard let coordinates = Self.source(of: record, requests: names.requests) else { return }
@@ -93,7 +88,7 @@ public struct Audit: Sendable {
     return outcomes
   }
 
-  private mutating func place(_ request: Coordinates, in outcomes: inout [Coordinates: String], what: String) {
+  private mutating func place(_ request: RequestPlace, in outcomes: inout [RequestPlace: String], what: String) {
     if let first = outcomes.updateValue(what, forKey: request) {
       duplicates += 1
       note("requests/\(request.partition) at offset \(request.offset) is a \(what) and a \(first)")
@@ -101,23 +96,24 @@ public struct Audit: Sendable {
   }
 
   /// The headers say where a derived record came from; records without them (cuts) came from nowhere.
-  private static func source(of record: Record, requests: String) -> Coordinates? {
+  private static func source(of record: Record, requests: String) -> RequestPlace? {
     func text(_ name: String) -> String? {
       record.headers.first { $0.name == name }.map { String(decoding: $0.value.prefix(300), as: UTF8.self) }
     }
     guard text("source-topic") == requests, let partition = text("source-partition").flatMap({ Int($0) }),
       let offset = text("source-offset").flatMap({ Int64($0) })
     else { return nil }
-    return Coordinates(partition: partition, offset: offset)
+    return RequestPlace(partition: partition, offset: offset)
   }
 
   /// Walks the requests that are still there: each must lie in one ledger range and have an outcome.
   private mutating func match(
-    _ ranges: [Int: [OffsetRange]], outcomes: [Coordinates: String], _ log: any MessageLog, _ names: TopicNames
+    _ ranges: [Int: [OffsetRange]], outcomes: [RequestPlace: String], _ log: any MessageLog, _ names: TopicNames
   ) async throws {
     let committed = try await log.committedOffsets(group: names.labelGroup)
     guard let topic = try await log.topics().first(where: { $0.name == names.requests }) else { return }
     let superseding = try await supersededRequests(log, names)
+    let erased = try await Erasures(log: log, names: names).requests
     for partition in topic.topicPartitions {
       let position = committed[partition] ?? 0
       let sorted = (ranges[partition.partition] ?? []).sorted { $0.from < $1.from }
@@ -134,9 +130,11 @@ public struct Audit: Sendable {
         }
         inLog += 1
         while index < sorted.count && sorted[index].to <= record.offset { index += 1 }
-        let coordinates = Coordinates(partition: record.partition, offset: record.offset)
+        let coordinates = RequestPlace(partition: record.partition, offset: record.offset)
         let isInLedger = index < sorted.count && sorted[index].from <= record.offset
-        if !isInLedger || (outcomes[coordinates] == nil && !superseding.contains(record.key ?? [])) {
+        let hasOutcome =
+          outcomes[coordinates] != nil || superseding.contains(record.key ?? []) || erased.contains(coordinates)
+        if !isInLedger || !hasOutcome {
           missing += 1
           note("requests/\(record.partition) at offset \(record.offset) has no outcome")
         }
@@ -153,7 +151,7 @@ public struct Audit: Sendable {
     return keys
   }
 
-  private mutating func compareCounts(_ outcomes: [Coordinates: String]) {
+  private mutating func compareCounts(_ outcomes: [RequestPlace: String]) {
     if requests != samples + skipped + deadLetters {
       note("the ledger counts \(requests) requests and \(samples + skipped + deadLetters) outcomes")
     }

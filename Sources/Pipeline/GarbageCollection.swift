@@ -38,6 +38,10 @@ public enum GarbageCollection {
     let deployed = try await DeploymentScan.newest(of: model, log: log, names: names)
     var kept = releases.filter { $0.verdict?.promoted == true }.suffix(keep).map(\.manifest)
     kept += [deployed?.manifest, releases.last?.manifest].compactMap { $0 }
+    // Other models, replays for instance, share the topic and the folder: theirs is not this call's business.
+    for other in try await DeploymentScan.models(log: log, names: names) where other != model {
+      kept += try await DeploymentScan.releases(of: other, log: log, names: names).map(\.manifest)
+    }
     let wanted = Set(kept.flatMap { $0.files.map(\.sha256) })
     let known = Set(releases.flatMap { $0.manifest.files.map(\.sha256) })
     try await tombstone(known.subtracting(wanted), log: log, names: names, dryRun: dryRun, report: &report)

@@ -1,16 +1,16 @@
-import MessageLog
+public import MessageLog
 import RetortClient
-import Topics
+public import Topics
 
 /// The held-out samples below a position of `samples`: for thresholds (dev) and for the gate.
-struct HeldOutSamples {
+public struct HeldOutSamples: Sendable {
   /// Development samples, oldest first.
-  private(set) var dev: [MeasuredSample] = []
+  public private(set) var dev: [MeasuredSample] = []
   /// Gate samples, oldest first.
-  private(set) var gate: [MeasuredSample] = []
+  public private(set) var gate: [MeasuredSample] = []
   /// The producers of the labels.
   private(set) var teachers: Set<String> = []
-  /// Samples erased by a tombstone.
+  /// Samples that have been erased.
   private(set) var erased = 0
   /// The first offset that is still in the log.
   private(set) var firstOffset: Int64 = 0
@@ -18,11 +18,11 @@ struct HeldOutSamples {
   /// Reads them; of each id the newest version counts, and none after a tombstone.
   ///
   /// - Parameters:
-  ///   - position: the offset after the last one that the student has consumed.
+  ///   - position: the offset after the last one that the student has consumed; all there are by default.
   ///   - devLimit: the most development samples, the newest.
   ///   - gateLimit: the most gate samples, the newest.
-  init(
-    log: any MessageLog, names: TopicNames, before position: Int64, devLimit: Int = 2_000, gateLimit: Int = 4_000
+  public init(
+    log: any MessageLog, names: TopicNames, before position: Int64 = .max, devLimit: Int = 2_000, gateLimit: Int = 4_000
   ) async throws {
     let partition = TopicPartition(topic: names.samples, partition: 0)
     firstOffset = try await log.watermarks(of: partition).low
@@ -49,7 +49,10 @@ struct HeldOutSamples {
       }
     }
     teachers = producers
-    erased = erasedIDs.count
+    // The ledger knows what deletion requests erased, also when compaction has taken the tombstones.
+    let erasures = try await Erasures(log: log, names: names)
+    erased =
+      erasures.samples.count { $0 < position } + erasedIDs.count { erasures.accounts[.sha256($0)] == nil }
     let ordered = versions.values.sorted { $0.order < $1.order }
     dev = ordered.filter { $0.split == .dev }.suffix(devLimit).map(\.sample)
     gate = ordered.filter { $0.split == .gate }.suffix(gateLimit).map(\.sample)

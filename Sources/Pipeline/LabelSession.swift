@@ -27,7 +27,8 @@ struct LabelSession {
     duplicates = DuplicateIndex()
     reader = try await stage.log.groupReader(
       group: stage.names.labelGroup, topics: [stage.names.requests],
-      options: ReaderOptions(onLostRange: .skip, maximumPrefetch: max(1, stage.window)))
+      options: ReaderOptions(
+        onLostRange: stage.range == nil ? .skip : .fail, maximumPrefetch: max(1, stage.window)))
     let member = try await reader.membership.memberID
     writer = try await stage.log.transactionalWriter(id: "\(stage.names.labelGroup).\(member)")
   }
@@ -46,7 +47,7 @@ struct LabelSession {
         try await read(into: &tasks)
         if window.isEmpty {
           try await commitHoles()
-          if mode == .untilIdle, try await LabelStage.isIdle(log: stage.log, names: stage.names) { return }
+          if mode == .untilIdle, try await isIdle { return }
           continue
         }
         if window.finished > 0, window.waiting > 0, flushIsDue {
@@ -73,6 +74,16 @@ struct LabelSession {
     }
   }
 
+  /// Whether there is nothing left to label: of a relabelling in its range, else in the log.
+  private var isIdle: Bool {
+    get async throws {
+      guard let range = stage.range else {
+        return try await LabelStage.isIdle(log: stage.log, names: stage.names)
+      }
+      return range.isPassed(by: await reader.positions)
+    }
+  }
+
   /// Reads as many requests as there is room for and starts on them.
   private mutating func read(into tasks: inout ThrowingTaskGroup<Event, any Error>) async throws {
     let room = stage.window - window.waiting - window.finished
@@ -83,7 +94,7 @@ struct LabelSession {
     if records.isEmpty { return }
     let owned = await reader.ownership
     try await index(owned)
-    for record in records {
+    for record in records where stage.range?.holds(record) ?? true {
       let partition = record.topicPartition
       guard let number = owned[partition], before[partition] ?? number == number else {
         throw MessageLogError(

@@ -33,6 +33,8 @@ public struct LabelStage: Sendable {
   let split: Split
   let functions: FunctionSet
   let trustedProducers: Set<String>
+  /// The requests of a relabelling; `nil` for all that come.
+  let range: RequestRange?
   let logger: Logger
   /// Requests read ahead of what is written.
   let window: Int
@@ -42,9 +44,12 @@ public struct LabelStage: Sendable {
   let flushTimeout: Duration
 
   /// A label stage over a log.
+  ///
+  /// - Parameter range: what a relabelling reads, whose names say where it writes; `nil` labels all that come.
   public init(
     log: any MessageLog, names: TopicNames, teacher: Teacher, functions: FunctionSet, trustedProducers: Set<String>,
-    split: Split = Split(), logger: Logger, window: Int = 2_000, transactionRecords: Int = 1_000,
+    split: Split = Split(), range: RequestRange? = nil, logger: Logger, window: Int = 2_000,
+    transactionRecords: Int = 1_000,
     flushTimeout: Duration = .milliseconds(200)
   ) {
     self.log = log
@@ -53,6 +58,7 @@ public struct LabelStage: Sendable {
     self.functions = functions
     self.trustedProducers = trustedProducers
     self.split = split
+    self.range = range
     self.logger = logger
     self.window = window
     self.transactionRecords = transactionRecords

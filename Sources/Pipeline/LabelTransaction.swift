@@ -71,7 +71,8 @@ struct LabelTransaction {
     sample.trace = label.trace
     sample.logprobs = label.logprobs
     sample.source = RecordCoordinates(topic: source.topic, partition: source.partition, offset: source.offset)
-    return RecordCoding.record(sample, topic: stage.names.samples, key: sample.id, derivedFrom: source)
+    return RecordCoding.record(
+      sample, topic: stage.names.samples, key: sample.id, derivedFrom: source, traceparent: request.traceparent)
   }
 
   private func deadLetter(
@@ -81,7 +82,7 @@ struct LabelTransaction {
       source: RecordCoordinates(topic: record.topic, partition: record.partition, offset: record.offset),
       timestamp: record.timestamp, key: record.key, value: record.value,
       headers: record.headers.map { DeadLetterHeader(name: $0.name, value: $0.value) }, code: code, message: message,
-      attempts: max(1, attempts), answer: rawAnswer)
+      attempts: max(1, attempts) + DeadLetters.earlierAttempts(record), answer: rawAnswer)
     return NewRecord(
       topic: stage.names.deadLetters, key: record.key, value: letter.json.bytes,
       headers: RecordCoding.headers(of: DeadLetterRecord.topic, derivedFrom: record))

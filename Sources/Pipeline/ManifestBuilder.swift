@@ -51,11 +51,14 @@ struct ManifestBuilder {
   }
 
   private var lineage: Lineage {
-    Lineage(
-      base: made.baseDigest, chain: checkpoint.chain, fromOffset: min(samples.firstOffset, checkpoint.position),
-      toOffset: checkpoint.position, samples: checkpoint.samplesSeen, erased: samples.erased,
+    let range = stage.replay?.range
+    return Lineage(
+      base: made.baseDigest, chain: checkpoint.chain,
+      topic: stage.names.isRelabelled ? stage.names.samples : nil,
+      fromOffset: range?.offsets.lowerBound ?? min(samples.firstOffset, checkpoint.position),
+      toOffset: checkpoint.position, samples: checkpoint.samplesSeen, erased: range?.erased ?? samples.erased,
       recipe: made.recipe.digest, seed: UInt64(made.recipe.seed), numerics: made.recipe.numerics,
-      code: stage.policy.codeVersion, teachers: samples.teachers.sorted())
+      code: stage.policy.codeVersion, teachers: (range?.teachers ?? samples.teachers).sorted())
   }
 
   private var evidence: [Evidence] {

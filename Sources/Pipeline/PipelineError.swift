@@ -12,6 +12,8 @@ public struct PipelineError: Error, Sendable, Hashable, CustomStringConvertible 
     case importLine = "import_line"
     /// Nothing has the name or number that was asked for.
     case notFound = "not_found"
+    /// There is not enough of something to go on.
+    case notEnough = "not_enough"
   }
 
   /// The kind of error.

@@ -50,20 +50,26 @@ public struct ReleaseStage: Sendable {
   let store: ContentStore
   let policy: Policy
   let key: SigningKey
+  let replay: Replay.Origin?
   let logger: Logger
   let observer: PipelineObserver
+
+  /// The model that candidates are compared with and whose name their files bear: a replay's are the live one's.
+  var incumbent: String { replay?.model ?? model }
 
   /// A release stage of one model.
   ///
   /// - Parameters:
+  ///   - replay: what a replay's candidates are made of; they are never promoted by the stage.
   ///   - checkpoints: where the trainer's checkpoints are.
   ///   - store: where finished files are kept on this machine.
   ///   - key: what signs.
   public init(
     log: any MessageLog, names: TopicNames, model: String, functions: FunctionSet, checkpoints: CheckpointStore,
-    store: ContentStore, policy: Policy, key: SigningKey, logger: Logger,
+    store: ContentStore, policy: Policy, key: SigningKey, replay: Replay.Origin? = nil, logger: Logger,
     observer: @escaping PipelineObserver = { _ in }
   ) {
+    self.replay = replay
     self.log = log
     self.names = names
     self.model = model
@@ -161,6 +167,7 @@ public struct ReleaseStage: Sendable {
 
 /// What the release stage writes for one candidate.
 struct FinishedCandidate {
+  let manifest: Manifest
   let records: [NewRecord]
   let summary: ReleaseSummary
 }

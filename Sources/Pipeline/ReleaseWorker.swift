@@ -25,12 +25,17 @@ actor ReleaseWorker {
 
   /// From a release point to the records that release it.
   func release(_ checkpoint: CheckpointRecord, point: Int) async throws -> FinishedCandidate {
-    let history = try await DeploymentScan.releases(of: stage.model, log: stage.log, names: stage.names)
-    let deployed = try await DeploymentScan.newest(of: stage.model, log: stage.log, names: stage.names)
-    let version = (history.last?.manifest.version ?? 0) + 1
-    let samples = try await HeldOutSamples(log: stage.log, names: stage.names, before: checkpoint.position)
+    let own = try await DeploymentScan.releases(of: stage.model, log: stage.log, names: stage.names)
+    let version = (own.last?.manifest.version ?? 0) + 1
+    let history =
+      stage.replay == nil
+      ? own : try await DeploymentScan.releases(of: stage.incumbent, log: stage.log, names: stage.names)
+    let deployed = try await DeploymentScan.newest(of: stage.incumbent, log: stage.log, names: stage.names)
+    // A replay is measured on all held-out samples: no training ever sees one, whatever its range.
+    let samples = try await HeldOutSamples(
+      log: stage.log, names: stage.names, before: stage.replay == nil ? checkpoint.position : .max)
 
-    let folder = "\(stage.store.folder)/incoming-\(point)"
+    let folder = "\(stage.store.folder)/incoming-\(stage.model)-\(point)"
     try? FileManager.default.removeItem(atPath: folder)
     try AtomicFile.makeFolder(folder)
     defer { try? FileManager.default.removeItem(atPath: folder) }
@@ -48,9 +53,11 @@ actor ReleaseWorker {
     let manifest = try stage.key.sign(
       ManifestBuilder(
         stage: stage, checkpoint: checkpoint, version: version, made: made, samples: samples, files: files.map(\.file),
-        verdict: verdict, measured: measured, threshold: threshold, parent: deployed?.manifestDigest, created: now
+        verdict: verdict, measured: measured, threshold: threshold,
+        parent: stage.replay == nil ? deployed?.manifestDigest : nil, created: now
       ).manifest)
     return FinishedCandidate(
+      manifest: manifest,
       records: try records(manifest: manifest, verdict: verdict, files: files, deployed: deployed, now: now),
       summary: summary(manifest: manifest, verdict: verdict, made: made, measured: measured, checkpoint: checkpoint))
   }
@@ -69,7 +76,7 @@ actor ReleaseWorker {
     stage.observer(.candidate(version: version, part: "compress"))
     let path = folder + "/model.gguf"
     var description = StudentDescription()
-    description.name = stage.model
+    description.name = stage.incumbent
     let policy = stage.policy.compression
     let report = try Compressor.compress(
       parent: branch.student, tokenizer: branch.tokenizer, functions: stage.functions,
@@ -172,12 +179,15 @@ actor ReleaseWorker {
         }
       }
     }
+    records.append(
+      RecordCoding.record(ReleaseRecord(manifest: manifest), topic: stage.names.releases, key: stage.model))
+    // A replay's candidate has its evidence in the manifest; whether it is deployed is for a person to say.
+    guard stage.replay == nil else { return records }
     let judged = ReleaseVerdict(
       model: stage.model, version: manifest.version, manifestDigest: manifest.digest, promoted: verdict.isPromoted,
       reasons: verdict.reasons, evidence: verdict.evidence, time: now)
-    for release in [ReleaseRecord(manifest: manifest), ReleaseRecord(verdict: judged)] {
-      records.append(RecordCoding.record(release, topic: stage.names.releases, key: stage.model))
-    }
+    records.append(
+      RecordCoding.record(ReleaseRecord(verdict: judged), topic: stage.names.releases, key: stage.model))
     if verdict.isPromoted {
       let deployment = try stage.key.sign(
         DeploymentRecord(

@@ -21,6 +21,7 @@ public struct TrainStage: Sendable {
   let functions: FunctionSet
   let base: (@Sendable () throws -> BaseModel)?
   let checkpoints: CheckpointStore
+  let range: ReplayRange?
   let logger: Logger
   let observer: PipelineObserver
 
@@ -32,14 +33,16 @@ public struct TrainStage: Sendable {
   ///   - functions: what it may call.
   ///   - base: loads the model to fine-tune; `nil` trains from scratch.
   ///   - checkpoints: where checkpoints lie.
+  ///   - range: the samples of a replay; `nil` trains on all that come. A replay appends nothing to `samples`.
   public init(
     log: any MessageLog, names: TopicNames, model: String, recipe: TrainingRecipe, functions: FunctionSet,
-    base: (@Sendable () throws -> BaseModel)? = nil, checkpoints: CheckpointStore, logger: Logger,
-    observer: @escaping PipelineObserver = { _ in }
+    base: (@Sendable () throws -> BaseModel)? = nil, checkpoints: CheckpointStore,
+    range: ReplayRange? = nil, logger: Logger, observer: @escaping PipelineObserver = { _ in }
   ) {
     self.log = log
     self.names = names
     self.model = model
+    self.range = range
     self.recipe = recipe
     self.functions = functions
     self.base = base

@@ -31,6 +31,7 @@ actor TrainWorker {
     writer = try await stage.log.transactionalWriter(id: "\(stage.names.prefix)train.\(stage.model)")
     let announced = try await TrainStage.announced(log: stage.log, names: stage.names, model: stage.model)
     if let checkpoint = announced.progress {
+      try Self.check(checkpoint, stage)
       trainer = try Trainer(
         restoring: checkpoint.digest, from: stage.checkpoints, recipe: stage.recipe, functions: stage.functions)
       announcedPosition = checkpoint.position
@@ -39,13 +40,29 @@ actor TrainWorker {
     } else {
       trainer = try Trainer(recipe: stage.recipe, functions: stage.functions, base: stage.base?())
     }
-    let start: StartPosition = trainer.position == 0 ? .earliest : .offset(trainer.position)
-    reader = try await stage.log.reader(of: [partition: start], options: ReaderOptions(maximumPrefetch: 2_000))
+    reader = try await stage.log.reader(
+      of: [partition: Self.start(trainer, stage.range)], options: ReaderOptions(maximumPrefetch: 2_000))
     trainer.predictor = GreedyPredictor()
     let observer = stage.observer
     trainer.progress = { report in
       observer(.step(report))
       try Task.checkCancellation()
+    }
+  }
+
+  private static func start(_ trainer: Trainer, _ range: ReplayRange?) -> StartPosition {
+    guard let range else { return trainer.position == 0 ? .earliest : .offset(trainer.position) }
+    // The cut at the end of a range has no place in the log.
+    return .offset(min(max(trainer.position, range.offsets.lowerBound), range.offsets.upperBound))
+  }
+
+  /// A replay goes on only from a checkpoint of the same samples.
+  private static func check(_ checkpoint: CheckpointRecord, _ stage: TrainStage) throws {
+    guard checkpoint.isReplay(of: stage.range) else {
+      throw PipelineError(
+        .checkpoint, stage.model,
+        expected: stage.range == nil ? "no checkpoints of a replay" : "checkpoints of this range",
+        found: "some of other samples", advice: "choose another name")
     }
   }
 
@@ -59,13 +76,17 @@ actor TrainWorker {
     try await work()
     while !Task.isCancelled {
       let records = try await reader.next(maximum: 1_000, timeout: .milliseconds(250))
-      for record in records {
+      for record in records where stage.range?.holds(record) ?? true {
         try Task.checkCancellation()
         guard let input = read(record) else { continue }
         try trainer.enqueue(input, offset: record.offset)
         try await work()
       }
-      if records.isEmpty, mode == .untilIdle, try await finish() { return }
+      if let range = stage.range {
+        if try await finish(range) { return }
+      } else if records.isEmpty, mode == .untilIdle, try await finish() {
+        return
+      }
     }
     try Task.checkCancellation()
   }
@@ -98,9 +119,11 @@ actor TrainWorker {
     let tally = trainer.prequential
     let record = CheckpointRecord(
       student: stage.model, digest: file.digest, uri: "file:\(stage.checkpoints.path(of: file.digest))",
-      chain: trainer.chain, position: trainer.position, samplesSeen: file.samplesSeen, round: trainer.round,
+      chain: trainer.chain, position: min(trainer.position, stage.range?.offsets.upperBound ?? .max),
+      samplesSeen: file.samplesSeen, round: trainer.round,
       releasePoint: releasePoint, prequential: tally.count == 0 ? nil : tally.score, numerics: stage.recipe.numerics,
-      recipe: stage.recipe.digest)
+      recipe: stage.recipe.digest
+    ).replaying(stage.range)
     var records = [coded(record)]
     if releasePoint != nil {
       // The trunk goes on from here too: after a crash it must not announce the same release point again.
@@ -141,6 +164,17 @@ actor TrainWorker {
       stage.logger.error("train: record left out", metadata: ["reason": "\(error)"])
       return nil
     }
+  }
+
+  /// At the end of a replay's range: closes the last round as a cut record would, in memory, for the log is not its own.
+  private func finish(_ range: ReplayRange) async throws -> Bool {
+    guard await reader.positions[partition] ?? 0 >= range.offsets.upperBound else { return false }
+    if trainer.pendingSamples > 0 || trainer.state.sinceRelease > 0 {
+      let cut = SampleRecord.cut(trainer.releasePoints + 1)
+      try trainer.enqueue(.cut(cut.digest), offset: max(trainer.position, range.offsets.upperBound))
+      try await work()
+    }
+    return true
   }
 
   /// At the end of the samples: asks for the last release, or says that all is done.

@@ -19,6 +19,18 @@ public enum DeploymentScan {
     return newest
   }
 
+  /// The names of all models of which anything was released.
+  public static func models(log: any MessageLog, names: TopicNames) async throws -> Set<String> {
+    var models: Set<String> = []
+    try await TopicScan.each(log: log, topic: names.releases) { record in
+      guard record.value != nil, let release = try? RecordCoding.value(of: record, as: ReleaseRecord.self) else {
+        return
+      }
+      models.insert(release.model)
+    }
+    return models
+  }
+
   /// Every manifest of a model with its verdict, oldest first.
   public static func releases(
     of model: String, log: any MessageLog, names: TopicNames

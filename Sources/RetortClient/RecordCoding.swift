@@ -3,22 +3,26 @@ public import Topics
 
 /// How topic values travel in log records: JSON, with the headers that say which schema.
 public enum RecordCoding {
-  /// The headers of a value of a topic; derived records also name their source and carry its `traceparent`.
-  public static func headers(of topic: TopicSpecification, derivedFrom source: Record? = nil) -> [Header] {
-    let trace = source?.headers.first { $0.name == RecordHeaders.traceparent }
-    return RecordHeaders.of(
-      topic, traceparent: trace.map { String(decoding: $0.value.prefix(200), as: UTF8.self) },
+  /// The headers of a value of a topic; derived records also name their source and carry its trace context.
+  ///
+  /// - Parameter traceparent: the trace context where the source's headers have none.
+  public static func headers(
+    of topic: TopicSpecification, derivedFrom source: Record? = nil, traceparent: String? = nil
+  ) -> [Header] {
+    RecordHeaders.of(
+      topic, traceparent: source.flatMap { RequestForm.traceparent(of: $0) } ?? traceparent,
       source: source.map { RecordCoordinates(topic: $0.topic, partition: $0.partition, offset: $0.offset) }
     ).map { Header($0.name, $0.text) }
   }
 
   /// A record to append.
   public static func record<Value: TopicValue>(
-    _ value: Value, topic: String, key: String, partition: Int? = nil, derivedFrom source: Record? = nil
+    _ value: Value, topic: String, key: String, partition: Int? = nil, derivedFrom source: Record? = nil,
+    traceparent: String? = nil
   ) -> NewRecord {
     NewRecord(
       topic: topic, partition: partition, key: Array(key.utf8), value: value.json.bytes,
-      headers: headers(of: Value.topic, derivedFrom: source))
+      headers: headers(of: Value.topic, derivedFrom: source, traceparent: traceparent))
   }
 
   /// The value of a record.
@@ -35,7 +39,8 @@ public enum RecordCoding {
     }
   }
 
-  /// The JSON of a record's value, after checking that its schema header, if it has one, is one this build reads.
+  /// The JSON of a record's value, after checking that its schema header, if it has one, is one this build reads. A request
+  /// may come in any form that other programs write: framed, or as a CloudEvent in either mode.
   ///
   /// - Throws: ``ClientError`` with `unknown_schema` or `invalid_record`.
   public static func json(of record: Record, as topic: TopicSpecification) throws(ClientError) -> JSON {
@@ -50,6 +55,7 @@ public enum RecordCoding {
     guard let value = record.value else {
       throw invalid(record, expected: "a value", found: "a tombstone")
     }
+    if topic.name == RequestRecord.topic.name { return try RequestForm.json(of: record, value: value) }
     do {
       return try JSON.parse(value, maximumBytes: topic.maximumMessageBytes)
     } catch {
@@ -57,7 +63,7 @@ public enum RecordCoding {
     }
   }
 
-  private static func invalid(_ record: Record, at field: String = "", expected: String, found: String) -> ClientError {
+  static func invalid(_ record: Record, at field: String = "", expected: String, found: String) -> ClientError {
     ClientError(
       .invalidRecord, place(of: record) + (field.isEmpty ? "" : ", field \(field)"), expected: expected, found: found,
       advice: "find out who writes such records")

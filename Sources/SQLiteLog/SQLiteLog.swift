@@ -34,7 +34,7 @@ public final class SQLiteLog: MessageLog {
   }
 
   /// Everything.
-  public var capabilities: LogCapabilities { LogCapabilities(name: "embedded log (SQLite)") }
+  public var capabilities: LogCapabilities { LogCapabilities(name: "embedded log (SQLite)", erasure: true) }
 
   /// Creates topics, all or none.
   public func create(_ topics: [TopicConfiguration]) async throws {
@@ -137,6 +137,15 @@ public final class SQLiteLog: MessageLog {
   /// Applies retention and compaction now, in short transactions; freed space is used again, the file does not shrink.
   public func maintain() async throws -> MaintenanceReport {
     try await Maintenance(store: store, isLazy: false).run()
+  }
+
+  /// Erases single records, batch by batch; their bytes are overwritten with zeros in the file's pages.
+  public func erase(_ offsets: [TopicPartition: Set<Int64>]) async throws -> Int {
+    var count = 0
+    for (place, wanted) in offsets.sorted(by: { $0.key < $1.key }) {
+      count += try await Erasing(place: place, id: try await store.partitionID(place)).run(wanted, store: store)
+    }
+    return count
   }
 
   /// Reads everything once and checks it: SQLite's own structure, and the checksum and records of every batch.

@@ -38,7 +38,9 @@ struct Asker: Sendable {
     do {
       let label = try await accept(samples, request, calls)
       for sample in samples where !sample.isCached {
-        if let exchange = sample.exchange { cache?.store(exchange, for: sample.key) }
+        if let exchange = sample.exchange {
+          cache?.store(exchange, for: sample.key, request: AnswerCache.request(request.messages))
+        }
       }
       return label
     } catch let rejection as Rejection {

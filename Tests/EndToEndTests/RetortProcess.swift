@@ -71,7 +71,7 @@ struct RetortProcess {
   /// Runs a process to its end.
   func run(_ arguments: String...) async throws -> Result { try await run(arguments) }
 
-  /// Runs a process to its end.
+  /// The same with the arguments in a list.
   func run(_ arguments: [String]) async throws -> Result {
     let file = "\(folder)/run-\(UInt32.random(in: 0 ... .max))"
     let process = try start(arguments, output: file)
@@ -91,6 +91,13 @@ struct RetortProcess {
         "retort \(arguments.joined(separator: " ")) ended with \(result.status): \(result.errors.suffix(2_000))")
     }
     return try result.json()
+  }
+
+  /// Every record of a topic, as `topics tail` prints it.
+  func records(of topic: String) async throws -> [JSON] {
+    let result = try await run("topics", "tail", topic, "--once")
+    guard result.status == 0 else { throw Failure(result.errors) }
+    return try result.output.split(separator: "\n").map { try JSON.parse(Array($0.utf8)) }
   }
 
   /// Version, digest and status of every release, in order.

@@ -87,6 +87,29 @@ extension ContractSuite {
       await half.close()
       try await expectError(.invalid) { _ = try await log.append([new("t", "x")]) }
     },
+    ContractCase("erasing removes single records from any topic, and nothing else", needs: ["erasure"]) { _, log in
+      try await log.create([TopicConfiguration(name: "t", partitions: 2), TopicConfiguration(name: "u")])
+      _ = try await log.append((0..<10).map { new("t", "a\($0)", key: "k", partition: 1) })
+      _ = try await log.append((10..<13).map { new("t", "a\($0)", partition: 1) })
+      _ = try await log.append([new("t", "b0", partition: 0), new("u", "only")])
+      let reader = try await log.reader(of: [at("t", 1): .earliest], options: ReaderOptions())
+      try expectEqual(try await reader.take(3).map(\.text), ["a0", "a1", "a2"])
+      let erased = try await log.erase([at("t", 1): [0, 4, 10, 11, 12, 40], at("u"): [0]])
+      try expectEqual(erased, 6, "records that were there")
+      try expectEqual(try await log.erase([at("t", 1): [0, 4, 10]]), 0, "erasing twice is harmless")
+      let rest = try await log.reader(of: [at("t", 1): .earliest], options: ReaderOptions())
+      try expectEqual(try await rest.take(8).map(\.offset), [1, 2, 3, 5, 6, 7, 8, 9])
+      try expectEqual(try await log.watermarks(of: at("t", 1)).high, 13, "the end stays where it was")
+      try expectEqual(try await log.append([new("t", "a13", partition: 1)])[0].offset, 13)
+      try expectEqual(try await rest.take(1).map(\.text), ["a13"])
+      let other = try await log.reader(of: [at("t", 0): .earliest], options: ReaderOptions())
+      try expectEqual(try await other.take(1).map(\.text), ["b0"])
+      let empty = try await log.reader(of: [at("u"): .earliest], options: ReaderOptions())
+      try expectEqual(try await empty.next(maximum: 1, timeout: .milliseconds(50)), [])
+      try expectEqual(await empty.positions, [at("u"): 1])
+      for reader in [reader, rest, other, empty] { await reader.close() }
+      try await expectError(.unknownTopic) { _ = try await log.erase([at("nowhere"): [1]]) }
+    },
     ContractCase("a tombstone erases its key and stays for its grace", needs: onDemand + ["compaction"]) { _, log in
       try await log.create([
         TopicConfiguration(name: "long", cleanup: [.compact]),

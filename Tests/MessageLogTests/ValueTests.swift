@@ -67,7 +67,8 @@ struct ValueTests {
 
   @Test("capabilities say what is missing")
   func capabilities() {
-    #expect(LogCapabilities(name: "x").description == "x: everything")
-    #expect(LogCapabilities(name: "x", fencing: false, durable: false).description == "x: without fencing, durable")
+    #expect(LogCapabilities(name: "x", erasure: true).description == "x: everything")
+    #expect(
+      LogCapabilities(name: "x", fencing: false, durable: false).description == "x: without fencing, erasure, durable")
   }
 }

@@ -3,6 +3,7 @@ import Foundation
 import Logging
 import MessageLog
 import Pipeline
+import RetortClient
 import SQLiteLog
 import Teacher
 import Testing
@@ -128,6 +129,37 @@ import Topics
     try await reader.commit([TopicPartition(topic: bench.names.requests, partition: 0): 3])
     await reader.close()
     #expect(try await Audit.run(log: bench.log, names: bench.names).missing == 1)
+    try await bench.log.close()
+  }
+
+  @Test("requests of other programs are labelled, and their trace context goes with the sample")
+  func interchange() async throws {
+    let bench = try await Bench()
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    let answer =
+      #""response":{"producer":"import","call":{"name":"lock_door","arguments":{"door":"front","locked":true}}}"#
+    let plain = Array(#"{"text":"lock the front door",\#(answer)}"#.utf8)
+    let event = [
+      Header("ce_specversion", "1.0"), Header("ce_id", "binary"), Header("ce_source", "s"), Header("ce_type", "t"),
+      Header("ce_traceparent", trace),
+    ]
+    let structured = Array(
+      (#"{"specversion":"1.0","id":"structured","source":"s","type":"t","traceparent":"\#(trace)","#
+        + #""data":{"text":"lock the front door",\#(answer)}}"#).utf8)
+    let framed = Array(#"{"id":"framed","text":"lock the front door",\#(answer)}"#.utf8)
+    _ = try await bench.log.append([
+      NewRecord(topic: bench.names.requests, key: nil, value: plain, headers: event),
+      NewRecord(topic: bench.names.requests, key: nil, value: structured),
+      NewRecord(
+        topic: bench.names.requests, key: nil, value: [0, 0, 0, 0, 9] + framed, headers: [Header("traceparent", trace)]),
+    ])
+    try await bench.label()
+    var samples: [String: String?] = [:]
+    try await TopicScan.each(log: bench.log, topic: bench.names.samples) { record in
+      samples[String(decoding: record.key ?? [], as: UTF8.self)] = record.headers.text("traceparent")
+    }
+    #expect(samples == ["binary": trace, "structured": trace, "framed": trace])
+    #expect(try await Audit.run(log: bench.log, names: bench.names).holds)
     try await bench.log.close()
   }
 }

@@ -1,4 +1,5 @@
-/// The account of one label transaction: which requests it took, and what became of each.
+/// The account of one label transaction: which requests it took, and what became of each. Or of a deletion request: what
+/// it erased; such an account takes no requests.
 public struct LedgerRecord: TopicValue, Hashable {
   /// The `schema` header of the records.
   public static let schemaName = "ledger/1.0"
@@ -8,7 +9,7 @@ public struct LedgerRecord: TopicValue, Hashable {
     name: "ledger", key: "label transaction id", cleanup: [.compact], maximumMessageBytes: 4 << 20,
     schemaName: schemaName, schema: PackageResources.ledger_schema_json)
 
-  /// The transaction's name, which is also the key.
+  /// The transaction's name, which is also the key; of a deletion request `forget/<digest of the id>`.
   public var transaction: String
   /// The requests it took: of each partition one range of offsets.
   public var ranges: [OffsetRange]
@@ -18,6 +19,8 @@ public struct LedgerRecord: TopicValue, Hashable {
   public var outcomes: [OutcomeCount]
   /// The skipped requests one by one; sampled and dead ones are found by their own records.
   public var skipped: [SkippedRequest]
+  /// What a deletion request erased.
+  public var erasure: Erasure?
   /// When, RFC 3339.
   public var time: String?
   /// Fields that this version does not know.
@@ -33,8 +36,16 @@ public struct LedgerRecord: TopicValue, Hashable {
     self.requests = requests
     self.outcomes = outcomes
     self.skipped = skipped
+    erasure = nil
     self.time = time
     self.extra = extra
+  }
+
+  /// The account of a deletion request.
+  public init(erasure: Erasure, time: String? = nil) {
+    self.init(
+      transaction: "forget/\(erasure.idDigest.hex)", ranges: [], requests: 0, outcomes: [], skipped: [], time: time)
+    self.erasure = erasure
   }
 
   /// How many requests had `outcome`, all reasons together.
@@ -48,7 +59,8 @@ public struct LedgerRecord: TopicValue, Hashable {
   public init(json: JSON) throws(TopicError) {
     var fields = try Fields(json, in: "ledger")
     transaction = try fields.string("transaction")
-    ranges = try fields.array("ranges", 1...10_000) { (json) throws(TopicError) -> OffsetRange in
+    erasure = try fields.optionalNested("erasure") { (json) throws(TopicError) -> Erasure in try Erasure(json: json) }
+    ranges = try fields.array("ranges", (erasure == nil ? 1 : 0)...10_000) { (json) throws(TopicError) -> OffsetRange in
       try OffsetRange(json: json)
     }
     requests = try fields.int("requests", 0...1_000_000)
@@ -77,6 +89,7 @@ public struct LedgerRecord: TopicValue, Hashable {
     object["requests"] = .integer(Int64(requests))
     object["outcomes"] = .array(outcomes.map(\.json))
     if !skipped.isEmpty { object["skipped"] = .array(skipped.map(\.json)) }
+    object["erasure"] = erasure?.json
     object["time"] = time.map { .string($0) }
     object.merge(extra)
     return .object(object)

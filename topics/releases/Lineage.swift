@@ -4,6 +4,8 @@ public struct Lineage: Sendable, Hashable {
   public var base: Digest?
   /// The digest of the chain of samples consumed.
   public var chain: Digest
+  /// The topic of the samples, where a replay relabelled them into one of its own; nil for the deployment's `samples`.
+  public var topic: String?
   /// Hint: the first offset of `samples`.
   public var fromOffset: Int64
   /// Hint: one past the last offset.
@@ -27,11 +29,13 @@ public struct Lineage: Sendable, Hashable {
 
   /// A lineage.
   public init(
-    base: Digest?, chain: Digest, fromOffset: Int64, toOffset: Int64, samples: Int, erased: Int = 0, recipe: Digest,
+    base: Digest?, chain: Digest, topic: String? = nil, fromOffset: Int64, toOffset: Int64, samples: Int,
+    erased: Int = 0, recipe: Digest,
     seed: UInt64, numerics: String, code: String, teachers: [String]
   ) {
     self.base = base
     self.chain = chain
+    self.topic = topic
     self.fromOffset = fromOffset
     self.toOffset = toOffset
     self.samples = samples
@@ -50,6 +54,7 @@ public struct Lineage: Sendable, Hashable {
     var fields = try Fields(json, in: "lineage")
     base = try fields.optionalDigest("base")
     chain = try fields.digest("chain")
+    topic = try fields.optionalString("topic", 1...249)
     fromOffset = try fields.integer("from_offset")
     toOffset = try fields.integer("to_offset")
     guard fromOffset <= toOffset else {
@@ -74,6 +79,7 @@ public struct Lineage: Sendable, Hashable {
     var object: JSONObject = [:]
     object["base"] = base.map { .string($0.hex) }
     object["chain"] = .string(chain.hex)
+    object["topic"] = topic.map { .string($0) }
     object["from_offset"] = .integer(fromOffset)
     object["to_offset"] = .integer(toOffset)
     object["samples"] = .integer(Int64(samples))

@@ -79,6 +79,11 @@ public struct RequestRecord: TopicValue, Hashable {
   /// What the user asked last.
   public var question: String { messages.last { $0.role == .user }?.content ?? messages.last?.content ?? "" }
 
+  /// The W3C trace context of the CloudEvent that the request came in.
+  public var traceparent: String? {
+    metadata["cloudevent"]?["traceparent"]?.stringValue.flatMap { TraceContext.valid($0) }
+  }
+
   /// The plain form.
   public var json: JSON {
     var object: JSONObject = ["id": .string(id)]
@@ -144,14 +149,40 @@ extension RequestRecord {
     let source = try fields.string("source", 1...2_048)
     let type = try fields.string("type", 1...512)
     let time = try fields.optionalTime("time")
+    let content = try fields.optionalString("datacontenttype", 0...256) ?? "application/json"
+    let encoded = try fields.optionalString("data_base64", 0...(24 << 20))
+    if let encoded {
+      guard fields.rest["data"] == nil else {
+        throw TopicError(.unexpected, in: "requests", at: "data_base64", expected: "data or data_base64", found: "both")
+      }
+      fields.put("data", try decoded(encoded, content))
+    }
     let data = try fields.nested("data") { (json) throws(TopicError) -> RequestRecord in
+      if case .string(let text) = json { return try plain(["text": .string(text)], defaultID: id) }
       if json["request"] != nil, json["messages"] == nil { return try logRecord(json) }
       return try plain(json, defaultID: id)
     }
     var record = data
     record.time = data.time ?? time
-    record.metadata["cloudevent"] = ["id": .string(id), "source": .string(source), "type": .string(type)]
+    var event: JSONObject = ["id": .string(id), "source": .string(source), "type": .string(type)]
+    event.merge(fields.rest)
+    record.metadata["cloudevent"] = .object(event)
     return record
+  }
+
+  /// The data of an event in base64: text, or JSON.
+  private static func decoded(_ text: String, _ content: String) throws(TopicError) -> JSON {
+    guard let bytes = Base64.decode(text) else {
+      throw TopicError(
+        .value, in: "requests", at: "data_base64", expected: "base64", found: "\"\(text.prefix(40))\"")
+    }
+    if content.lowercased().hasPrefix("text/") { return .string(String(decoding: bytes, as: UTF8.self)) }
+    do throws(JSONError) {
+      return try JSON.parse(bytes)
+    } catch {
+      throw TopicError(
+        .json, in: "requests", at: "data_base64", expected: "JSON, as datacontenttype says", found: error.description)
+    }
   }
 
   /// `{timestamp, workload_id, client_id, request, response}` with OpenAI bodies.
@@ -169,7 +200,9 @@ extension RequestRecord {
       }
     }
     let response = try fields.optionalNested("response") { (json) throws(TopicError) -> RequestResponse? in
-      json.isNull ? nil : try RequestResponse(completion: json)
+      // A call that failed is logged with the error: it is a request without an answer.
+      let isAnswer = !json.isNull && (json["error"] == nil || json["choices"] != nil)
+      return isAnswer ? try RequestResponse(completion: json) : nil
     }
     let id: String
     if case .string(let text)? = json["response"]?["id"], (1...512).contains(text.utf8.count) {

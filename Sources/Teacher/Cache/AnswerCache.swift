@@ -32,7 +32,8 @@ package struct Exchange: Sendable {
 /// Only exchanges that led to an accepted label are stored, so a failure is always asked anew. Durability: a
 /// power loss may lose the last entries (they are asked for again), never the file's consistency.
 package final class AnswerCache: Sendable {
-  private static let version: Int64 = 1
+  /// 2: an answer says whose request it is for. The answers of an older file are asked for again.
+  private static let version: Int64 = 2
   /// "RTrt" as SQLite's application id: whose file this is.
   private static let applicationID: Int64 = 0x5254_7274
 
@@ -65,19 +66,22 @@ package final class AnswerCache: Sendable {
   private static func prepare(_ db: Database, path: String) throws {
     let owner = try Int64.fetchOne(db, sql: "PRAGMA application_id") ?? 0
     let tables = try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_master") ?? 0
-    if owner == 0, tables == 0 {
+    let found = try Int64.fetchOne(db, sql: "PRAGMA user_version") ?? 0
+    if owner == 0 && tables == 0 || owner == applicationID && found == 1 {
       try db.execute(
         sql: """
           PRAGMA application_id = \(applicationID);
           PRAGMA user_version = \(version);
+          DROP TABLE IF EXISTS answers;
           CREATE TABLE answers (
-            key BLOB PRIMARY KEY, at INTEGER NOT NULL, tokens INTEGER NOT NULL, cost REAL NOT NULL, answer TEXT NOT NULL
+            key BLOB PRIMARY KEY, request BLOB NOT NULL, at INTEGER NOT NULL, tokens INTEGER NOT NULL,
+            cost REAL NOT NULL, answer TEXT NOT NULL
           ) WITHOUT ROWID;
           CREATE INDEX answers_at ON answers (at);
+          CREATE INDEX answers_request ON answers (request);
           """)
       return
     }
-    let found = try Int64.fetchOne(db, sql: "PRAGMA user_version") ?? 0
     guard owner == applicationID, found == version else {
       throw TeacherError(
         .cacheUnusable, subject: path, expected: "an answer cache of version \(version)",
@@ -91,6 +95,12 @@ package final class AnswerCache: Sendable {
       JSON.object([
         "parameters": .object(parameters), "messages": .array(messages), "sample": .integer(Int64(sample)),
       ]).canonical)
+  }
+
+  /// What a request is called in the cache: SHA-256 of its messages, role and content.
+  package static func request(_ messages: [ChatMessage]) -> Digest {
+    Digest.sha256(
+      JSON.array(messages.map { .array([.string($0.role.rawValue), .string($0.content)]) }).canonical)
   }
 
   /// The stored exchange, if there is one that can be read. Its usage and cost are zero: it costs nothing again.
@@ -109,7 +119,9 @@ package final class AnswerCache: Sendable {
   }
 
   /// Stores an exchange; the last one wins.
-  package func store(_ exchange: Exchange, for key: Digest, at wallMilliseconds: Int64) throws {
+  package func store(
+    _ exchange: Exchange, for key: Digest, request: Digest, at wallMilliseconds: Int64
+  ) throws {
     var answer: JSONObject = [
       "call": exchange.call.json, "raw": .string(exchange.raw), "trace": .array(exchange.trace.map(\.json)),
     ]
@@ -117,8 +129,10 @@ package final class AnswerCache: Sendable {
     let text = JSON.object(answer).text
     try queue.write { db in
       try db.cachedStatement(
-        sql: "INSERT OR REPLACE INTO answers (key, at, tokens, cost, answer) VALUES (?, ?, ?, ?, ?)"
-      ).execute(arguments: [Data(key.bytes), wallMilliseconds, exchange.usage.total, exchange.cost, text])
+        sql: "INSERT OR REPLACE INTO answers (key, request, at, tokens, cost, answer) VALUES (?, ?, ?, ?, ?, ?)"
+      ).execute(arguments: [
+        Data(key.bytes), Data(request.bytes), wallMilliseconds, exchange.usage.total, exchange.cost, text,
+      ])
     }
   }
 
@@ -126,6 +140,15 @@ package final class AnswerCache: Sendable {
   package func remove(_ key: Digest) throws {
     try queue.write { db in
       try db.cachedStatement(sql: "DELETE FROM answers WHERE key = ?").execute(arguments: [Data(key.bytes)])
+    }
+  }
+
+  /// Removes every exchange about a request, overwriting its bytes; how many there were.
+  package func forget(request: Digest) throws -> Int {
+    try queue.write { db in
+      try db.execute(sql: "PRAGMA secure_delete = ON")
+      try db.execute(sql: "DELETE FROM answers WHERE request = ?", arguments: [Data(request.bytes)])
+      return db.changesCount
     }
   }
 

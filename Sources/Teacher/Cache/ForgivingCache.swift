@@ -24,8 +24,8 @@ package struct ForgivingCache: Sendable {
     return found
   }
 
-  package func store(_ exchange: Exchange, for key: Digest) {
-    guarded { try $0.store(exchange, for: key, at: clock.wallMilliseconds()) }
+  package func store(_ exchange: Exchange, for key: Digest, request: Digest) {
+    guarded { try $0.store(exchange, for: key, request: request, at: clock.wallMilliseconds()) }
   }
 
   package func remove(_ key: Digest) { guarded { try $0.remove(key) } }

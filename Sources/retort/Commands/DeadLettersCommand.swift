@@ -73,8 +73,8 @@ struct DeadLettersCommand: AsyncParsableCommand {
 
     @OptionGroup var global: GlobalOptions
 
-    @Argument(help: "Offsets, as `list` shows them; none with --code or --all.")
-    var offsets: [Int64] = []
+    @Argument(help: ArgumentHelp("Offsets or request keys, as `list` shows them.", valueName: "id"))
+    var ids: [String] = []
 
     @Option(name: .long, help: "All dead letters with this code.")
     var code: String?
@@ -83,13 +83,16 @@ struct DeadLettersCommand: AsyncParsableCommand {
     var all = false
 
     func run() async throws {
-      guard all || code != nil || !offsets.isEmpty else {
-        throw ConfigurationError("redrive: name offsets, or --code CODE, or --all")
+      guard [all, code != nil, !ids.isEmpty].count(where: { $0 }) == 1 else {
+        throw ConfigurationError("redrive: name dead letters by offset or key, or give --code CODE, or --all")
       }
       let wiring = Wiring(try global.configuration())
       let log = try await wiring.openLog()
+      var unknown = Set(ids)
       let count = try await DeadLetters.redrive(log: log, names: wiring.names) { entry in
-        all || entry.letter.code == code || offsets.contains(entry.offset)
+        let named = ids.filter { entry.isCalled($0) }
+        unknown.subtract(named)
+        return all || entry.letter.code == code || !named.isEmpty
       }
       try await log.close()
       if global.json {
@@ -97,11 +100,21 @@ struct DeadLettersCommand: AsyncParsableCommand {
       } else {
         Output.print("put back \(count) requests")
       }
+      if let first = unknown.sorted().first {
+        throw PipelineError(
+          .notFound, "the dead letters", expected: "one at offset or of key \(first)", found: "none",
+          advice: "choose one of `retort deadletters list`")
+      }
     }
   }
 }
 
 extension DeadLetters.Entry {
+  /// A number is an offset, anything else a request's key.
+  fileprivate func isCalled(_ id: String) -> Bool {
+    Int64(id).map { $0 == offset } ?? (letter.key == Array(id.utf8))
+  }
+
   fileprivate var requestKey: String { String(decoding: (letter.key ?? []).prefix(60), as: UTF8.self) }
 
   fileprivate var summary: JSON {

@@ -37,7 +37,7 @@ struct EvalCommand: AsyncParsableCommand {
       try await measurePerplexity(wiring)
       return
     }
-    let samples = try readSamples()
+    let samples = try LabelledFile.read(data)
     let model = try await which.load(wiring)
     let cases = try Answering.evaluate(samples, model: model, options: DecodeOptions(constrained: !unconstrained))
     let report = EvaluationReport(cases)
@@ -47,27 +47,6 @@ struct EvalCommand: AsyncParsableCommand {
         "exact match \(Figures.percent(report.exactMatch.estimate)) is below \(Figures.percent(threshold))")
       throw ExitStatus.checkFailed
     }
-  }
-
-  private func readSamples() throws -> [MeasuredSample] {
-    var samples: [MeasuredSample] = []
-    let lines = try LineReader(path: data)
-    for (index, line) in lines.enumerated() where !line.allSatisfy({ $0 == 0x20 || $0 == 0x0D }) {
-      do {
-        let request = try RequestRecord(imported: JSON.parse(line))
-        guard let call = try request.response?.answeredCall() else {
-          throw ConfigurationError("expected a call, found none")
-        }
-        samples.append(MeasuredSample(id: request.id, messages: request.messages, call: call))
-      } catch {
-        throw ConfigurationError("\(data), line \(index + 1): \(error)")
-      }
-    }
-    if let failure = lines.failure { throw ConfigurationError(failure) }
-    guard !samples.isEmpty else {
-      throw ConfigurationError("\(data): expected at least one labelled request, found none")
-    }
-    return samples
   }
 
   private func measurePerplexity(_ wiring: Wiring) async throws {

@@ -10,8 +10,8 @@ import Topics
 /// `retort models`: what was released.
 struct ModelsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "models", abstract: "What was released: look at it, fetch it, verify it, promote it, roll it back.",
-    subcommands: [List.self, Show.self, Fetch.self, Verify.self, Promote.self, Rollback.self, Collect.self])
+    commandName: "models", abstract: "What was released: look at it, compare, fetch, verify, promote, roll back.",
+    subcommands: [List.self, Show.self, Diff.self, Fetch.self, Verify.self, Promote.self, Rollback.self, Collect.self])
 
   /// `retort models list`.
   struct List: AsyncParsableCommand {
@@ -223,6 +223,8 @@ struct ModelsCommand: AsyncParsableCommand {
       commandName: "gc", abstract: "Tombstone the chunks and delete the files that nothing promoted refers to.")
 
     @OptionGroup var global: GlobalOptions
+    @Option(name: .long, help: "The model's name; that of the configuration by default.")
+    var model: String?
     @Option(name: .long, help: ArgumentHelp("Promoted versions to keep beside the deployed one.", valueName: "n"))
     var keep = 3
     @Flag(name: .long, help: "Only say what would go.")
@@ -232,8 +234,8 @@ struct ModelsCommand: AsyncParsableCommand {
       let wiring = Wiring(try global.configuration())
       let log = try await wiring.openLog()
       let report = try await GarbageCollection.run(
-        log: log, names: wiring.names, store: wiring.store, checkpoints: wiring.checkpoints, model: wiring.model,
-        keep: max(0, keep), dryRun: dryRun)
+        log: log, names: wiring.names, store: wiring.store, checkpoints: wiring.checkpoints(of: model ?? wiring.model),
+        model: model ?? wiring.model, keep: max(0, keep), dryRun: dryRun)
       try await log.close()
       if global.json {
         Output.print(report.json)

@@ -9,7 +9,7 @@ import Topics
 struct RequestsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "requests", abstract: "Put requests into the log, and take them out.",
-    subcommands: [Import.self, Export.self])
+    subcommands: [Import.self, Export.self, Forget.self])
 
   /// `retort requests import FILE|-`.
   struct Import: AsyncParsableCommand {

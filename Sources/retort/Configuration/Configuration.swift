@@ -90,6 +90,15 @@ struct Configuration: Sendable {
 
   /// Takes over a file's settings and returns what is wrong with it.
   private mutating func read(file: String) throws -> [String] {
+    var problems: [String] = []
+    take(try Self.object(in: file), under: "", file: file, problems: &problems)
+    return problems
+  }
+
+  /// The keys of a YAML or JSON file.
+  ///
+  /// - Throws: ``ConfigurationError`` where it cannot be read, is larger than 1 MB, or has no keys at its top level.
+  static func object(in file: String) throws -> JSONObject {
     guard let data = FileManager.default.contents(atPath: file) else {
       throw ConfigurationError("\(file): cannot be read; run `retort init` to write one, or name it with --config")
     }
@@ -102,13 +111,11 @@ struct Configuration: Sendable {
     } catch {
       throw ConfigurationError("\(file): not valid YAML: \(error)")
     }
-    guard let node else { return [] }
+    guard let node else { return [:] }
     guard case .object(let root) = try YAMLTree.json(of: node, file: file) else {
       throw ConfigurationError("\(file): expected keys at the top level, found a \(node.tag)")
     }
-    var problems: [String] = []
-    take(root, under: "", file: file, problems: &problems)
-    return problems
+    return root
   }
 
   private mutating func take(_ object: JSONObject, under prefix: String, file: String, problems: inout [String]) {

@@ -36,19 +36,12 @@ struct ModelOptions: ParsableArguments {
   }
 
   private func fetch(_ wiring: Wiring, log: any MessageLog) async throws -> ServingModel {
-    let manifest = try await ReleaseLookup(wiring: wiring, log: log).manifest(model ?? wiring.model, version: version)
-    try wiring.trustedKeys().verify(manifest)
-    guard let file = manifest.weights else {
-      throw ClientError(
-        .notFound, "\(manifest.model) version \(manifest.version)", expected: "a manifest that names weights",
-        found: "none", advice: "release the model again")
-    }
-    let fetcher = ArtifactFetcher(log: log, names: wiring.names)
-    return try ReleaseCheck.load(try await wiring.store.path(of: file, fetcher: fetcher), manifest: manifest)
+    let lookup = ReleaseLookup(wiring: wiring, log: log)
+    return try await lookup.load(lookup.manifest(model ?? wiring.model, version: version))
   }
 }
 
-/// Finding manifests in the log.
+/// Finding releases in the log.
 struct ReleaseLookup {
   let wiring: Wiring
   let log: any MessageLog
@@ -71,5 +64,30 @@ struct ReleaseLookup {
         advice: "see what was made with `retort models list`, make more with `retort run`")
     }
     return deployed.manifest
+  }
+
+  /// What is deployed or, where nothing is, the newest release: how a candidate is named before anyone deploys it.
+  func newest(_ model: String) async throws -> Manifest {
+    if let deployed = try await DeploymentScan.newest(of: model, log: log, names: wiring.names) {
+      return deployed.manifest
+    }
+    guard let last = try await DeploymentScan.releases(of: model, log: log, names: wiring.names).last else {
+      throw ClientError(
+        .notFound, model, expected: "the name of a released model", found: "none of that name",
+        advice: "see the names in `retort topics tail releases --once`")
+    }
+    return last.manifest
+  }
+
+  /// A release's model: its file is fetched, and its signature and digests are checked.
+  func load(_ manifest: Manifest) async throws -> ServingModel {
+    try wiring.trustedKeys().verify(manifest)
+    guard let file = manifest.weights else {
+      throw ClientError(
+        .notFound, "\(manifest.model) version \(manifest.version)", expected: "a manifest that names weights",
+        found: "none", advice: "release the model again")
+    }
+    let fetcher = ArtifactFetcher(log: log, names: wiring.names)
+    return try ReleaseCheck.load(try await wiring.store.path(of: file, fetcher: fetcher), manifest: manifest)
   }
 }

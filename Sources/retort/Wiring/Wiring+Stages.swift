@@ -18,6 +18,15 @@ struct StageChoice: OptionSet {
   static let all: StageChoice = [.label, .train, .release]
 }
 
+/// What a replay trains, on what, under which name.
+struct ReplayPlan {
+  let name: String
+  /// Where its samples are: the live names, or a relabelling's.
+  let names: TopicNames
+  let recipe: TrainingRecipe
+  let range: ReplayRange
+}
+
 extension Wiring {
   /// Runs stages until the mode says to stop.
   func run(
@@ -32,14 +41,19 @@ extension Wiring {
     try await services.run(mode, logger: logger)
   }
 
-  private func label(log: any MessageLog, teacher: Teacher, logger: Logger) throws -> LabelStage {
+  /// Labelling: of all requests, or of a relabelling's into topics of its own.
+  func label(
+    log: any MessageLog, teacher: Teacher, relabelling: (names: TopicNames, range: RequestRange)? = nil, logger: Logger
+  ) throws -> LabelStage {
     LabelStage(
-      log: log, names: names, teacher: teacher, functions: try functions(),
-      trustedProducers: Set(configuration.texts("task.trusted_producers")), split: try split(), logger: logger)
+      log: log, names: relabelling?.names ?? names, teacher: teacher, functions: try functions(),
+      trustedProducers: Set(configuration.texts("task.trusted_producers")), split: try split(),
+      range: relabelling?.range, logger: logger)
   }
 
-  private func train(
-    log: any MessageLog, logger: Logger, observer: @escaping PipelineObserver
+  /// Training: of the live student, or a replay.
+  func train(
+    log: any MessageLog, replay: ReplayPlan? = nil, logger: Logger, observer: @escaping PipelineObserver
   ) throws -> TrainStage {
     let functions = try functions()
     var base: (@Sendable () throws -> BaseModel)?
@@ -47,20 +61,27 @@ extension Wiring {
       base = { try BaseModel(folder: folder, functions: functions) }
     }
     return TrainStage(
-      log: log, names: names, model: model, recipe: try recipe(), functions: functions, base: base,
-      checkpoints: checkpoints, logger: logger, observer: observer)
+      log: log, names: replay?.names ?? names, model: replay?.name ?? model, recipe: try replay?.recipe ?? recipe(),
+      functions: functions, base: base, checkpoints: checkpoints(of: replay?.name ?? model), range: replay?.range,
+      logger: logger,
+      observer: observer)
   }
 
-  private func release(
-    log: any MessageLog, logger: Logger, observer: @escaping PipelineObserver
+  /// Releasing: the live model's candidates, or a replay's.
+  func release(
+    log: any MessageLog, replay: ReplayPlan? = nil, logger: Logger, observer: @escaping PipelineObserver
   ) throws -> ReleaseStage {
     ReleaseStage(
-      log: log, names: names, model: model, functions: try functions(), checkpoints: checkpoints, store: store,
-      policy: try releasePolicy(), key: try keys.signingKey(), logger: logger, observer: observer)
+      log: log, names: replay?.names ?? names, model: replay?.name ?? model, functions: try functions(),
+      checkpoints: checkpoints(of: replay?.name ?? model), store: store, policy: try releasePolicy(),
+      key: try keys.signingKey(),
+      replay: replay.map { Replay.Origin(model: model, range: $0.range) }, logger: logger, observer: observer)
   }
 
-  /// Where checkpoints lie.
-  var checkpoints: CheckpointStore { CheckpointStore(folder: state + "/checkpoints") }
+  /// Where checkpoints lie. A replay has a folder of its own: one process at a time writes to a folder.
+  func checkpoints(of name: String) -> CheckpointStore {
+    CheckpointStore(folder: name == model ? "\(state)/checkpoints" : "\(state)/replays/\(name)")
+  }
   /// This deployment's keys.
   var keys: KeyFolder { KeyFolder(state + "/keys") }
 

@@ -34,9 +34,12 @@ extension Wiring {
     teacher.prices = Prices(
       promptPerMillion: configuration.number("teacher.price_per_million_prompt_tokens"),
       completionPerMillion: configuration.number("teacher.price_per_million_completion_tokens"))
-    teacher.cachePath = state + "/teacher-cache.db"
+    teacher.cachePath = teacherCache
     return teacher
   }
+
+  /// The file with the teacher's answers.
+  var teacherCache: String { state + "/teacher-cache.db" }
 
   /// The teacher, ready to label.
   func teacher(logger: Logger) throws -> Teacher {

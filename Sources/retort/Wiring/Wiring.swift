@@ -89,8 +89,11 @@ struct Wiring: Sendable {
   }
 
   /// How the student is trained.
-  func recipe() throws -> TrainingRecipe {
-    var object = configuration.tree("train.recipe")?.objectValue ?? [:]
+  ///
+  /// - Parameter file: a recipe in place of `train.recipe`, in the same form, as YAML or JSON.
+  func recipe(file: String? = nil) throws -> TrainingRecipe {
+    var object =
+      try file.map { try Configuration.object(in: $0) } ?? configuration.tree("train.recipe")?.objectValue ?? [:]
     if object["seed"] == nil { object["seed"] = .integer(Int64(configuration.integer("train.seed"))) }
     if object["release_every"] == nil {
       object["release_every"] = .integer(Int64(configuration.integer("release.every")))
@@ -98,7 +101,7 @@ struct Wiring: Sendable {
     do {
       return try TrainingRecipe(json: .object(object))
     } catch {
-      throw ConfigurationError("train.recipe: \(error)")
+      throw ConfigurationError("\(file ?? "train.recipe"): \(error)")
     }
   }
 

@@ -1,0 +1,110 @@
+public import MessageLog
+import RetortClient
+public import Topics
+
+/// The samples that a replay trains on: of a range of `samples`, each id's newest version, and none that has been erased,
+/// even where the newer version or the erasure lies behind the range.
+///
+/// That is what compaction leaves, sooner or later: so the range is the same before and after. It is named by what it
+/// holds, the digests of its records in order. Offsets are hints: the same samples in another log, or with other holes
+/// between them, are the same range.
+public struct ReplayRange: Sendable {
+  /// The offsets, from the first to one past the last.
+  public let offsets: Range<Int64>
+  /// SHA-256 over the digests of the records that are replayed, in order.
+  public let digest: Digest
+  /// Records that are replayed, cuts included.
+  public let records: Int
+  /// Samples of the range that have been erased.
+  public let erased: Int
+  /// The producers of the labels.
+  public let teachers: Set<String>
+  /// Which records are passed over.
+  private let superseded: Superseded
+
+  /// Reads a range: once through `samples` to its end for what is superseded, and once through the range itself.
+  ///
+  /// Memory: 8 bytes and a hash table's overhead for each id from the range's start on, while this runs.
+  ///
+  /// - Throws: an error of the log; ``PipelineError`` with `not_enough` where nothing is left to replay.
+  public init(_ offsets: Range<Int64>, log: any MessageLog, names: TopicNames) async throws {
+    let partition = TopicPartition(topic: names.samples, partition: 0)
+    let start = StartPosition.offset(offsets.lowerBound)
+    var scan = Superseded.Scan()
+    try await TopicScan.each(log: log, partition: partition, from: start, to: nil) { scan.add($0) }
+    let superseded = scan.result
+    var stream = Digest.Stream()
+    var records = 0
+    var erased = try await Erasures(log: log, names: names).samples.filter { offsets.contains($0) }
+    var teachers: Set<String> = []
+    try await TopicScan.each(log: log, partition: partition, from: start, to: offsets.upperBound) { record in
+      if superseded.isErased(record) { erased.insert(record.offset) }
+      guard superseded.isNewest(record), let sample = try? RecordCoding.value(of: record, as: SampleRecord.self)
+      else { return }
+      stream.update(sample.digest.bytes)
+      records += 1
+      if let producer = sample.producer { teachers.insert(producer) }
+    }
+    guard records > 0 else {
+      throw PipelineError(
+        .notEnough, "\(partition)",
+        expected: "samples from offset \(offsets.lowerBound) to before \(offsets.upperBound)",
+        found: "none, and \(erased.count) that were erased", advice: "choose another range")
+    }
+    self.offsets = offsets
+    self.superseded = superseded
+    digest = stream.digest
+    self.records = records
+    self.erased = erased.count
+    self.teachers = teachers
+  }
+
+  /// Whether a record of `samples` is replayed.
+  func holds(_ record: Record) -> Bool { offsets.contains(record.offset) && superseded.isNewest(record) }
+
+  /// What a checkpoint of a replay says about it: only the same range goes on from there.
+  var json: JSON {
+    [
+      "digest": .string(digest.hex), "from_offset": .integer(offsets.lowerBound),
+      "to_offset": .integer(offsets.upperBound),
+    ]
+  }
+}
+
+/// Which records of a compacted topic a later record of the same key replaces or erases.
+private struct Superseded: Sendable {
+  /// The offset of the last record, of keys with several records or a tombstone.
+  private let last: [UInt64: Int64]
+  /// The offset of the last tombstone.
+  private let tombstones: [UInt64: Int64]
+
+  /// Whether nothing replaces or erases the record.
+  func isNewest(_ record: Record) -> Bool {
+    !record.isTombstone && record.offset >= last[Self.name(of: record)] ?? 0
+  }
+
+  /// Whether a tombstone follows.
+  func isErased(_ record: Record) -> Bool {
+    !record.isTombstone && record.offset < tombstones[Self.name(of: record)] ?? 0
+  }
+
+  /// Eight bytes of the key's SHA-256: a client that chooses keys cannot make them meet.
+  private static func name(of record: Record) -> UInt64 {
+    Digest.sha256(record.key ?? []).bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
+  }
+
+  /// Goes through the records in order.
+  struct Scan {
+    private var seen: Set<UInt64> = []
+    private var last: [UInt64: Int64] = [:]
+    private var tombstones: [UInt64: Int64] = [:]
+
+    mutating func add(_ record: Record) {
+      let name = Superseded.name(of: record)
+      if record.isTombstone { tombstones[name] = record.offset }
+      if !seen.insert(name).inserted || record.isTombstone { last[name] = record.offset }
+    }
+
+    var result: Superseded { Superseded(last: last, tombstones: tombstones) }
+  }
+}

@@ -1,0 +1,97 @@
+import Evaluation
+import Logging
+import MessageLog
+import Pipeline
+import RetortClient
+import Teacher
+import Topics
+import Training
+
+/// One `retort replay`: label again if asked to, train, release under the other name, compare.
+struct ReplayRun {
+  let wiring: Wiring
+  let log: any MessageLog
+  let name: String
+  let recipe: TrainingRecipe
+
+  private var logger: Logger { Wiring.logger("retort") }
+
+  func run(from start: ReplayBound, to end: ReplayBound, relabel: Bool) async throws -> ReplayReport {
+    let progress = RunReport()
+    var labels: LabelProgress?
+    let names: TopicNames
+    let offsets: Range<Int64>
+    if relabel {
+      names = wiring.names.relabelled(as: name)
+      labels = try await label(names, from: start, to: end, progress)
+      offsets = try await range(from: .earliest, to: .latest, names)
+    } else {
+      names = wiring.names
+      offsets = try await range(from: start, to: end, names)
+    }
+    let plan = ReplayPlan(
+      name: name, names: names, recipe: recipe, range: try await ReplayRange(offsets, log: log, names: names))
+    let manifest = try await Replay(
+      train: try wiring.train(log: log, replay: plan, logger: logger) { progress.take($0) },
+      release: try wiring.release(log: log, replay: plan, logger: logger) { progress.take($0) }, range: plan.range
+    ).run()
+    return try await report(manifest, labels, names)
+  }
+
+  private func range(from start: ReplayBound, to end: ReplayBound, _ names: TopicNames) async throws -> Range<Int64> {
+    let partition = TopicPartition(topic: names.samples, partition: 0)
+    let offsets = try await ReplayBound.resolve(from: start, to: end, of: partition, log: log)
+    if start == .earliest, offsets.lowerBound > 0 {
+      Output.note("replay   offsets 0 to \(offsets.lowerBound - 1) of \(names.samples) are no longer in the log")
+    }
+    return offsets
+  }
+
+  private func label(
+    _ names: TopicNames, from start: ReplayBound, to end: ReplayBound, _ progress: RunReport
+  ) async throws -> LabelProgress {
+    try await DeploymentTopics.ensure(
+      log: log, names: names, requestPartitions: wiring.configuration.integer("log.partitions"))
+    let range = try await RequestRange(from: start, to: end, log: log, names: wiring.names)
+    let teacher = try wiring.teacher(logger: logger)
+    let stage = try wiring.label(log: log, teacher: teacher, relabelling: (names, range), logger: logger)
+    let last = LabelCount()
+    do {
+      try await stage.run(.untilIdle) {
+        last.set($0)
+        progress.take(.labelled($0))
+      }
+    } catch {
+      await teacher.shutdown()
+      throw error
+    }
+    await teacher.shutdown()
+    progress.end()
+    return last.value
+  }
+
+  private func report(
+    _ manifest: Manifest, _ labels: LabelProgress?, _ names: TopicNames
+  ) async throws -> ReplayReport {
+    let lookup = ReleaseLookup(wiring: wiring, log: log)
+    let live = try await DeploymentScan.releases(of: wiring.model, log: log, names: wiring.names).map(\.manifest)
+    var report = ReplayReport(manifest: manifest, labels: labels)
+    report.sameSamples = live.filter { $0.lineage.chain == manifest.lineage.chain }.map(\.version)
+    report.sameFile = live.filter { $0.weights?.sha256 == manifest.weights?.sha256 }.map(\.version)
+    guard !live.isEmpty else { return report }
+    let incumbent = try await lookup.newest(wiring.model)
+    let first = ModelReference.Loaded(incumbent, try await lookup.load(incumbent))
+    let second = ModelReference.Loaded(manifest, try await lookup.load(manifest))
+    let sets = names.isRelabelled ? [wiring.names, names] : [names]
+    for (index, set) in sets.enumerated() {
+      let samples = try await HeldOutSamples(log: log, names: set).gate
+      guard !samples.isEmpty else { continue }
+      report.comparisons.append(
+        ComparisonReport(
+          first: first, second: second,
+          questions: index == 0 ? "held-out samples" : "held-out samples as \(name) is labelled",
+          comparison: try Answering.compare(first.model, second.model, on: samples)))
+    }
+    return report
+  }
+}
