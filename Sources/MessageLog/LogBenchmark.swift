@@ -40,7 +40,9 @@ public enum LogBenchmark {
     let began = clock.now
     try await append(batches, to: log, records: records, inFlight: inFlight)
     let appended = seconds(clock.now - began)
-    let reader = try await log.reader(of: [partition: .offset(start)], options: ReaderOptions())
+    let reader = try await log.reader(
+      of: [partition: .offset(start)],
+      options: ReaderOptions(maximumPrefetch: 100_000, maximumPrefetchBytes: 64 << 20))
     let readBegan = clock.now
     do {
       try await readBack(reader, records: records, valueBytes: valueBytes, batch: batch)

@@ -28,7 +28,7 @@ struct LabelSession {
     reader = try await stage.log.groupReader(
       group: stage.names.labelGroup, topics: [stage.names.requests],
       options: ReaderOptions(
-        onLostRange: stage.range == nil ? .skip : .fail, maximumPrefetch: max(1, stage.window)))
+        onLostRange: stage.range == nil ? .skip : .fail, maximumPrefetch: 100_000, maximumPrefetchBytes: 64 << 20))
     let member = try await reader.membership.memberID
     writer = try await stage.log.transactionalWriter(id: "\(stage.names.labelGroup).\(member)")
   }

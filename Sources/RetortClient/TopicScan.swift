@@ -29,7 +29,9 @@ public enum TopicScan {
     guard marks.low < last else { return }
     // Nothing but removed or aborted records may lie before the end: that only the position tells.
     let reader = try await log.reader(
-      of: [partition: from], options: ReaderOptions(onLostRange: .skip, endNotice: .milliseconds(10)))
+      of: [partition: from],
+      options: ReaderOptions(
+        onLostRange: .skip, maximumPrefetch: 100_000, maximumPrefetchBytes: 64 << 20, endNotice: .milliseconds(10)))
     do {
       while (await reader.positions[partition] ?? last) < last {
         let records = try await reader.next(maximum: 5_000, timeout: .milliseconds(20))

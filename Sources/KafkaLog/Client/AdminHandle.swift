@@ -97,9 +97,9 @@ final class AdminHandle {
   ///
   /// The partitions are named, because brokers asked for all keep quiet about those whose first commit is being decided.
   func committed(group: String, in places: [TopicPartition]) throws(MessageLogError) -> [TopicPartition: Int64] {
-    if places.isEmpty { return [:] }
     let list = PartitionList(places)
-    var request: OpaquePointer? = rd_kafka_ListConsumerGroupOffsets_new(group, list.pointer)
+    // Without topics there is nothing to name; whether the group may be asked about still shows.
+    var request: OpaquePointer? = rd_kafka_ListConsumerGroupOffsets_new(group, places.isEmpty ? nil : list.pointer)
     defer { rd_kafka_ListConsumerGroupOffsets_destroy(request) }
     let event = try call(
       "asking what group \(group) has committed", RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS
