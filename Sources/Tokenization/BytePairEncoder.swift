@@ -45,21 +45,29 @@ struct BytePairEncoder: ~Copyable {
         count &+= 1
         start = end
         if start == word.count { return count }
+        // What repeats itself mostly does so in tokens too: otherwise all longer ones would be tried in vain again and again.
+        if isRepeated(word, start, length), !isDeadEnd(start &+ length), isNeighbour(token, of: token) { continue }
         (token, length) = trie.longest(word, from: start)
-        continue
-      }
-      if shorter[Int(token)] >= 0 {
+      } else if shorter[Int(token)] >= 0 {
         token = shorter[Int(token)]
         length = Int(lengths[Int(token)])
       } else {
-        // Not so for the first token of a word, as every word has an encoding.
+        // Not so for the first token of a word, as every word has an encoding. What was tried at the place before leads to dead
+        // ends, which are known, so that all is tried again.
         deadEnds[start >> 6] |= 1 << UInt64(start & 63)
         count &-= 1
-        token = ids[count]
-        length = Int(lengths[Int(token)])
-        start &-= length
+        start &-= Int(lengths[Int(ids[count])])
+        (token, length) = trie.longest(word, from: start)
       }
     }
+  }
+
+  /// Whether the bytes before a place stand there once more.
+  @inline(__always)
+  private func isRepeated(_ word: UnsafeBufferPointer<UInt8>, _ start: Int, _ length: Int) -> Bool {
+    guard start &+ length <= word.count else { return false }
+    for index in start..<(start &+ length) where word[index] != word[index &- length] { return false }
+    return true
   }
 
   @inline(__always)
