@@ -82,6 +82,7 @@ import Training
 
   /// A Hugging Face folder of a small model that knows no functions.
   private func base(in folder: String) throws -> String {
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     let texts = (0..<24).map { Fixture.sample($0).messages[0].content }
     let tokenizer = try Tokenizer.train(texts, vocabularySize: 320, spaceFused: 8, structure: [])
     let student = try Student(
