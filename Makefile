@@ -21,6 +21,7 @@ demo: build ## the whole loop on this machine, no configuration
 test: deps ## build and run every test, then check format and imports
 	$(SWIFT_BUILD) --build-tests
 	swift test -c release --skip-build --skip EndToEndTests
+	RETORT_KAFKA_CYCLES=40 swift test -c release --skip-build --filter FaultTests/cycles
 	swift test -c release --skip-build --filter EndToEndTests
 	@$(MAKE) --no-print-directory lint
 

@@ -2,8 +2,11 @@ import CRdKafka
 import Logging
 import MessageLog
 
-/// What both kinds of reader share: the owner of a consumer's handle, on the handle's thread.
-actor Consumer {
+/// A reader of a group, or of given partitions without one: the owner of a consumer's handle, on the handle's thread.
+///
+/// The thread answers the group all the time, so that slow processing costs no membership. The position of a partition is
+/// known from the first answer of the log on.
+actor Consumer: GroupReader {
   private let thread: HandleThread
   private let handle: ConsumerHandle
   let options: ReaderOptions
@@ -144,13 +147,15 @@ actor Consumer {
   }
 
   /// What this member may commit for, once it has joined.
-  func membership() async throws -> GroupMembership {
-    try check()
-    if let membership = currentMembership() { return membership }
-    let patience = options.sessionTimeout + .seconds(30)
-    return try await withCheckedThrowingContinuation { continuation in
-      joinWaiters.append(JoinWaiter(deadline: .now + patience, continuation: continuation))
-      thread.wake()
+  var membership: GroupMembership {
+    get async throws {
+      try check()
+      if let membership = currentMembership() { return membership }
+      let patience = options.sessionTimeout + .seconds(30)
+      return try await withCheckedThrowingContinuation { continuation in
+        joinWaiters.append(JoinWaiter(deadline: .now + patience, continuation: continuation))
+        thread.wake()
+      }
     }
   }
 
@@ -189,8 +194,10 @@ actor Consumer {
 
   // MARK: - Ending
 
+  func close() { end(abruptly: false) }
+
   /// Stops; leaves the group unless `abruptly`, as a process that is killed does.
-  func close(abruptly: Bool = false) {
+  func end(abruptly: Bool) {
     if isClosed { return }
     isClosed = true
     for request in requests { request.continuation.resume(throwing: MessageLogError.closed("reader")) }

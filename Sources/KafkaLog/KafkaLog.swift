@@ -60,7 +60,7 @@ public final class KafkaLog: MessageLog {
   /// Properties that hold secrets: keep them out of files of settings.
   public static var secretProperties: Set<String> { ClientProperties.secret }
 
-  /// Everything but maintenance on demand.
+  /// Everything but maintenance, and erasing single records, on demand.
   public var capabilities: LogCapabilities {
     LogCapabilities(name: "Kafka (librdkafka \(String(cString: rd_kafka_version_str())))", maintenanceOnDemand: false)
   }
@@ -168,7 +168,7 @@ public final class KafkaLog: MessageLog {
       await consumer.close()
       throw error
     }
-    return KafkaGroupReader(consumer)
+    return consumer
   }
 
   /// Reads partitions without a group; an offset that is not there shows when reading.
@@ -185,7 +185,7 @@ public final class KafkaLog: MessageLog {
       await consumer.close()
       throw error
     }
-    return KafkaReader(consumer)
+    return consumer
   }
 
   private func consumer(group: String?, _ readerOptions: ReaderOptions) throws(MessageLogError) -> Consumer {
@@ -243,7 +243,7 @@ public final class KafkaLog: MessageLog {
       defer { state.appender = nil }
       return (state.readers.values.compactMap(\.consumer), state.writers.values.compactMap(\.worker), state.appender)
     }
-    for reader in readers { await reader.close(abruptly: abruptly) }
+    for reader in readers { await reader.end(abruptly: abruptly) }
     for writer in writers { await writer.close() }
     await appender?.close()
     await administrator.close()

@@ -134,6 +134,7 @@ import Testing
       let full = student.merged()
       _ = try full.forwardBackward(batch)
       #expect(student.layout.entries.count == 2 * targets.count * Small.configuration.layerCount)
+      var (found, expected): ([Float], [Float]) = ([], [])
       for entry in student.layout.entries where entry.name.hasSuffix("lora_A.weight") {
         let stem = entry.name.dropLast("lora_A.weight".count)
         let other = try #require(student.layout[stem + "lora_B.weight"])
@@ -150,9 +151,16 @@ import Testing
             }
           }
         }
-        #expect(relativeNorm(student.gradients[entry.range], dA) < 6e-2, "\(entry.name)")
-        #expect(relativeNorm(student.gradients[other.range], dB) < 6e-2, "\(other.name)")
+        for (adapter, wanted) in [(entry, dA), (other, dB)] {
+          // The merged weights are rounded to bf16 anew, so that each tensor differs by the rounding of two models.
+          let difference = relativeNorm(student.gradients[adapter.range], wanted)
+          #expect(difference < 6e-2, "\(adapter.name) differs by \(difference)")
+          found += student.gradients[adapter.range]
+          expected += wanted
+        }
       }
+      let difference = relativeNorm(found, expected)
+      #expect(difference < 3e-2, "all adapters together differ by \(difference)")
     }
   }
 

@@ -109,7 +109,7 @@ struct Configuration: Sendable {
     do {
       node = try Yams.compose(yaml: String(decoding: data, as: UTF8.self))
     } catch {
-      throw ConfigurationError("\(file): not valid YAML: \(error)")
+      throw ConfigurationError("\(file)\(YAMLTree.complaint(error)); correct the file")
     }
     guard let node else { return [:] }
     guard case .object(let root) = try YAMLTree.json(of: node, file: file) else {

@@ -25,6 +25,17 @@ enum YAMLTree {
     }
   }
 
+  /// Where a text is no YAML and why, to go on after the file's name; Yams also prints the lines around the place.
+  static func complaint(_ error: any Error) -> String {
+    switch error as? YamlError {
+    case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+      .composer(_, let problem, let mark, _):
+      ", line \(mark.line), column \(mark.column): not valid YAML: \(problem)"
+    case .reader(let problem, _, _, _): ": not valid YAML: \(problem)"
+    default: ": not valid YAML"
+    }
+  }
+
   private static func scalar(_ node: Node, _ scalar: Node.Scalar) -> JSON {
     guard scalar.style == .any || scalar.style == .plain else { return .string(scalar.string) }
     if node.null != nil { return .null }

@@ -88,7 +88,12 @@ struct DemoReport {
   }
 
   private var end: [String] {
-    guard let folder else { return [] }
+    guard let folder else {
+      return [
+        "", "Nothing was kept. Next: look into a run with `retort demo --dir FOLDER`, or start one of your own with",
+        "`retort init --functions FILE` and `retort requests import FILE`.",
+      ]
+    }
     return [
       "", "Everything is in \(folder): look around with",
       "  cd \(folder) && retort status && retort models list && retort deadletters list",
