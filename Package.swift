@@ -80,7 +80,7 @@ let package = Package(
       "Training", ["CKernels", "Topics", "ModelFiles", "Tokenization", "StudentModel", "Inference", "Evaluation"]),
     module(
       "Compression",
-      ["Topics", "ModelFiles", "Tokenization", "StudentModel", "Inference", "Evaluation", "Training"]),
+      ["CKernels", "Topics", "ModelFiles", "Tokenization", "StudentModel", "Inference", "Evaluation", "Training"]),
     module("Releases", ["Topics", "Evaluation", crypto]),
     module(
       "RetortClient",

@@ -1,34 +1,40 @@
 public import Topics
 import Training
 
-/// How a student is compressed: what is pruned, how it recovers, how its weights are stored.
+/// How a student is compressed: what is pruned, how it recovers, how its weights are rounded and stored.
 ///
 /// As JSON it is one flat object whose keys are the snake-case names of the properties.
 public struct CompressionPolicy: Sendable, Hashable {
-  /// How matrices are stored; norms and biases are always F32.
-  public enum WeightType: String, Sendable, Hashable, CaseIterable {
-    /// Blocks of 32 signed bytes with a half-precision scale.
-    case q8 = "q8_0"
-    /// Blocks of 256 six-bit numbers with sixteen scales and a half-precision one.
-    case q6 = "q6_k"
-    /// Blocks of 32 four-bit numbers with a half-precision scale.
-    case q4 = "q4_0"
-    /// Half precision.
-    case f16
-    /// bfloat16.
-    case bf16
-    /// Single precision.
-    case f32
+  /// How the rounding of weights is fitted to what the linear layers read on samples.
+  public enum Calibration: String, Sendable, Hashable, CaseIterable {
+    /// Each weight to the nearest value.
+    case nearest
+    /// Channels that read large values are scaled up before rounding, and what they read down; see ``ActivationScaling``.
+    case awq
+    /// Each rounding error is made up for by the weights after it; see ``ErrorCompensation``.
+    case gptq
+    /// Both, scaling first.
+    case both = "awq+gptq"
+
+    var scales: Bool { self == .awq || self == .both }
+    var compensates: Bool { self == .gptq || self == .both }
   }
 
-  /// The share of feed-forward neurons that stay, in 0…1, rounded to a multiple of 32 neurons; default 0.9375.
-  public var feedForwardKeep = 0.9375
+  /// What is taken out; default a sixteenth of the feed-forward neurons.
+  public var prune = PruningPlan(feedForwardKeep: 0.9375)
   /// How matrices are stored; default Q8_0.
-  public var quantize = WeightType.q8
-  /// How many of the last samples the importance of neurons is measured on, at most; default 512.
+  public var quantize = QuantizationPlan.uniform(.q8)
+  /// How rounding is fitted to samples; without samples always to the nearest; default `nearest`.
+  public var calibrate = Calibration.nearest
+  /// How many of the last samples importance and calibration are measured on, at most; default 512.
   public var activationSamples = 512
   /// The number of optimizer steps after pruning; none where nothing was pruned; default 300.
   public var recoverySteps = 300
+  /// The number of optimizer steps at the end in which the student computes with its rounded weights; what they learn is
+  /// rounded to the nearest; default 0.
+  public var quantizationAwareSteps = 0
+  /// The learning rate of the first of these, which falls linearly; default 0.0001.
+  public var quantizationAwareRate = 1e-4
   /// The number of samples in one of them; default 16.
   public var batchSize = 16
   /// The learning rate of the first of them, which falls linearly; default 0.0005.
@@ -47,11 +53,10 @@ public struct CompressionPolicy: Sendable, Hashable {
   /// The policy with every default.
   public init() {}
 
-  /// The number of neurons that stay of `size`: the share rounded to a multiple of 32, at least 32; `size` for 1.
-  public func keptNeurons(of size: Int) -> Int {
-    guard feedForwardKeep < 1 else { return size }
-    let kept = Int((Double(size) * feedForwardKeep / 32).rounded()) * 32
-    return min(size, max(32, kept))
+  /// Whether weights move before they are rounded.
+  var changesWeightsToRound: Bool {
+    if case .bytes = quantize { return true }
+    return quantizationAwareSteps > 0 || calibrate.scales
   }
 
   /// The SHA-256 of the canonical JSON of all settings, defaults included.
@@ -62,12 +67,12 @@ public struct CompressionPolicy: Sendable, Hashable {
     var object = JSONObject()
     for setting in Self.integers { object[setting.name] = .integer(Int64(self[keyPath: setting.path])) }
     for setting in Self.numbers { object[setting.name] = .number(self[keyPath: setting.path]) }
-    object["quantize"] = .string(quantize.rawValue)
+    for setting in Self.texts { object[setting.name] = .string(setting.get(self)) }
     return .object(object)
   }
 
   /// The keys that a policy may have.
-  public static var keys: [String] { integers.map(\.name) + numbers.map(\.name) + ["quantize"] }
+  public static var keys: [String] { integers.map(\.name) + numbers.map(\.name) + texts.map(\.name) }
 
   /// A policy from a JSON object; what it does not name keeps its default.
   ///
@@ -88,11 +93,9 @@ public struct CompressionPolicy: Sendable, Hashable {
           throw Self.invalid(key, "a number in \(setting.range.lowerBound)…\(setting.range.upperBound)", value.text)
         }
         self[keyPath: setting.path] = number
-      } else if key == "quantize" {
-        guard let type = value.stringValue.flatMap({ WeightType(rawValue: $0) }) else {
-          throw Self.invalid(key, "one of \(WeightType.allCases.map(\.rawValue).joined(separator: ", "))", value.text)
-        }
-        quantize = type
+      } else if let setting = Self.texts.first(where: { $0.name == key }) {
+        guard let text = value.stringValue else { throw Self.invalid(key, "text", value.typeName) }
+        try setting.set(&self, text)
       } else {
         throw CompressionError(
           .invalidPolicy, context: "policy", expected: "a known key", found: "\"\(key.prefix(64))\"",
@@ -109,6 +112,7 @@ public struct CompressionPolicy: Sendable, Hashable {
     [
       ("activation_samples", \.activationSamples, 1...1_000_000),
       ("recovery_steps", \.recoverySteps, 0...1_000_000),
+      ("quantization_aware_steps", \.quantizationAwareSteps, 0...1_000_000),
       ("batch_size", \.batchSize, 1...4_096),
       ("maximum_sequence", \.maximumSequence, 16...32_768),
       ("seed", \.seed, 0...((1 << 53) - 1)),
@@ -117,11 +121,34 @@ public struct CompressionPolicy: Sendable, Hashable {
 
   private static var numbers: [Setting<Double>] {
     [
-      ("feed_forward_keep", \.feedForwardKeep, 0.01...1),
       ("learning_rate", \.learningRate, 0...1),
+      ("quantization_aware_rate", \.quantizationAwareRate, 0...1),
       ("final_rate_share", \.finalRateShare, 0...1),
       ("kl_weight", \.klWeight, 0...1),
       ("swap_probability", \.swapProbability, 0...1),
+    ]
+  }
+
+  private struct TextSetting {
+    let name: String
+    let get: (CompressionPolicy) -> String
+    let set: (inout CompressionPolicy, String) throws(CompressionError) -> Void
+  }
+
+  private static var texts: [TextSetting] {
+    [
+      TextSetting(name: "prune", get: \.prune.text) { (policy, text) throws(CompressionError) in
+        policy.prune = try PruningPlan(text)
+      },
+      TextSetting(name: "quantize", get: \.quantize.text) { (policy, text) throws(CompressionError) in
+        policy.quantize = try QuantizationPlan(text)
+      },
+      TextSetting(name: "calibrate", get: \.calibrate.rawValue) { (policy, text) throws(CompressionError) in
+        guard let calibration = Calibration(rawValue: text) else {
+          throw invalid("calibrate", "one of \(Calibration.allCases.map(\.rawValue).joined(separator: ", "))", text)
+        }
+        policy.calibrate = calibration
+      },
     ]
   }
 

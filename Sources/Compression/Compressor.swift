@@ -5,7 +5,7 @@ public import Tokenization
 public import Topics
 public import Training
 
-/// Stage 3: prunes, recovers, quantizes, and writes one GGUF file with a GBNF grammar beside it.
+/// Stage 3: prunes, recovers, rounds, and writes one GGUF file with a GBNF grammar beside it.
 ///
 /// Everything is a pure function of the parent, the samples in order and the policy; the parent is not changed. It
 /// deliberately measures nothing on held-out requests: that is the gate's, on the file itself.
@@ -15,7 +15,7 @@ public enum Compressor {
   /// - Parameters:
   ///   - parent: The uncompressed student; unchanged.
   ///   - functions: The task; `nil` for a model without one, which gets no grammar.
-  ///   - recentSamples: What the importance of neurons is measured on (train split only); empty: weights alone decide.
+  ///   - recentSamples: What importance and calibration are measured on (train split only); empty: weights alone decide.
   ///   - trainingSamples: What the pruned student recovers on (train split only); empty: no recovery.
   ///   - output: The path of the GGUF file; the grammar goes beside it with the ending `.gbnf`.
   ///   - progress: Called after every step of the recovery; what it throws ends the work.
@@ -25,61 +25,55 @@ public enum Compressor {
     trainingSamples: [TrainingSample] = [], policy: CompressionPolicy = CompressionPolicy(), output: String,
     description: StudentDescription = StudentDescription(), progress: ((StepReport) throws -> Void)? = nil
   ) throws -> CompressionReport {
-    let functions = try functions?.inCanonicalOrder()
-    let width = parent.configuration.feedForwardSize
-    let keep = policy.keptNeurons(of: width)
-    var student = parent
-    var recovery: Recovery.Report?
-    if keep < width {
-      let encoder = try functions.map {
-        try SampleEncoder(
-          tokenizer: tokenizer, functions: $0,
-          maximumSequence: min(policy.maximumSequence, parent.configuration.maximumPositions))
-      }
-      let probes = Array(recentSamples.filter { $0.split == .train }.suffix(policy.activationSamples))
-      let activations = try encoder.flatMap {
-        try ActivationProbe.activations(of: parent, on: probes, encoder: $0)
-      }
-      student = try Pruner.pruneFeedForward(parent, keep: keep, activations: activations)
-      if let encoder {
-        recovery = try Recovery.recover(
-          student, towards: parent, on: trainingSamples.filter { $0.split == .train }, encoder: encoder,
-          policy: policy, progress: progress)
-      }
-    }
-    let (file, errors) = try StudentFile.write(
-      student, tokenizer: tokenizer, functions: functions, as: policy.quantize, description: description, to: output)
+    let work = CompressionWork(
+      policy: policy, functions: try functions?.inCanonicalOrder(),
+      recent: Array(recentSamples.filter { $0.split == .train }.suffix(policy.activationSamples)),
+      training: trainingSamples.filter { $0.split == .train }, description: description, progress: progress)
+    let start = try work.withoutUnusedTokens(parent, tokenizer)
+    let encoder = try work.encoder(start.tokenizer, parent.configuration)
+    let batches = encoder.map { ActivationStatistics.batches(of: work.recent, encoder: $0) } ?? []
+    let pruned = try work.pruned(start, batches)
+    let recovery = try work.recover(pruned.student, towards: start.student, encoder)
+    let finished = try work.rounded(pruned.student, towards: start, batches: batches, encoder)
+    let file = try StudentFile.write(
+      finished.tensors, tokenizer: start.tokenizer, functions: work.functions, description: start.description,
+      to: output)
     return CompressionReport(
-      parametersBefore: parent.layout.count, parametersAfter: student.layout.count,
-      configuration: student.configuration, feedForwardBefore: width, weightType: policy.quantize,
-      recovery: recovery, tensors: errors, model: file, grammar: try functions.map { try grammar($0, beside: output) })
+      parametersBefore: parent.layout.count, parametersAfter: finished.tensors.student.layout.count,
+      configuration: finished.tensors.student.configuration, before: PruningShape(parent.configuration),
+      plan: policy.prune, harm: pruned.harm, quantize: policy.quantize, tokenizerDigest: start.tokenizer.digest,
+      recovery: recovery, quantizationAware: finished.recovery,
+      tensors: file.errors.map { error in
+        var error = error
+        error.outputErrorNearest = finished.nearestErrors[error.name]
+        return error
+      },
+      model: file.file, grammar: try work.functions.map { try grammar($0, beside: output) })
   }
 
-  /// Compresses the model in a Hugging Face folder, without recovery.
+  /// Compresses the model in a Hugging Face folder, or in a GGUF file that was written from a student.
   ///
-  /// - Parameter functions: The task, where the model has one.
-  /// - Throws: ``CompressionError`` `mismatch` where the folder has no tokenizer; `ModelFileError`, `TokenizationError`.
+  /// - Parameters:
+  ///   - functions: The task; `nil` for the one that a file carries.
+  ///   - samples: What importance, calibration and recovery are measured on; they need the functions.
+  /// - Throws: As ``UncompressedModel/init(path:)``; ``CompressionError`` `mismatch` for samples without functions.
   public static func compress(
-    folder path: String, functions: FunctionSet? = nil, policy: CompressionPolicy = CompressionPolicy(),
-    output: String, name: String? = nil
+    path: String, functions: FunctionSet? = nil, samples: [TrainingSample] = [],
+    policy: CompressionPolicy = CompressionPolicy(), output: String, name: String? = nil,
+    progress: ((StepReport) throws -> Void)? = nil
   ) throws -> CompressionReport {
-    let folder = try HuggingFaceFolder.read(path)
-    guard let json = folder.tokenizerJSON else {
+    let model = try UncompressedModel(path: path)
+    let functions = functions ?? model.functions
+    guard samples.isEmpty || functions != nil else {
       throw CompressionError(
-        .mismatch, context: path, expected: "a tokenizer.json", found: "none",
-        advice: "add the tokenizer that belongs to the model")
+        .mismatch, context: path, expected: "functions beside the data", found: "none",
+        advice: "name the file of tool definitions with --functions")
     }
-    let parameters = UnsafeMutableBufferPointer<Float>.allocate(capacity: folder.configuration.parameterCount)
-    defer { parameters.deallocate() }
-    try folder.copyParameters(into: parameters)
-    let student = try Student(configuration: folder.configuration, parameters: UnsafeBufferPointer(parameters))
-    var description = StudentDescription()
+    var description = model.description
     if let name { description.name = name }
-    description.chatTemplate = folder.chatTemplate
-    description.endOfText = folder.endOfTextIDs.first
     return try compress(
-      parent: student, tokenizer: try Tokenizer(huggingFace: json), functions: functions, policy: policy,
-      output: output, description: description)
+      parent: model.student, tokenizer: model.tokenizer, functions: functions, recentSamples: samples,
+      trainingSamples: samples, policy: policy, output: output, description: description, progress: progress)
   }
 
   private static func grammar(_ functions: FunctionSet, beside output: String) throws -> WrittenFile {

@@ -1,123 +1,139 @@
 import ModelFiles
-public import StudentModel
+package import StudentModel
 
-/// Removes whole feed-forward neurons, the same number from every layer, so that any Qwen2 runtime runs the result.
-public enum Pruner {
-  /// A smaller student with the most important neurons of each layer, in their order.
+/// Takes whole parts out of a student, along every axis at once, so that any Qwen2 runtime runs the result.
+package enum Pruner {
+  /// A smaller student: the most important blocks, heads, neurons and channels, in their order.
   ///
-  /// The importance of neuron j is mean |h_j| · ‖down[:, j]‖₂, h = silu(gate)·up: how much it moves the residual stream on
-  /// real requests; gate and up act through h. Without activations it is ‖gate[j]‖ · ‖up[j]‖ · ‖down[:, j]‖. Of equals the
-  /// earlier one stays.
-  ///
-  /// Reference: Sun et al. 2023, "A simple and effective pruning approach for large language models", arXiv 2306.11695,
-  /// equation 1 (weight times activation norm), summed over a neuron's outgoing weights as in structured pruning.
+  /// Where channels go, each norm's weights are scaled by the root of the mean square that stays per channel, so that what
+  /// stays of its output keeps its size; channels that are always zero go without any change.
   ///
   /// - Parameters:
-  ///   - keep: The neurons that stay in each layer: a multiple of 32, at most as many as there are.
-  ///   - activations: Mean |h| by layer and neuron, as `feedForwardActivations` gives it.
-  /// - Throws: ``CompressionError`` `mismatch` for other sizes.
-  public static func pruneFeedForward(
-    _ student: Student, keep: Int, activations: [[Float]]? = nil
+  ///   - shape: What it becomes.
+  ///   - importance: Of this student's parts.
+  ///   - rows: The rows of the embedding that stay, ascending, as many as the shape says; `nil` for all or the first.
+  /// - Throws: ``CompressionError`` `mismatch` for a shape that is not possible.
+  package static func prune(
+    _ student: Student, to shape: PruningShape, importance: Importance, rows: [Int32]? = nil
   ) throws -> Student {
-    var sizes = student.configuration
-    let width = sizes.feedForwardSize
-    guard keep % 32 == 0, (32...max(32, width)).contains(keep), keep <= width else {
-      throw CompressionError(
-        .mismatch, context: "pruning", expected: "a multiple of 32 neurons, at most \(width)", found: "\(keep)",
-        advice: "choose another share")
+    let configuration = try shape.configuration(prunedFrom: student.configuration)
+    let plan = Selection(student.configuration, configuration, importance, rows)
+    let pruned = try Student(configuration: configuration, precision: student.precision) { entry, into in
+      guard let source = plan.source(of: entry.name, in: student.layout) else { return }
+      copy(student.parameters(source.entry), source, entry.shape, into)
     }
-    if let activations {
-      guard activations.count == sizes.layerCount, activations.allSatisfy({ $0.count == width }) else {
-        throw CompressionError(
-          .mismatch, context: "pruning", expected: "\(sizes.layerCount) layers of \(width) activations",
-          found: "\(activations.count) of \(activations.first?.count ?? 0)",
-          advice: "measure the activations of this student")
-      }
-    }
-    let kept = (0..<sizes.layerCount).map { layer in
-      mostImportant(keep, importance(student, layer: layer, activations: activations?[layer]))
-    }
-    sizes.feedForwardSize = keep
-    let target = ParameterLayout(sizes)
-    var parameters = [Float](repeating: 0, count: target.count)
-    for entry in target.entries {
-      guard let source = student.layout[entry.name] else { continue }
-      let from = student.parameters(source)
-      if source.count == entry.count {
-        for index in 0..<entry.count { parameters[entry.offset + index] = from[index] }
-        continue
-      }
-      let neurons = layer(of: entry.name).map { kept[$0] } ?? []
-      if entry.name.hasSuffix(".down_proj.weight") {
-        copyColumns(neurons, from: from, width: width, rows: entry.shape[0], to: &parameters, at: entry.offset)
+    pruned.recomputesActivations = student.recomputesActivations
+    return pruned
+  }
+
+  private static func copy(
+    _ from: UnsafeMutableBufferPointer<Float>, _ source: Selection.Source, _ shape: [Int],
+    _ into: UnsafeMutablePointer<Float>
+  ) {
+    let width = source.entry.shape.count == 2 ? source.entry.shape[1] : 1
+    let columns = shape.count == 2 ? shape[1] : 1
+    for row in 0..<shape[0] {
+      let start = (source.rows.map { $0[row] } ?? row) * width
+      if let kept = source.columns {
+        for column in 0..<columns { into[row * columns + column] = from[start + kept[column]] }
       } else {
-        copyRows(neurons, from: from, width: entry.shape[1], to: &parameters, at: entry.offset)
+        for column in 0..<columns { into[row * columns + column] = from[start + column] * source.scale }
       }
     }
-    return try Student(configuration: sizes, parameters: parameters)
+  }
+}
+
+/// What stays of each tensor.
+private struct Selection {
+  /// A tensor of the parent, and which of its rows and columns stay; nil for all.
+  struct Source {
+    let entry: ParameterLayout.Entry
+    let rows: [Int]?
+    let columns: [Int]?
+    var scale: Float = 1
   }
 
-  /// The importance of each neuron of a layer, ≥ 0.
-  package static func importance(_ student: Student, layer: Int, activations: [Float]?) -> [Double] {
-    let prefix = "model.layers.\(layer).mlp."
-    let (width, hidden) = (student.configuration.feedForwardSize, student.configuration.hiddenSize)
-    var down = [Double](repeating: 0, count: width)
-    if let entry = student.layout[prefix + "down_proj.weight"] {
-      let values = student.parameters(entry)
-      for row in 0..<hidden {
-        for neuron in 0..<width {
-          let value = Double(values[row * width + neuron])
-          down[neuron] += value * value
-        }
-      }
-    }
-    let norms = down.map { $0.squareRoot() }
-    if let activations { return zip(norms, activations).map { $0 * Double($1) } }
-    let gate = rowNorms(student, prefix + "gate_proj.weight", width: hidden)
-    let up = rowNorms(student, prefix + "up_proj.weight", width: hidden)
-    return norms.indices.map { norms[$0] * gate[$0] * up[$0] }
-  }
+  private let layers: [Int]
+  private let channels: [Int]?
+  private let neurons: [[Int]?]
+  /// By kept block: the rows of q and the columns of o; the rows of k and v.
+  private let queries: [[Int]?]
+  private let keys: [[Int]?]
+  private let vocabulary: [Int]?
+  private let scales: [Float]
 
-  private static func rowNorms(_ student: Student, _ name: String, width: Int) -> [Double] {
-    guard let entry = student.layout[name] else { return [] }
-    let values = student.parameters(entry)
-    return (0..<entry.shape[0]).map { row in
-      var sum = 0.0
-      for column in 0..<width {
-        let value = Double(values[row * width + column])
-        sum += value * value
-      }
-      return sum.squareRoot()
-    }
-  }
-
-  /// The indices of the `count` largest numbers, ascending.
-  private static func mostImportant(_ count: Int, _ importance: [Double]) -> [Int] {
-    let order = importance.indices.sorted { (importance[$1], $0) < (importance[$0], $1) }
-    return order.prefix(count).sorted()
-  }
-
-  private static func layer(of name: String) -> Int? {
-    let parts = name.split(separator: ".")
-    return parts.count > 2 ? Int(parts[2]) : nil
-  }
-
-  private static func copyRows(
-    _ rows: [Int], from source: UnsafeMutableBufferPointer<Float>, width: Int, to target: inout [Float], at offset: Int
+  init(
+    _ before: DecoderConfiguration, _ after: DecoderConfiguration, _ importance: Importance, _ rows: [Int32]?
   ) {
-    for (index, row) in rows.enumerated() {
-      for column in 0..<width { target[offset + index * width + column] = source[row * width + column] }
+    layers = Importance.largest(after.layerCount, importance.blocks)
+    let kept = Importance.largest(after.hiddenSize, importance.channels)
+    channels = after.hiddenSize < before.hiddenSize ? kept : nil
+    neurons = layers.map {
+      after.feedForwardSize < before.feedForwardSize
+        ? Importance.largest(after.feedForwardSize, importance.neurons[$0]) : nil
+    }
+    let heads = layers.map { Self.heads(before, after, importance.heads[$0]) }
+    queries = heads.map { $0.map { Self.spread($0.queries, before.headSize) } }
+    keys = heads.map { $0.map { Self.spread($0.groups, before.headSize) } }
+    vocabulary = rows.map { $0.map(Int.init) }
+    scales = importance.energies.map { shares in
+      let stays = kept.reduce(0) { $0 + shares[$1] }
+      return after.hiddenSize < before.hiddenSize
+        ? Float((stays * Double(before.hiddenSize) / Double(after.hiddenSize)).squareRoot()) : 1
     }
   }
 
-  private static func copyColumns(
-    _ columns: [Int], from source: UnsafeMutableBufferPointer<Float>, width: Int, rows: Int, to target: inout [Float],
-    at offset: Int
-  ) {
-    for row in 0..<rows {
-      for (index, column) in columns.enumerated() {
-        target[offset + row * columns.count + index] = source[row * width + column]
-      }
+  /// The groups that stay and their query heads that stay; nil for all.
+  private static func heads(
+    _ before: DecoderConfiguration, _ after: DecoderConfiguration, _ importance: [Double]
+  ) -> (groups: [Int], queries: [Int])? {
+    guard after.headCount < before.headCount else { return nil }
+    let size = before.headCount / before.keyValueHeadCount
+    let stay = after.headCount / after.keyValueHeadCount
+    // A group is worth what its heads that would stay are worth.
+    let best = (0..<before.keyValueHeadCount).map { group in
+      Importance.largest(stay, Array(importance[group * size..<(group + 1) * size])).map { group * size + $0 }
+    }
+    let groups = Importance.largest(
+      after.keyValueHeadCount, best.map { $0.reduce(0) { $0 + importance[$1] } })
+    return (groups, groups.flatMap { best[$0] })
+  }
+
+  private static func spread(_ heads: [Int], _ size: Int) -> [Int] {
+    heads.flatMap { $0 * size..<($0 + 1) * size }
+  }
+
+  /// Where a tensor of the pruned student comes from.
+  func source(of name: String, in layout: ParameterLayout) -> Source? {
+    switch name {
+    case "model.embed_tokens.weight", "lm_head.weight":
+      return layout[name].map { Source(entry: $0, rows: vocabulary, columns: channels) }
+    case "model.norm.weight":
+      return layout[name].map { Source(entry: $0, rows: channels, columns: nil, scale: scales[scales.count - 1]) }
+    default: break
+    }
+    let parts = name.split(separator: ".", maxSplits: 3)
+    guard parts.count == 4, let layer = Int(parts[2]), layers.indices.contains(layer),
+      let entry = layout["model.layers.\(layers[layer]).\(parts[3])"]
+    else { return nil }
+    return source(entry, part: String(parts[3]), layer: layer)
+  }
+
+  private func source(_ entry: ParameterLayout.Entry, part: String, layer: Int) -> Source? {
+    switch part {
+    case "input_layernorm.weight":
+      Source(entry: entry, rows: channels, columns: nil, scale: scales[2 * layers[layer]])
+    case "post_attention_layernorm.weight":
+      Source(entry: entry, rows: channels, columns: nil, scale: scales[2 * layers[layer] + 1])
+    case "self_attn.q_proj.weight": Source(entry: entry, rows: queries[layer], columns: channels)
+    case "self_attn.q_proj.bias": Source(entry: entry, rows: queries[layer], columns: nil)
+    case "self_attn.k_proj.weight", "self_attn.v_proj.weight":
+      Source(entry: entry, rows: keys[layer], columns: channels)
+    case "self_attn.k_proj.bias", "self_attn.v_proj.bias": Source(entry: entry, rows: keys[layer], columns: nil)
+    case "self_attn.o_proj.weight": Source(entry: entry, rows: channels, columns: queries[layer])
+    case "mlp.gate_proj.weight", "mlp.up_proj.weight": Source(entry: entry, rows: neurons[layer], columns: channels)
+    case "mlp.down_proj.weight": Source(entry: entry, rows: channels, columns: neurons[layer])
+    default: nil
     }
   }
 }

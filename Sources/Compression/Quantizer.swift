@@ -1,73 +1,63 @@
 import ModelFiles
 import StudentModel
 
-/// Turns a student's tensors into the bytes of a file, and measures what is lost.
+/// Rounds tensors to the formats of a file.
 enum Quantizer {
-  /// One tensor as it is stored.
-  struct Stored {
-    let name: String
-    let shape: [Int]
-    let type: ElementType
-    let bytes: [UInt8]
-    let error: TensorError
+  /// The bytes of a tensor rounded value by value, to the nearest; and what they decode to, piece by piece.
+  ///
+  /// - Parameter decoded: gets each piece's first element and its decoded values, in order.
+  static func nearest(
+    _ values: UnsafeBufferPointer<Float>, as type: ElementType,
+    decoded: (Int, UnsafeBufferPointer<Float>) -> Void = { _, _ in }
+  ) throws(ModelFileError) -> [UInt8] {
+    // Pieces of a megabyte: the embedding of a large vocabulary is never held twice.
+    let piece = 1 << 18
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(type.byteCount(elements: values.count) ?? 0)
+    var buffer = [Float](repeating: 0, count: min(piece, values.count))
+    var failure: ModelFileError?
+    for start in stride(from: 0, to: values.count, by: piece) {
+      let part = UnsafeBufferPointer(rebasing: values[start..<min(start + piece, values.count)])
+      let encoded = try encode(part, as: type)
+      bytes += encoded
+      buffer.withUnsafeMutableBufferPointer { buffer in
+        let target = UnsafeMutableBufferPointer(rebasing: buffer[0..<part.count])
+        encoded.withUnsafeBytes { source in
+          do throws(ModelFileError) {
+            try Quantization.decode(source, as: type, into: target)
+          } catch {
+            failure = error
+          }
+        }
+        if failure == nil { decoded(start, UnsafeBufferPointer(target)) }
+      }
+      if let failure { throw failure }
+    }
+    return bytes
   }
 
-  /// A tensor's stored form: matrices as the policy says, vectors F32; rows in the order of a GGUF file.
-  ///
-  /// Matrices whose rows are no whole blocks take the nearest type that fits: Q8_0 for Q6_K, else half precision.
-  static func store(
-    _ entry: ParameterLayout.Entry, of student: Student, as type: CompressionPolicy.WeightType
-  ) throws(ModelFileError) -> Stored {
-    var values = Array(student.parameters(entry))
-    if let order = student.configuration.ggufRowOrder(entry.name) {
-      let width = entry.shape[1]
-      values = order.flatMap { row in values[(Int(row) * width)..<((Int(row) + 1) * width)] }
+  /// Replaces values by the nearest that the format holds.
+  static func round(_ values: UnsafeMutableBufferPointer<Float>, to type: ElementType) throws(ModelFileError) {
+    guard type != .f32 else { return }
+    _ = try nearest(UnsafeBufferPointer(values), as: type) { start, decoded in
+      for index in decoded.indices { values[start + index] = decoded[index] }
     }
-    let element = elementType(entry, type)
-    let bytes: [UInt8] =
-      switch element {
-      case .q8_0: try Quantization.q8_0(values)
-      case .q4_0: try Quantization.q4_0(values)
-      case .q6_k: try Quantization.q6_k(values)
-      case .f16: values.flatMap { littleEndian(Quantization.half($0)) }
-      case .bf16: values.flatMap { littleEndian(Quantization.bfloat($0)) }
-      default: values.flatMap { littleEndian($0.bitPattern) }
-      }
-    var decoded = values
-    try decode(bytes, element, into: &decoded)
-    return Stored(
-      name: entry.name, shape: entry.shape, type: element, bytes: bytes,
-      error: TensorError(name: entry.name, type: element, original: values, stored: decoded))
+  }
+
+  private static func encode(
+    _ values: UnsafeBufferPointer<Float>, as type: ElementType
+  ) throws(ModelFileError) -> [UInt8] {
+    switch type {
+    case .q8_0: try Quantization.q8_0(Array(values))
+    case .q6_k: try Quantization.q6_k(Array(values))
+    case .q4_0: try Quantization.q4_0(Array(values))
+    case .f16: values.flatMap { littleEndian(Quantization.half($0)) }
+    case .bf16: values.flatMap { littleEndian(Quantization.bfloat($0)) }
+    default: values.flatMap { littleEndian($0.bitPattern) }
+    }
   }
 
   private static func littleEndian(_ value: some FixedWidthInteger) -> [UInt8] {
     withUnsafeBytes(of: value.littleEndian) { Array($0) }
-  }
-
-  private static func decode(
-    _ bytes: [UInt8], _ type: ElementType, into values: inout [Float]
-  ) throws(ModelFileError) {
-    var failure: ModelFileError?
-    bytes.withUnsafeBytes { source in
-      values.withUnsafeMutableBufferPointer { target in
-        do throws(ModelFileError) { try Quantization.decode(source, as: type, into: target) } catch { failure = error }
-      }
-    }
-    if let failure { throw failure }
-  }
-
-  private static func elementType(
-    _ entry: ParameterLayout.Entry, _ type: CompressionPolicy.WeightType
-  ) -> ElementType {
-    guard entry.shape.count == 2 else { return .f32 }
-    let width = entry.shape[1]
-    switch type {
-    case .q6 where width % Quantization.superBlockSize == 0: return .q6_k
-    case .q4 where width % Quantization.blockSize == 0: return .q4_0
-    case .q8 where width % Quantization.blockSize == 0, .q6 where width % Quantization.blockSize == 0: return .q8_0
-    case .q8, .q6, .q4, .f16: return .f16
-    case .bf16: return .bf16
-    case .f32: return .f32
-    }
   }
 }

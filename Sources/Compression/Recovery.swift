@@ -1,3 +1,4 @@
+package import ModelFiles
 package import StudentModel
 import Topics
 package import Training
@@ -21,16 +22,24 @@ public enum Recovery {
 
   /// Trains `student` in place; `nil` where there is nothing to do (no steps, or no sample that can be encoded).
   ///
+  /// With `stored`, the student computes with its weights rounded to these formats while the gradient moves the unrounded
+  /// ones (the straight-through estimator), so that it learns to live with the rounding.
+  /// Reference: Bengio et al. 2013, arXiv 1308.3432; Jacob et al. 2017, arXiv 1712.05877, section 3.
+  ///
   /// Samples are gone through in random order, each before any a second time, their values exchanged as in training. The
   /// result is a function of both students, the samples in order and the policy.
   ///
   /// - Throws: ``CompressionError`` `diverged`; what `progress` throws.
   package static func recover(
     _ student: Student, towards parent: Student, on samples: [TrainingSample], encoder: SampleEncoder,
-    policy: CompressionPolicy, progress: ((StepReport) throws -> Void)? = nil
+    policy: CompressionPolicy, stored: ((ParameterLayout.Entry) -> ElementType)? = nil,
+    progress: ((StepReport) throws -> Void)? = nil
   ) throws -> Report? {
     let lessons = samples.filter { if case .success = encoder.encode($0) { $0.weight > 0 } else { false } }
-    guard policy.recoverySteps > 0, !lessons.isEmpty else { return nil }
+    let (steps, firstRate) =
+      stored == nil
+      ? (policy.recoverySteps, policy.learningRate) : (policy.quantizationAwareSteps, policy.quantizationAwareRate)
+    guard steps > 0, !lessons.isEmpty else { return nil }
     var pool = ValuePool()
     for sample in lessons { pool.add(sample.call) }
     let recipe = recipe(of: policy)
@@ -38,9 +47,10 @@ public enum Recovery {
     let swap = SlotSwap(recipe: recipe, domain: .recoverySwap)
     let order = CounterRandom(seed: UInt64(policy.seed), .recovery)
     let optimizer = AdamW(layout: student.layout)
+    let shadow = stored.map { Shadow(student: student.copy(), elementType: $0) }
     var (pass, queue): (UInt64, [Int]) = (0, [])
     var reports: [LossReport] = []
-    for step in 0..<policy.recoverySteps {
+    for step in 0..<steps {
       var batch = PackedBatch()
       for slot in 0..<policy.batchSize {
         if queue.isEmpty {
@@ -56,12 +66,12 @@ public enum Recovery {
           batch.append(prompt: encoded.prompt, completion: encoded.answer, weight: Float(sample.weight))
         }
       }
-      let rate = schedule.decay(step: step, of: policy.recoverySteps, from: policy.learningRate)
-      let report = try learn(student, parent, batch, rate, recipe, policy, optimizer)
+      let rate = schedule.decay(step: step, of: steps, from: firstRate)
+      let report = try learn(student, shadow, parent, batch, rate, recipe, policy, optimizer)
       reports.append(report)
       try progress?(
         StepReport(
-          isBranch: true, step: step + 1, steps: policy.recoverySteps, meanLoss: report.meanLoss,
+          isBranch: true, step: step + 1, steps: steps, meanLoss: report.meanLoss,
           tokens: batch.rowCount, rate: rate))
     }
     student.releaseBuffers()
@@ -74,25 +84,40 @@ public enum Recovery {
       finalDivergence: last.divergenceSum / max(last.weightSum, 1e-30))
   }
 
+  /// A copy of the student that computes with rounded weights.
+  private struct Shadow {
+    let student: Student
+    let elementType: (ParameterLayout.Entry) -> ElementType
+
+    /// Takes the weights of another student, rounded.
+    func follow(_ other: Student) throws(ModelFileError) {
+      _ = student.parameters.update(from: UnsafeBufferPointer(other.parameters))
+      for entry in student.layout.entries { try Quantizer.round(student.parameters(entry), to: elementType(entry)) }
+    }
+  }
+
   private static func learn(
-    _ student: Student, _ parent: Student, _ batch: PackedBatch, _ rate: Double, _ recipe: TrainingRecipe,
-    _ policy: CompressionPolicy, _ optimizer: AdamW
+    _ student: Student, _ shadow: Shadow?, _ parent: Student, _ batch: PackedBatch, _ rate: Double,
+    _ recipe: TrainingRecipe, _ policy: CompressionPolicy, _ optimizer: AdamW
   ) throws -> LossReport {
+    try shadow?.follow(student)
+    let learner = shadow?.student ?? student
     let report: LossReport
     if policy.klWeight > 0 {
       let logits = try parent.forward(batch)
       report = try logits.withUnsafeBufferPointer {
-        try student.forwardBackward(batch, teacherLogits: $0, klWeight: Float(policy.klWeight))
+        try learner.forwardBackward(batch, teacherLogits: $0, klWeight: Float(policy.klWeight))
       }
     } else {
-      report = try student.forwardBackward(batch)
+      report = try learner.forwardBackward(batch)
     }
+    if shadow != nil { _ = student.gradients.update(from: UnsafeBufferPointer(learner.gradients)) }
     do throws(TrainingError) {
       try optimizer.apply(to: student, rate: rate, recipe: recipe)
     } catch {
       throw CompressionError(
         .diverged, context: "recovery, \(error.context)", expected: error.expected, found: error.found,
-        advice: "lower the policy's learning_rate")
+        advice: "lower the policy's \(shadow == nil ? "learning_rate" : "quantization_aware_rate")")
     }
     return report
   }

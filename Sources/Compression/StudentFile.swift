@@ -11,25 +11,64 @@ public enum StudentFile {
   /// - Returns: the file and what storing each tensor cost.
   /// - Throws: `ModelFileError`, `TokenizationError` where the tokenizer has no template.
   public static func write(
-    _ student: Student, tokenizer: Tokenizer, functions: FunctionSet?, as type: CompressionPolicy.WeightType,
+    _ student: Student, tokenizer: Tokenizer, functions: FunctionSet?, as type: QuantizationPlan.WeightType,
     description: StudentDescription = StudentDescription(), to path: String
   ) throws -> (file: WrittenFile, errors: [TensorError]) {
+    let tied = student.configuration.tiesEmbeddings
+    let tensors = StoredTensors(
+      student: student,
+      elementType: { QuantizationPlan.uniform(type).elementType($0, $1, tied: tied) })
+    return try write(tensors, tokenizer: tokenizer, functions: functions, description: description, to: path)
+  }
+
+  /// The same with tensors rounded in any way.
+  static func write(
+    _ tensors: StoredTensors, tokenizer: Tokenizer, functions: FunctionSet?, description: StudentDescription,
+    to path: String
+  ) throws -> (file: WrittenFile, errors: [TensorError]) {
+    let student = tensors.student
+    let types = Set(
+      student.layout.entries.filter { $0.shape.count == 2 }.map { tensors.elementType($0.name, $0.shape) })
+    var writer = try metadata(
+      student.configuration, precision: student.precision, tokenizer: tokenizer, functions: functions,
+      description: description, types: types)
+    var errors: [TensorError] = []
+    for entry in student.layout.entries {
+      let stored = try tensors.store(entry)
+      try writer.add(
+        GGUFNames.gguf(entry.name) ?? entry.name, type: stored.error.type, shape: entry.shape, stored.bytes)
+      errors.append(stored.error)
+    }
+    return (try writer.write(to: path), errors)
+  }
+
+  /// The bytes of such a file without its tensors.
+  static func metadataBytes(
+    _ configuration: DecoderConfiguration, tokenizer: Tokenizer, functions: FunctionSet?,
+    description: StudentDescription
+  ) throws -> Int {
+    try metadata(
+      configuration, precision: .fp32, tokenizer: tokenizer, functions: functions, description: description,
+      types: [.q8_0]
+    ).metadataBytes
+  }
+
+  private static func metadata(
+    _ configuration: DecoderConfiguration, precision: Precision, tokenizer: Tokenizer, functions: FunctionSet?,
+    description: StudentDescription, types: Set<ElementType>
+  ) throws -> GGUFWriter {
     var writer = GGUFWriter()
+    // The file's type names what most of a mix is; runtimes read each tensor's own.
     let fileType: GGUFWriter.FileType =
-      switch type {
-      case .q8: .q8
-      case .q6: .q6
-      case .q4: .q4
-      case .f16: .f16
-      case .bf16: .bf16
-      case .f32: .f32
-      }
-    try writer.set(student.configuration, name: description.name, fileType: fileType)
+      types.contains(.q4_0)
+      ? .q4
+      : types.contains(.q6_k)
+        ? .q6 : types.contains(.q8_0) ? .q8 : types.contains(.bf16) ? .bf16 : types.contains(.f16) ? .f16 : .f32
+    try writer.set(configuration, name: description.name, fileType: fileType)
     let codec = try functions.map { try CallCodec(tokenizer: tokenizer, functions: $0) }
     let end = description.endOfText ?? Int(codec?.endOfAnswer ?? tokenizer.controls.endOfText)
     let template = description.chatTemplate ?? codec?.template.jinja
-    try writer.set(
-      vocabulary(tokenizer, size: student.configuration.vocabularySize, end: end, template: template))
+    try writer.set(vocabulary(tokenizer, size: configuration.vocabularySize, end: end, template: template))
     if let functions, let codec {
       try writer.set("retort.functions", .string(String(decoding: functions.json.canonical, as: UTF8.self)))
       try writer.set("retort.functions_digest", .string(functions.digest.hex))
@@ -37,15 +76,9 @@ public enum StudentFile {
     }
     try writer.set("retort.tokenizer_digest", .string(tokenizer.digest.hex))
     if tokenizer.normalizesToNFC { try writer.set("retort.tokenizer.nfc", .bool(true)) }
-    try writer.set("retort.numerics", .string(Numerics.version(student.precision)))
+    try writer.set("retort.numerics", .string(Numerics.version(precision)))
     for (key, value) in description.metadata { try writer.set(key, value) }
-    var errors: [TensorError] = []
-    for entry in student.layout.entries {
-      let stored = try Quantizer.store(entry, of: student, as: type)
-      try writer.add(GGUFNames.gguf(stored.name) ?? stored.name, type: stored.type, shape: stored.shape, stored.bytes)
-      errors.append(stored.error)
-    }
-    return (try writer.write(to: path), errors)
+    return writer
   }
 
   /// An uncompressed student as a Hugging Face folder that `transformers` loads.

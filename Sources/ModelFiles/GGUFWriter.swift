@@ -82,6 +82,9 @@ public struct GGUFWriter {
     entries.append(Entry(name: name, type: type, shape: shape, source: source, size: size))
   }
 
+  /// The bytes that the file takes before its tensors, as it is now.
+  public var metadataBytes: Int { Self.padded(encodedHeader().count) }
+
   /// Writes the file, atomically and durably.
   ///
   /// - Throws: ``ModelFileError`` `io` or `not_found`.

@@ -26,7 +26,7 @@ struct ManifestBuilder {
     let latency = measured.report.latency
     return Manifest(
       model: stage.model, version: version, files: files, architecture: architecture,
-      parameters: Int64(made.report.parametersAfter), quantization: made.report.weightType.rawValue, pruning: pruning,
+      parameters: Int64(made.report.parametersAfter), quantization: quantization, pruning: pruning,
       tokenizerDigest: made.tokenizerDigest, template: "retort-1", functionsDigest: stage.functions.digest,
       minimumRuntime: stage.policy.codeVersion, parent: parent, lineage: lineage, evidence: evidence,
       latency: Latency(p50: latency.p50, p99: latency.p99, n: measured.report.count), confidenceThreshold: threshold,
@@ -41,13 +41,26 @@ struct ManifestBuilder {
       vocabularySize: configuration.vocabularySize, maximumPositions: configuration.maximumPositions)
   }
 
+  private var quantization: String {
+    let (plan, calibration) = (made.report.quantize, stage.policy.compression.calibrate)
+    var name = "mixed"
+    if case .uniform(let type) = plan { name = type.rawValue }
+    return calibration == .nearest ? name : "\(name) \(calibration.rawValue)"
+  }
+
   private var pruning: Pruning? {
-    let before = made.parent.configuration.feedForwardSize
-    let after = measured.candidateModel.configuration.feedForwardSize
-    guard after < before else { return nil }
+    let (before, after) = (made.report.before, PruningShape(made.report.configuration))
+    var axes: [String: Pruning.Change] = [:]
+    for (name, size) in [
+      ("layers", \PruningShape.layerCount), ("hidden", \.hiddenSize), ("kv", \.keyValueHeadCount),
+      ("vocabulary", \.vocabularySize),
+    ] where after[keyPath: size] < before[keyPath: size] {
+      axes[name] = Pruning.Change(before: before[keyPath: size], after: after[keyPath: size])
+    }
+    guard before != after else { return nil }
     return Pruning(
-      method: "ffn-activation", feedForwardBefore: before, feedForwardAfter: after,
-      recoverySteps: made.report.recovery?.steps ?? 0)
+      method: axes.isEmpty ? "ffn-activation" : "structured-activation", feedForwardBefore: before.feedForwardSize,
+      feedForwardAfter: after.feedForwardSize, recoverySteps: made.report.recovery?.steps ?? 0, axes: axes)
   }
 
   private var lineage: Lineage {

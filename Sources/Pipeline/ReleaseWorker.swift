@@ -90,7 +90,7 @@ actor ReleaseWorker {
     return MadeCandidate(
       weightsPath: path, grammarPath: report.grammar?.path ?? Compressor.grammarPath(beside: path), report: report,
       parent: parent,
-      tokenizerDigest: branch.tokenizer.digest, recipe: trainer.recipe, baseDigest: trainer.baseDigest)
+      tokenizerDigest: report.tokenizerDigest, recipe: trainer.recipe, baseDigest: trainer.baseDigest)
   }
 
   /// The models that the candidate is compared with: what serves, and the best so far where that is another.

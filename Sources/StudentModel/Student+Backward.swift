@@ -45,13 +45,26 @@ extension Student {
   /// The loss of a batch, without dropout and without touching ``gradients``.
   ///
   /// - Throws: ``StudentError`` on a batch that does not fit the model.
-  public func loss(_ batch: PackedBatch) throws(StudentError) -> LossReport {
+  public func loss(_ batch: PackedBatch) throws(StudentError) -> LossReport { try measure(batch, teacher: nil) }
+
+  /// As without a teacher, with the divergence KL(teacher ‖ student) as the loss.
+  ///
+  /// - Parameter teacherLogits: `[target rows, V]`, as ``forward(_:rows:)`` of the teacher on the same batch gives them.
+  /// - Throws: ``StudentError`` on a batch or teacher that does not fit the model.
+  public func loss(
+    _ batch: PackedBatch, teacherLogits: UnsafeBufferPointer<Float>
+  ) throws(StudentError) -> LossReport {
+    try measure(batch, teacher: TeacherSignal(logits: teacherLogits, weight: 1))
+  }
+
+  private func measure(_ batch: PackedBatch, teacher: TeacherSignal?) throws(StudentError) -> LossReport {
     try batch.validate(vocabularySize: sizes.V, maximumPositions: configuration.maximumPositions)
     let wanted = batch.targetRows
+    try check(teacher, rows: wanted.count)
     guard !wanted.isEmpty else { return LossReport() }
     let pass = Pass(batch: batch, space: workspace(for: batch), wanted: wanted, dropout: nil)
     runLayers(pass)
-    return runHead(pass, teacher: nil, gradientScale: nil)
+    return runHead(pass, teacher: teacher, gradientScale: nil)
   }
 
   /// As without a consumer, for gradients that nobody needs all at once: ``gradients`` is not touched; the gradient of each

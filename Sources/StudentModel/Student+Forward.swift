@@ -47,29 +47,6 @@ extension Student {
     }
   }
 
-  /// The mean |h| of each feed-forward neuron over all rows, h = silu(gate)·up: what pruning by activation asks for.
-  ///
-  /// - Returns: one array `[F]` for each layer; zeros for an empty batch.
-  /// - Throws: ``StudentError`` on a batch that does not fit the model.
-  public func feedForwardActivations(_ batch: PackedBatch) throws(StudentError) -> [[Float]] {
-    try batch.validate(vocabularySize: sizes.V, maximumPositions: configuration.maximumPositions)
-    guard batch.rowCount > 0 else { return Array(repeating: Array(repeating: 0, count: sizes.F), count: sizes.L) }
-    let recomputes = recomputesActivations
-    recomputesActivations = false
-    defer { recomputesActivations = recomputes }
-    let pass = Pass(
-      batch: batch, space: workspace(for: batch), wanted: (0..<Int32(batch.rowCount)).map { $0 }, dropout: nil)
-    runLayers(pass)
-    let (F, rows, hidden) = (sizes.F, batch.rowCount, pass.space.hidden)
-    return pass.space.layers.map { layer in
-      retort_swiglu_forward(rows, F, layer.gateUp, hidden)
-      var sums = [Float](repeating: 0, count: F)
-      retort_absolute_column_sums(rows, F, hidden, F, &sums)
-      retort_scale(F, 1 / Float(rows), &sums)
-      return sums
-    }
-  }
-
   /// Embeds, runs all layers and normalises the wanted rows into `space.finalNorm`.
   func runLayers(_ pass: Pass) {
     let (space, batch, C) = (pass.space, pass.batch, sizes.C)

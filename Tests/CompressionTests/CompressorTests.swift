@@ -9,13 +9,13 @@ import Topics
 import Training
 
 @Suite("Compression", .serialized) struct CompressorTests {
-  private func policy(_ change: (inout CompressionPolicy) -> Void = { _ in }) -> CompressionPolicy {
+  private func policy(_ change: (inout CompressionPolicy) throws -> Void = { _ in }) rethrows -> CompressionPolicy {
     var policy = CompressionPolicy()
-    policy.feedForwardKeep = 0.5
+    policy.prune = PruningPlan(feedForwardKeep: 0.5)
     policy.recoverySteps = 20
     policy.batchSize = 8
     policy.learningRate = 2e-3
-    change(&policy)
+    try change(&policy)
     return policy
   }
 
@@ -38,7 +38,7 @@ import Training
       #expect(one.model.digest != other.model.digest)
       #expect(one.grammar?.digest == two.grammar?.digest)
       #expect(Trainer.weightsDigest(of: parent) == before)
-      #expect(one.feedForwardBefore == 128 && one.configuration.feedForwardSize == 64)
+      #expect(one.before.feedForwardSize == 128 && one.configuration.feedForwardSize == 64)
       #expect(one.parametersAfter < one.parametersBefore)
       #expect(one.recovery?.steps == 20)
       let names = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
@@ -90,11 +90,11 @@ import Training
     try Fixture.withFolder { folder in
       let tokenizer = try Fixture.tokenizer()
       let student = try Fixture.student(tokenizer)
-      func worst(_ type: CompressionPolicy.WeightType) throws -> Double {
+      func worst(_ type: QuantizationPlan.WeightType) throws -> Double {
         let report = try Compressor.compress(
           parent: student, tokenizer: tokenizer, functions: nil,
           policy: policy {
-            $0.feedForwardKeep = 1; $0.quantize = type
+            $0.prune = PruningPlan(); $0.quantize = .uniform(type)
           }, output: "\(folder)/\(type).gguf")
         #expect(report.tensors.count == student.layout.entries.count)
         #expect(report.tensors.filter { $0.type == .f32 }.allSatisfy { $0.relativeRMS == 0 && $0.maximum == 0 })
@@ -119,6 +119,96 @@ import Training
     }
   }
 
+  @Test(
+    "Recovery brings the pruned student back along every axis",
+    arguments: ["ffn=64", "layers=2", "hidden=32", "kv=1", "parameters=-20%,vocabulary=used"])
+  func axes(_ plan: String) throws {
+    try Fixture.withFolder { folder in
+      let tokenizer = try Fixture.tokenizer()
+      let parent = try Student(
+        configuration: DecoderConfiguration(
+          vocabularySize: tokenizer.vocabularySize, hiddenSize: 64, layerCount: 3, headCount: 4, keyValueHeadCount: 2,
+          feedForwardSize: 128, maximumPositions: 128),
+        seed: 3)
+      try Fixture.train(parent, tokenizer, steps: 250)
+      let report = try Compressor.compress(
+        parent: parent, tokenizer: tokenizer, functions: try Fixture.functions(), recentSamples: Fixture.samples(20),
+        trainingSamples: Fixture.samples(45),
+        policy: try policy {
+          $0.prune = try PruningPlan(plan)
+          $0.recoverySteps = 200
+        }, output: "\(folder)/m.gguf")
+      let recovery = try #require(report.recovery)
+      #expect(report.parametersAfter < report.parametersBefore)
+      if plan.contains("parameters") {
+        #expect(Double(report.parametersAfter) <= 0.8 * Double(report.parametersBefore))
+      }
+      #expect(recovery.finalDivergence < 0.2 && (report.harm ?? -1) >= 0, "\(recovery), \(report.harm ?? -1)")
+      let released = try ServingModel(gguf: "\(folder)/m.gguf")
+      let found = try Decoder(model: released, maximumBatch: 8).answer(Fixture.samples(20).map(\.messages)).map(\.call)
+      #expect(zip(found, Fixture.samples(20)).count { $0 == $1.call } >= 16)
+    }
+  }
+
+  @Test("Calibrated Q4_0 and steps with rounded weights end nearer to the parent than rounding to the nearest")
+  func calibrated() throws {
+    try Fixture.withFolder { folder in
+      let tokenizer = try Fixture.tokenizer()
+      let functions = try Fixture.functions()
+      let parent = try Fixture.student(tokenizer)
+      try Fixture.train(parent, tokenizer, steps: 250)
+      let before = Trainer.weightsDigest(of: parent)
+      func make(_ name: String, _ change: (inout CompressionPolicy) -> Void) throws -> CompressionReport {
+        try Compressor.compress(
+          parent: parent, tokenizer: tokenizer, functions: functions, recentSamples: Fixture.samples(45),
+          trainingSamples: Fixture.samples(45),
+          policy: policy {
+            $0.prune = PruningPlan()
+            $0.quantize = .uniform(.q4)
+            change(&$0)
+          }, output: "\(folder)/\(name).gguf")
+      }
+      func divergence(_ name: String) throws -> Float {
+        let (a, b) = (
+          try ServingModel(student: parent, tokenizer: tokenizer, functions: functions),
+          try ServingModel(gguf: "\(folder)/\(name).gguf")
+        )
+        return try Fixture.samples(9).reduce(0) { sum, sample in
+          let tokens = a.codec.prompt(sample.messages)
+          let pairs = zip(try a.logits(tokens: tokens).joined(), try b.logits(tokens: tokens).joined())
+          return sum + pairs.reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+        }
+      }
+      let nearest = try make("nearest") { _ in }
+      let both = try make("both") { $0.calibrate = .both }
+      #expect(both.model.digest != nearest.model.digest && both.model.bytes == nearest.model.bytes)
+      #expect(both.model.digest == (try make("again") { $0.calibrate = .both }).model.digest)
+      #expect(try divergence("both") < divergence("nearest"))
+      let linear = both.tensors.filter { $0.outputError != nil }
+      #expect(linear.count == 14)
+      let sums = linear.reduce((0.0, 0.0)) { ($0.0 + ($1.outputError ?? 9), $0.1 + ($1.outputErrorNearest ?? 0)) }
+      #expect(sums.0 < 0.9 * sums.1)
+      let aware = try make("aware") { $0.quantizationAwareSteps = 30 }
+      #expect(aware.quantizationAware?.steps == 30 && aware.model.digest != nearest.model.digest)
+      let mixed = try make("mixed") { $0.quantize = .bytes(nearest.model.bytes + 4_000) }
+      #expect(mixed.model.bytes <= nearest.model.bytes + 4_000)
+      #expect(Trainer.weightsDigest(of: parent) == before)
+    }
+  }
+
+  @Test("Unused tokens can go only where samples say which they are")
+  func vocabularyNeedsSamples() throws {
+    try Fixture.withFolder { folder in
+      let tokenizer = try Fixture.tokenizer()
+      let error = #expect(throws: CompressionError.self) {
+        try Compressor.compress(
+          parent: try Fixture.student(tokenizer), tokenizer: tokenizer, functions: try Fixture.functions(),
+          policy: policy { $0.prune.dropsUnusedTokens = true }, output: "\(folder)/m.gguf")
+      }
+      #expect(error?.code == .mismatch)
+    }
+  }
+
   @Test("A Hugging Face folder can be written and compressed")
   func folder() throws {
     try Fixture.withFolder { folder in
@@ -127,13 +217,21 @@ import Training
       let functions = try Fixture.functions()
       try StudentFile.writeFolder(student, tokenizer: tokenizer, functions: functions, to: "\(folder)/hf")
       let one = try Compressor.compress(
-        folder: "\(folder)/hf", functions: functions, policy: policy(), output: "\(folder)/one.gguf")
+        path: "\(folder)/hf", functions: functions, policy: policy(), output: "\(folder)/one.gguf")
       let two = try Compressor.compress(
         parent: student, tokenizer: tokenizer, functions: functions, policy: policy(), output: "\(folder)/two.gguf")
       #expect(one.model.digest == two.model.digest)
       #expect(one.configuration.feedForwardSize == 64)
-      #expect(throws: ModelFileError.self) {
-        try Compressor.compress(folder: "\(folder)/none", output: "\(folder)/x.gguf")
+      // A file that holds everything is as good as the folder, and brings its functions along.
+      _ = try StudentFile.write(
+        student, tokenizer: tokenizer, functions: functions, as: .f32, to: "\(folder)/whole.gguf")
+      let three = try Compressor.compress(
+        path: "\(folder)/whole.gguf", policy: policy(), output: "\(folder)/three.gguf")
+      #expect(three.model.digest == two.model.digest && three.grammar?.digest == two.grammar?.digest)
+      for path in ["none", "none.gguf"] {
+        #expect(throws: ModelFileError.self) {
+          try Compressor.compress(path: "\(folder)/\(path)", output: "\(folder)/x.gguf")
+        }
       }
     }
   }
@@ -141,13 +239,14 @@ import Training
   @Test("Policies are strict and survive a round trip")
   func policies() throws {
     let changed = policy {
-      $0.quantize = .f16; $0.klWeight = 0.25
+      $0.quantize = .uniform(.f16); $0.klWeight = 0.25
     }
     #expect(try CompressionPolicy(json: JSON.parse(changed.json.text)) == changed)
     #expect(changed.json.objectValue?.keys.sorted() == CompressionPolicy.keys.sorted())
     #expect(changed.digest != CompressionPolicy().digest)
     let bad: [JSON] = [
-      ["keep": 1], ["feed_forward_keep": 0], ["quantize": "q2"], ["recovery_steps": 1.5], ["kl_weight": "much"], 7,
+      ["keep": 1], ["prune": "ffn=0"], ["prune": "ffn"], ["calibrate": "gptp"], ["quantize": "bytes=much"],
+      ["quantize": "q2"], ["recovery_steps": 1.5], ["kl_weight": "much"], 7,
     ]
     for json in bad { #expect(throws: CompressionError.self) { try CompressionPolicy(json: json) } }
   }

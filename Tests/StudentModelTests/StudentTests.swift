@@ -61,14 +61,29 @@ import Testing
     #expect(batch.targetRows == [2, 3])
   }
 
-  @Test("mean feed-forward activations do not depend on targets and are not negative")
-  func activations() throws {
+  @Test("what the linear layers read is shown block by block, the same whatever the targets")
+  func linearInputs() throws {
     let student = try Student(configuration: Small.configuration, seed: 1)
     var batch = Small.batch()
-    let found = try student.feedForwardActivations(batch)
-    #expect(found.count == 3 && found.allSatisfy { $0.count == 33 && $0.allSatisfy { $0 > 0 } })
+    func inputs() throws -> [LinearInput: [Float]] {
+      var found: [LinearInput: [Float]] = [:]
+      var order: [LinearInput] = []
+      try student.observeInputs(batch) { input, values, width in
+        #expect(values.count == batch.rowCount * width)
+        found[input] = Array(values)
+        order.append(input)
+      }
+      #expect(order.map(\.layer) == order.map(\.layer).sorted() && order.last?.place == .output)
+      return found
+    }
+    let found = try inputs()
+    #expect(found.count == 3 * 4 + 1)
+    #expect(found[LinearInput(.hidden, layer: 2)]?.count == batch.rowCount * 33)
     batch.targets = [Int32](repeating: -1, count: batch.rowCount)
-    #expect(try student.feedForwardActivations(batch) == found)
+    #expect(try inputs() == found)
+    let names = student.layout.entries.filter { $0.decays && $0.name != "model.embed_tokens.weight" }.map(\.name)
+    #expect(
+      names.allSatisfy { found[LinearInput(parameter: $0, layerCount: 3) ?? LinearInput(.output, layer: 9)] != nil })
   }
 
   @Test("a batch without targets has no loss and no gradient")

@@ -7,6 +7,8 @@ struct Setting: Sendable {
     case text
     case integer(ClosedRange<Int>)
     case number(ClosedRange<Double>)
+    /// Text, or a number.
+    case textOrNumber(ClosedRange<Double>)
     case flag
     case choice([String])
     case texts
@@ -40,6 +42,7 @@ struct Setting: Sendable {
     case .text: "text"
     case .integer(let range): "a whole number from \(range.lowerBound) to \(range.upperBound)"
     case .number(let range): "a number from \(range.lowerBound) to \(range.upperBound)"
+    case .textOrNumber(let range): "text, or a number from \(range.lowerBound) to \(range.upperBound)"
     case .flag: "true or false"
     case .choice(let names): "one of " + names.joined(separator: ", ")
     case .texts: "a list of texts"
@@ -53,6 +56,7 @@ struct Setting: Sendable {
     case .text: value.stringValue != nil
     case .integer(let range): value.integerValue.map { range.contains(Int($0)) } ?? false
     case .number(let range): value.doubleValue.map { range.contains($0) } ?? false
+    case .textOrNumber(let range): value.doubleValue.map { range.contains($0) } ?? (value.stringValue != nil)
     case .flag: value.boolValue != nil
     case .choice(let names): value.stringValue.map(names.contains) ?? false
     case .texts: value.arrayValue.map { $0.allSatisfy { $0.stringValue != nil } } ?? false
@@ -67,6 +71,7 @@ struct Setting: Sendable {
       case .text, .choice: .string(text)
       case .integer: Int64(text).map { .integer($0) }
       case .number: Double(text).map { .number($0) }
+      case .textOrNumber: Double(text).map { .number($0) } ?? .string(text)
       case .flag: ["true": true, "false": false, "1": true, "0": false][text].map { .bool($0) }
       case .texts: .array(text.split(separator: ",").map { .string(String($0)) })
       case .tree: try? JSON.parse(text)

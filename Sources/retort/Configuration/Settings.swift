@@ -92,11 +92,17 @@ enum Settings {
 
   private static let release: [Setting] = [
     Setting("release.every", .integer(1...1_000_000_000), 4_000, "Training samples between two releases."),
-    Setting("release.prune", .number(0...0.9), 0.0625, "Share of feed-forward neurons to remove."),
+    Setting(
+      "release.prune", .textOrNumber(0...0.9), "ffn=0.9375",
+      "What is taken out, as for retort compress --prune, or none; a number: that share of feed-forward neurons."),
     Setting("release.recovery_steps", .integer(0...100_000), 300, "Steps of recovery after pruning."),
     Setting(
-      "release.quantize", .choice(["q8_0", "q6_k", "q4_0", "f16", "bf16", "f32"]), "q8_0",
-      "Format of the released weights."),
+      "release.quantize", .text, "q8_0",
+      "Format of the released weights: q8_0, q6_k, q4_0, f16, bf16, f32, or a mix such as bytes=1.6MB."),
+    Setting(
+      "release.calibrate", .choice(["nearest", "awq", "gptq", "awq+gptq"]), "nearest",
+      "How rounding is fitted to recent samples."),
+    Setting("release.quantization_aware_steps", .integer(0...100_000), 0, "Steps at the end with rounded weights."),
     Setting("release.gate.minimum", .integer(1...1_000_000), 100, "Fewest gate samples for a verdict."),
     Setting(
       "release.gate.margin", .number(0...1), 0.02, "How much worse than the incumbent a release may be, at worst."),

@@ -74,7 +74,7 @@ struct DemoFolder {
         decay_steps: 400
     release:
       every: 1200
-      prune: 0.125
+      prune: ffn=0.875
       recovery_steps: 200
       gate:
         minimum: 50

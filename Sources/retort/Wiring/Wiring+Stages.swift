@@ -87,10 +87,7 @@ extension Wiring {
 
   /// How candidates are made and judged.
   func releasePolicy() throws -> ReleaseStage.Policy {
-    var compression = CompressionPolicy()
-    compression.feedForwardKeep = 1 - configuration.number("release.prune")
-    compression.recoverySteps = configuration.integer("release.recovery_steps")
-    compression.quantize = .init(rawValue: configuration.text("release.quantize")) ?? .q8
+    let compression = try compressionPolicy()
     let gate = GatePolicy(
       minimumSamples: configuration.integer("release.gate.minimum"),
       margin: configuration.number("release.gate.margin"),
@@ -99,6 +96,22 @@ extension Wiring {
       compression: compression, gate: gate, probes: try probes(),
       storesInLog: configuration.text("release.store") == "log", licence: configuration.text("release.licence"),
       codeVersion: BuildVersion.text)
+  }
+
+  private func compressionPolicy() throws -> CompressionPolicy {
+    var object: JSONObject = [:]
+    for key in ["prune", "quantize", "calibrate"] { object[key] = .string(configuration.text("release." + key)) }
+    if let removed = configuration.optionalNumber("release.prune") {
+      object["prune"] = .string(PruningPlan(feedForwardKeep: 1 - removed).text)
+    }
+    for key in ["recovery_steps", "quantization_aware_steps"] {
+      object[key] = .integer(Int64(configuration.integer("release." + key)))
+    }
+    do {
+      return try CompressionPolicy(json: .object(object))
+    } catch {
+      throw ConfigurationError("release, \(error)")
+    }
   }
 
   private func probes() throws -> [Probe] {

@@ -1,0 +1,100 @@
+package import ModelFiles
+package import StudentModel
+
+/// Rounds a student's tensors one after the other, and measures what is lost.
+package struct StoredTensors {
+  let student: Student
+  /// The format of a tensor.
+  let elementType: (_ name: String, _ shape: [Int]) -> ElementType
+  /// What the linear layers read, for compensated rounding and for errors of outputs; nil for neither.
+  var grams: GramMatrices?
+  /// Whether errors are compensated.
+  var compensates = false
+
+  package init(
+    student: Student, elementType: @escaping (_ name: String, _ shape: [Int]) -> ElementType,
+    grams: GramMatrices? = nil, compensates: Bool = false
+  ) {
+    self.student = student
+    self.elementType = elementType
+    self.grams = grams
+    self.compensates = compensates
+  }
+
+  /// One tensor as it is stored.
+  struct Stored {
+    let bytes: [UInt8]
+    let error: TensorError
+  }
+
+  /// A tensor's stored form, its rows in the order of a GGUF file.
+  func store(_ entry: ParameterLayout.Entry) throws -> Stored {
+    guard let order = student.configuration.ggufRowOrder(entry.name) else {
+      return try store(entry, UnsafeBufferPointer(student.parameters(entry)))
+    }
+    let (values, width) = (student.parameters(entry), entry.shape[1])
+    let ordered = order.flatMap { row in values[(Int(row) * width)..<((Int(row) + 1) * width)] }
+    return try ordered.withUnsafeBufferPointer { try store(entry, $0) }
+  }
+
+  private func store(_ entry: ParameterLayout.Entry, _ values: UnsafeBufferPointer<Float>) throws -> Stored {
+    let type = elementType(entry.name, entry.shape)
+    let gram = try LinearInput(parameter: entry.name, layerCount: student.configuration.layerCount)
+      .flatMap { input in try grams.flatMap { try $0(input) } }
+    // What is not finite, or too large for a half-precision scale, is refused by plain rounding in one sentence.
+    if compensates, let gram, type == .q4_0 || type == .q8_0, values.allSatisfy({ abs($0) < 65_504 }),
+      let compensation = ErrorCompensation(gram: gram, width: entry.shape[1])
+    {
+      let bytes = compensation.round(values, rows: entry.shape[0], as: type)
+      var sums = TensorError.Sums()
+      var decoded = [Float](repeating: 0, count: entry.count)
+      try decoded.withUnsafeMutableBufferPointer { target in
+        try bytes.withUnsafeBytes { try Quantization.decode($0, as: type, into: target) }
+        sums.add(values, UnsafeBufferPointer(target))
+      }
+      var error = sums.error(entry.name, type)
+      error.outputError = Self.outputError(values, decoded, entry, gram)
+      return Stored(bytes: bytes, error: error)
+    }
+    return try nearest(entry, values, type, gram)
+  }
+
+  private func nearest(
+    _ entry: ParameterLayout.Entry, _ values: UnsafeBufferPointer<Float>, _ type: ElementType, _ gram: [Float]?
+  ) throws -> Stored {
+    var sums = TensorError.Sums()
+    var all: [Float] = []
+    let bytes = try Quantizer.nearest(values, as: type) { start, decoded in
+      sums.add(UnsafeBufferPointer(rebasing: values[start..<start + decoded.count]), decoded)
+      if gram != nil { all += decoded }
+    }
+    var error = sums.error(entry.name, type)
+    error.outputError = gram.map { Self.outputError(values, all, entry, $0) }
+    return Stored(bytes: bytes, error: error)
+  }
+
+  /// The error of each linear layer's outputs with weights rounded to the nearest, by name; empty without samples.
+  package func nearestOutputErrors() throws -> [String: Double] {
+    var errors: [String: Double] = [:]
+    for entry in student.layout.entries {
+      guard let input = LinearInput(parameter: entry.name, layerCount: student.configuration.layerCount),
+        let gram = try grams.flatMap({ try $0(input) })
+      else { continue }
+      let values = UnsafeBufferPointer(student.parameters(entry))
+      var rounded = Array(values)
+      try rounded.withUnsafeMutableBufferPointer { try Quantizer.round($0, to: elementType(entry.name, entry.shape)) }
+      errors[entry.name] = Self.outputError(values, rounded, entry, gram)
+    }
+    return errors
+  }
+
+  private static func outputError(
+    _ values: UnsafeBufferPointer<Float>, _ stored: [Float], _ entry: ParameterLayout.Entry, _ gram: [Float]
+  ) -> Double {
+    let (rows, width) = (entry.shape[0], entry.shape[1])
+    let differences = zip(values, stored).map { $0 - $1 }
+    let outputs = GramMatrices.error(Array(values), rows: rows, width: width, gram: gram)
+    guard outputs > 0 else { return 0 }
+    return (GramMatrices.error(differences, rows: rows, width: width, gram: gram) / outputs).squareRoot()
+  }
+}

@@ -1,0 +1,67 @@
+import ModelFiles
+public import StudentModel
+public import Tokenization
+public import Topics
+
+/// A model to compress, read from a Hugging Face folder or from a GGUF file that was written from a student.
+public struct UncompressedModel {
+  /// The weights, as single-precision numbers.
+  public let student: Student
+  /// Its tokenizer.
+  public let tokenizer: Tokenizer
+  /// The functions that a GGUF file carries; `nil` without.
+  public let functions: FunctionSet?
+  /// Its chat template and end of text.
+  public let description: StudentDescription
+
+  /// Reads a model; a path that ends in `.gguf` is a file, any other a folder.
+  ///
+  /// - Throws: ``CompressionError`` `mismatch` where a folder has no tokenizer; `ModelFileError`, `TokenizationError`,
+  ///   `TopicError` where a file's functions do not hold.
+  public init(path: String) throws {
+    if path.hasSuffix(".gguf") {
+      try self.init(file: GGUFFile(path: path))
+    } else {
+      try self.init(folder: HuggingFaceFolder.read(path))
+    }
+  }
+
+  private init(folder: HuggingFaceFolder) throws {
+    guard let json = folder.tokenizerJSON else {
+      throw CompressionError(
+        .mismatch, context: folder.path, expected: "a tokenizer.json", found: "none",
+        advice: "add the tokenizer that belongs to the model")
+    }
+    student = try Student(configuration: folder.configuration) { entry, weights in
+      try folder.tensor(entry.name).copyFloats(into: UnsafeMutableBufferPointer(start: weights, count: entry.count))
+    }
+    tokenizer = try Tokenizer(huggingFace: json)
+    functions = nil
+    var description = StudentDescription()
+    description.chatTemplate = folder.chatTemplate
+    description.endOfText = folder.endOfTextIDs.first
+    self.description = description
+  }
+
+  private init(file: GGUFFile) throws {
+    let configuration = try file.decoderConfiguration()
+    student = try Student(configuration: configuration) { entry, weights in
+      let values = UnsafeMutableBufferPointer(start: weights, count: entry.count)
+      try file.parameter(entry.name, shape: entry.shape).copyFloats(into: values)
+      guard let order = configuration.ggufRowOrder(entry.name) else { return }
+      let (stored, width) = (Array(values), entry.shape[1])
+      for (index, row) in order.enumerated() {
+        for column in 0..<width { values[Int(row) * width + column] = stored[index * width + column] }
+      }
+    }
+    let vocabulary = try file.vocabulary()
+    tokenizer = try Tokenizer(
+      ggufTokens: vocabulary.tokens, types: vocabulary.types, merges: vocabulary.merges,
+      normalizesToNFC: file.metadata["retort.tokenizer.nfc"]?.boolean ?? false)
+    functions = try file.metadata["retort.functions"]?.string.map { try FunctionSet(json: JSON.parse($0)) }
+    var description = StudentDescription()
+    description.chatTemplate = vocabulary.chatTemplate
+    description.endOfText = vocabulary.endOfText
+    self.description = description
+  }
+}

@@ -1,0 +1,112 @@
+import Compression
+import ModelFiles
+import StudentModel
+import Testing
+import Training
+
+@Suite("Calibrated rounding", .serialized) struct RoundingTests {
+  /// Rows of correlated numbers, `[rows, width]`: some channels large, each leaning on the one before.
+  private func inputs(rows: Int, width: Int, seed: UInt64 = 1) -> [Float] {
+    let random = CounterRandom(seed: seed, .initialization)
+    return (0..<rows).flatMap { row in
+      var last: Float = 0
+      return (0..<width).map { channel in
+        let noise = Float(random.unit(UInt64(row), UInt64(channel))) - 0.5
+        last = 0.7 * last + noise * (channel % 7 == 0 ? 8 : 0.5)
+        return last
+      }
+    }
+  }
+
+  private func gram(_ inputs: [Float], width: Int) -> [Float] {
+    var gram = [Float](repeating: 0, count: width * width)
+    for row in stride(from: 0, to: inputs.count, by: width) {
+      for i in 0..<width { for j in 0..<width { gram[i * width + j] += inputs[row + i] * inputs[row + j] } }
+    }
+    return gram
+  }
+
+  private func decoded(_ bytes: [UInt8], _ type: ElementType, _ count: Int) throws -> [Float] {
+    var values = [Float](repeating: 0, count: count)
+    try bytes.withUnsafeBytes { source in
+      try values.withUnsafeMutableBufferPointer { try Quantization.decode(source, as: type, into: $0) }
+    }
+    return values
+  }
+
+  @Test(
+    "Compensation makes the error of a layer's outputs smaller than rounding to the nearest", arguments: [32, 96, 160])
+  func compensation(width: Int) throws {
+    let rows = 24
+    let weights = inputs(rows: rows, width: width, seed: 9)
+    let gram = gram(inputs(rows: 400, width: width), width: width)
+    let compensation = try #require(ErrorCompensation(gram: gram, width: width))
+    for (type, share) in [(ElementType.q4_0, 0.8), (.q8_0, 1.0)] {
+      let bytes = weights.withUnsafeBufferPointer { compensation.round($0, rows: rows, as: type) }
+      let nearest = type == .q4_0 ? try Quantization.q4_0(weights) : try Quantization.q8_0(weights)
+      #expect(bytes.count == nearest.count)
+      func error(_ bytes: [UInt8]) throws -> Double {
+        let errors = zip(weights, try decoded(bytes, type, weights.count)).map { $0 - $1 }
+        return GramMatrices.error(errors, rows: rows, width: width, gram: gram).squareRoot()
+      }
+      #expect(try error(bytes) < share * error(nearest), "\(type)")
+      #expect(weights.withUnsafeBufferPointer { compensation.round($0, rows: rows, as: type) } == bytes)
+    }
+  }
+
+  @Test("Weights that the grid holds exactly are stored exactly, and nothing is compensated")
+  func exact() throws {
+    let width = 64
+    let weights = (0..<width * 3).map { Float(($0 * 5) % 16 - 8) * 0.25 }
+    let compensation = try #require(
+      ErrorCompensation(gram: gram(inputs(rows: 90, width: width), width: width), width: width))
+    let bytes = weights.withUnsafeBufferPointer { compensation.round($0, rows: 3, as: .q4_0) }
+    #expect(try decoded(bytes, .q4_0, weights.count) == weights)
+    #expect(ErrorCompensation(gram: [Float](repeating: 0, count: width * width), width: width) == nil)
+    #expect(ErrorCompensation(gram: [Float](repeating: .nan, count: width * width), width: width) == nil)
+  }
+
+  private func trained() throws -> (Student, [PackedBatch]) {
+    let tokenizer = try Fixture.tokenizer()
+    let student = try Fixture.student(tokenizer)
+    try Fixture.train(student, tokenizer, steps: 150)
+    let encoder = try SampleEncoder(tokenizer: tokenizer, functions: Fixture.functions(), maximumSequence: 96)
+    return (student, ActivationStatistics.batches(of: Fixture.samples(45), encoder: encoder))
+  }
+
+  @Test("Scaling changes weights and no prediction, and makes the outputs' rounding errors smaller")
+  func scaling() throws {
+    let (student, batches) = try trained()
+    let scaled = student.copy()
+    let element: (String, [Int]) -> ElementType = { $1.count == 2 ? .q4_0 : .f32 }
+    let changed = try ActivationScaling.scale(
+      scaled, statistics: ActivationStatistics(of: student, on: batches), grams: GramMatrices(of: student, on: batches),
+      element: element)
+    #expect(changed > 0)
+    #expect(Trainer.weightsDigest(of: scaled) != Trainer.weightsDigest(of: student))
+    for (a, b) in zip(try student.forward(batches[0]), try scaled.forward(batches[0])) { #expect(abs(a - b) < 2e-3) }
+    func errors(_ student: Student) throws -> Double {
+      try StoredTensors(student: student, elementType: element, grams: GramMatrices(of: student, on: batches))
+        .nearestOutputErrors().values.reduce(0, +)
+    }
+    #expect(try errors(scaled) < errors(student))
+  }
+
+  @Test("A mix stays within its bytes, raises what matters, and is refused where even the smallest is too large")
+  func mix() throws {
+    let (student, batches) = try trained()
+    let divergence = try Divergence(from: student, on: batches, maximumRows: 4_096)
+    for measured in [divergence, nil] {
+      let mix = PrecisionMix(student: student, divergence: measured, metadataBytes: 1_000)
+      let before = Trainer.weightsDigest(of: student)
+      let limit = student.layout.count * 18 / 32 + 12_000
+      let formats = try mix.formats(bytes: limit)
+      #expect(Trainer.weightsDigest(of: student) == before)
+      let types = Set(formats.values)
+      #expect(types.contains(.q4_0) && types.contains(.q8_0) && types.contains(.f32))
+      #expect(try mix.formats(bytes: limit) == formats)
+      #expect(try !mix.formats(bytes: 10_000_000).values.contains(.q4_0))
+      #expect(throws: CompressionError.self) { try mix.formats(bytes: 5_000) }
+    }
+  }
+}
