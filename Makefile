@@ -4,7 +4,7 @@ SWIFT_BUILD := swift build -c release
 RETORT := .build/release/retort
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test bench lint format docs clean
+.PHONY: help deps build demo test chaos bench lint format docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -23,7 +23,11 @@ test: deps ## build and run every test, then check format and imports
 	swift test -c release --skip-build --skip EndToEndTests
 	RETORT_KAFKA_CYCLES=40 swift test -c release --skip-build --filter FaultTests/cycles
 	swift test -c release --skip-build --filter EndToEndTests
+	ops/chaos
 	@$(MAKE) --no-print-directory lint
+
+chaos: build ## break brokers and kill processes under a running pipeline; on a real broker with KAFKA_BOOTSTRAP
+	ops/chaos
 
 bench: build ## speed of this build on this machine
 	ops/bench

@@ -17,6 +17,7 @@ let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-htt
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let metricsTestKit = Target.Dependency.product(name: "MetricsTestKit", package: "swift-metrics")
 let nio = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let sqlite = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
@@ -68,7 +69,7 @@ let package = Package(
     module("MessageLog", []),
     module("SQLiteLog", ["MessageLog", sqlite]),
     .systemLibrary(name: "CRdKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"])]),
-    module("KafkaLog", ["MessageLog", "CRdKafka", logging]),
+    module("KafkaLog", ["MessageLog", "CRdKafka", logging, metrics]),
     .target(name: "CKernels"),
     module("ModelFiles", ["CKernels", "Topics", crypto]),
     module("Tokenization", ["Topics", "ModelFiles"]),
@@ -116,7 +117,7 @@ let package = Package(
     tests("Topics", [yaml], exclude: ["Goldens"]),
     tests("MessageLog"),
     tests("SQLiteLog", ["MessageLog", "LogContract", sqlite]),
-    tests("KafkaLog", ["MessageLog", "LogContract", "CRdKafka", logging]),
+    tests("KafkaLog", ["MessageLog", "LogContract", "CRdKafka", logging, metricsTestKit]),
     tests("CKernels"),
     tests("ModelFiles", ["Topics"], exclude: ["Goldens"]),
     tests("Tokenization", ["ModelFiles", "Topics"], exclude: ["Goldens"]),
@@ -139,7 +140,12 @@ let package = Package(
         "Topics", "MessageLog", "SQLiteLog", "ModelFiles", "Tokenization", "StudentModel", "Inference", "Compression",
         "Releases", logging,
       ]),
-    tests("Pipeline", ["Topics", "MessageLog", "RetortClient", "SQLiteLog", "Teacher", "DemoWorld", logging]),
+    tests(
+      "Pipeline",
+      [
+        "Topics", "MessageLog", "ModelFiles", "Tokenization", "StudentModel", "Inference", "Compression", "Evaluation",
+        "Training", "Releases", "RetortClient", "SQLiteLog", "Teacher", "DemoWorld", logging,
+      ]),
     tests("DemoWorld", ["Topics", "Teacher", logging]),
     .testTarget(
       name: "EndToEndTests",

@@ -120,6 +120,10 @@ extension Fields {
     return flag
   }
 
+  mutating func optionalBool(_ name: String) throws(TopicError) -> Bool? {
+    rest[name] == nil ? nil : try bool(name)
+  }
+
   /// One of a fixed list of words.
   mutating func word<Word: RawRepresentable & CaseIterable>(
     _ name: String, as type: Word.Type

@@ -70,6 +70,9 @@ public struct TopicNames: Sendable, Hashable {
   /// The consumer group of the label stage.
   public var labelGroup: String { labelPrefix + "label" }
 
+  /// The consumer group that joins feedback into samples.
+  public var feedbackGroup: String { prefix + "feedback" }
+
   /// The consumer group of the release stage of a model.
   public func releaseGroup(model: String) -> String { prefix + "release." + model }
 }

@@ -10,6 +10,8 @@
 /// Panels and k that one packing task handles.
 #define GEMM_PACK_PANELS 8
 #define GEMM_PACK_DEPTH 512
+/// Rows of k (an even number) that are packed at a time where k lies across the rows.
+#define GEMM_PACK_STRIP 16
 
 /// One operand: panel row r, k i is x[r·ld + i] where k lies along the rows of x, else x[i·ld + r].
 typedef struct gemm_operand {
@@ -129,27 +131,43 @@ RETORT_INLINE void pack_along(const int pairs, const int bfloat, const int width
   }
 }
 
-/// The panels of rows r0..<r1 for k0..<k1, where k lies across the rows; panels are `panel_words` apart.
+/// The words of a panel for one k, or for two that are a pair (`second`: the other is there); the first n of its rows.
+RETORT_INLINE void pack_row(const int pairs, const int bfloat, const int width, const gemm_operand *x, ptrdiff_t at, int second,
+                            ptrdiff_t n, uint32_t *to) {
+  v16 even = gemm_load(bfloat, x->x, at, n);
+  if (!pairs) {
+    store_words(width, to, __builtin_bit_cast(u16, even));
+    return;
+  }
+  v16 odd = second ? gemm_load(bfloat, x->x, at + x->ld, n) : splat(0);
+#if defined(LEVEL_HAS_PAIRS)
+  store_words(width, to, pairs_across(even, odd));
+#else
+  store_words(width, to, __builtin_bit_cast(u16, bfloat ? odd : to_bfloat16(odd)));
+  store_words(width, to + width, __builtin_bit_cast(u16, bfloat ? even : to_bfloat16(even)));
+#endif
+}
+
+/// The panels of rows r0..<r1 for k0..<k1, where k lies across the rows; panels are `panel_words` apart. Panels are written in strips: all
+/// of them at once would meet in the same few places of the first-level cache.
 RETORT_INLINE void pack_across(const int pairs, const int bfloat, const int width, const gemm_operand *x, ptrdiff_t r0, ptrdiff_t r1,
                                ptrdiff_t k0, ptrdiff_t k1, uint32_t *out, ptrdiff_t panel_words) {
-  for (ptrdiff_t i = k0; i < k1; i += pairs ? 2 : 1) {
-    uint32_t *to = out;
-    for (ptrdiff_t r = r0; r < r1; r += width, to += panel_words) {
-      ptrdiff_t n = x->rows - r;
-      v16 even = gemm_load(bfloat, x->x, i * x->ld + r, n);
-      if (!pairs) {
-        store_words(width, to, __builtin_bit_cast(u16, even));
-        continue;
+  const ptrdiff_t step = pairs ? 2 : 1, words = gemm_words(pairs, step) * width;
+  for (ptrdiff_t s = k0; s < k1; s += GEMM_PACK_STRIP) {
+    ptrdiff_t end = smaller(s + GEMM_PACK_STRIP, k1), whole = s + (end - s) / step * step;
+    uint32_t *panel = out + (s - k0) / step * words;
+    for (ptrdiff_t r = r0; r < r1; r += width, panel += panel_words) {
+      ptrdiff_t n = x->rows - r, i = s;
+      uint32_t *to = panel;
+      if (n >= 16) {
+        for (; i < whole; i += step, to += words) {
+          UNROLL for (int l = 0; l < step; l++)
+            __builtin_prefetch((const uint8_t *)x->x + ((i + l + GEMM_PACK_STRIP) * x->ld + r) * (bfloat ? 2 : 4));
+          pack_row(pairs, bfloat, width, x, i * x->ld + r, 1, 16, to);
+        }
       }
-      v16 odd = i + 1 < k1 ? gemm_load(bfloat, x->x, (i + 1) * x->ld + r, n) : splat(0);
-#if defined(LEVEL_HAS_PAIRS)
-      store_words(width, to, pairs_across(even, odd));
-#else
-      store_words(width, to, __builtin_bit_cast(u16, bfloat ? odd : to_bfloat16(odd)));
-      store_words(width, to + width, __builtin_bit_cast(u16, bfloat ? even : to_bfloat16(even)));
-#endif
+      for (; i < end; i += step, to += words) pack_row(pairs, bfloat, width, x, i * x->ld + r, i + 1 < k1, n, to);
     }
-    out += (ptrdiff_t)gemm_words(pairs, pairs ? 2 : 1) * width;
   }
 }
 
@@ -224,6 +242,12 @@ RETORT_INLINE void gemm_tile(const gemm_job *job, ptrdiff_t rows, ptrdiff_t n, p
 
 #define GEMM_TILE_COLUMNS 64
 
+/// Sends for a tile's part of C, to be written: else the stores at its end wait for memory one after another.
+RETORT_INLINE void gemm_fetch_c(const float *c, ptrdiff_t ldc, ptrdiff_t rows) {
+  for (ptrdiff_t r = 0; r < rows; r++)
+    UNROLL for (int p = 0; p < NP; p++) __builtin_prefetch(c + r * ldc + p * 16, 1);
+}
+
 static void gemm_tile_task(void *context, ptrdiff_t index, int worker) {
   (void)worker;
   const gemm_job *job = context;
@@ -238,6 +262,9 @@ static void gemm_tile_task(void *context, ptrdiff_t index, int worker) {
     for (ptrdiff_t j = j0; j < j1; j += 16 * NP) {
       const uint32_t *b = job->packed_b + (j - job->n0) * job->words + w * 16;
       for (ptrdiff_t i = i0; i < i1; i += MR) {
+        // A tile that starts from C reads it first: that of the next one is sent for.
+        ptrdiff_t ahead = start == START_C ? i + MR : i;
+        gemm_fetch_c(job->c + ahead * job->ldc + j, job->ldc, smaller(MR, i1 - ahead));
         const uint32_t *a = job->packed_a + (i - job->m0) * job->words + w * MR;
         gemm_tile(job, smaller(MR, i1 - i), smaller(16 * NP, j1 - j), words, a, b, job->c + i * job->ldc + j, start,
                   start == START_BIAS ? job->bias + j : NULL);

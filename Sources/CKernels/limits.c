@@ -30,6 +30,7 @@ static void read_task(void *context, ptrdiff_t index, int worker) {
 
 uint64_t retort_limit_read(const uint8_t *memory, size_t size) {
   read_job job = {.memory = memory, .size = size};
+  retort_gather_large_pages(memory, size);
   retort_parallel_for((ptrdiff_t)((size + READ_SHARE - 1) / READ_SHARE), read_task, &job);
   uint64_t sum = 0;
   for (int i = 0; i < RETORT_MAXIMUM_THREADS; i++) sum += job.sums[i];

@@ -178,11 +178,14 @@ size_t retort_linear_packed_size(retort_weight_type type, ptrdiff_t n, ptrdiff_t
 
 void retort_linear_pack(retort_weight_type type, ptrdiff_t n, ptrdiff_t k, const uint8_t *weights, uint8_t *packed) {
   pack_job job = {type, n, k, weights, packed};
+  size_t size = retort_linear_packed_size(type, n, k);
+  retort_prefer_large_pages(packed, size);
   if (is_quantized(type)) {
     retort_parallel_for((n + RETORT_PANEL - 1) / RETORT_PANEL, pack_quantized_panel, &job);
   } else {
     retort_parallel_for((n + 15) / 16, pack_plain_panel, &job);
   }
+  retort_gather_large_pages(packed, size);
 }
 
 // MARK: Products

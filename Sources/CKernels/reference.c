@@ -293,6 +293,48 @@ void retort_reference_cross_entropy(ptrdiff_t rows, ptrdiff_t vocabulary, float 
   }
 }
 
+/// Whether fewer than `top` logits are higher than this one.
+static int reference_is_apart(ptrdiff_t n, const float *t, ptrdiff_t j, ptrdiff_t top) {
+  ptrdiff_t higher = 0;
+  for (ptrdiff_t i = 0; i < n; i++) higher += t[i] > t[j];
+  return top <= 0 || top >= n || higher < top;
+}
+
+void retort_reference_mixed_loss(ptrdiff_t rows, ptrdiff_t vocabulary, float *logits, ptrdiff_t ldl, const int32_t *targets,
+                                 const float *target_weights, float gradient_scale, const retort_teacher_rows *teacher, int gradient,
+                                 retort_row_loss *losses) {
+  for (ptrdiff_t r = 0; r < rows; r++) {
+    float *z = logits + r * ldl;
+    const float *t = teacher ? teacher->logits + r * teacher->ldt : NULL;
+    double partition = reference_partition(vocabulary, z), t_partition = t ? reference_partition(vocabulary, t) : 0;
+    double divergence = 0, p_tail = 0, q_tail = 0, at_target = (double)z[targets[r]];
+    int32_t correct = 1;
+    for (ptrdiff_t j = 0; j < vocabulary; j++) {
+      if ((double)z[j] > at_target) correct = 0;
+      if (!t) continue;
+      double lp = (double)z[j] - partition, lq = (double)t[j] - t_partition;
+      if (reference_is_apart(vocabulary, t, j, teacher->top)) {
+        divergence += teacher->reverse ? retort_exp(lp) * (lp - lq) : retort_exp(lq) * (lq - lp);
+      } else {
+        p_tail += retort_exp(lp), q_tail += retort_exp(lq);
+      }
+    }
+    double gap = p_tail > 0 && q_tail > 0 ? retort_log(p_tail) - retort_log(q_tail) : 0;
+    if (t) divergence += teacher->reverse ? p_tail * gap : -q_tail * gap;
+    losses[r] = (retort_row_loss){(float)(partition - at_target), (float)divergence, correct};
+    for (ptrdiff_t j = 0; gradient && j < vocabulary; j++) {
+      double lp = (double)z[j] - partition, p = retort_exp(lp), g = 0;
+      if (t) {
+        double lq = (double)t[j] - t_partition;
+        int apart = reference_is_apart(vocabulary, t, j, teacher->top);
+        g = teacher->reverse ? p * ((apart ? lp - lq : gap) - divergence) : p - (apart ? retort_exp(lq) : p * q_tail / p_tail);
+        g *= (double)teacher->weights[r];
+      }
+      z[j] = (float)((double)gradient_scale * (g + (double)target_weights[r] * (p - (j == targets[r] ? 1 : 0))));
+    }
+  }
+}
+
 double retort_reference_squared_norm(ptrdiff_t count, const float *x) {
   uint64_t saved = retort_enter_numerics();
   double total = 0;

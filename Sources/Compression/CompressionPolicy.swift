@@ -1,3 +1,4 @@
+public import StudentModel
 public import Topics
 import Training
 
@@ -43,6 +44,10 @@ public struct CompressionPolicy: Sendable, Hashable {
   public var finalRateShare = 0.02
   /// How much the parent's distribution counts in the loss, against the label; 0…1, default 0.8.
   public var klWeight = 0.8
+  /// Which divergence from the parent: `forward`, KL(parent ‖ student), or `reverse`; default `forward`.
+  public var klDirection = DistillationLoss.Direction.forward
+  /// How many of the parent's likeliest tokens are kept apart, all others being one class; 0: all; default 0.
+  public var klTop = 0
   /// The probability with which each swappable value is exchanged in a presentation; default 0.5.
   public var swapProbability = 0.5
   /// The longest prompt and answer together, in tokens; longer samples take no part; default 512.
@@ -115,6 +120,7 @@ public struct CompressionPolicy: Sendable, Hashable {
       ("quantization_aware_steps", \.quantizationAwareSteps, 0...1_000_000),
       ("batch_size", \.batchSize, 1...4_096),
       ("maximum_sequence", \.maximumSequence, 16...32_768),
+      ("kl_top", \.klTop, 0...DistillationLoss.topLimit),
       ("seed", \.seed, 0...((1 << 53) - 1)),
     ]
   }
@@ -148,6 +154,12 @@ public struct CompressionPolicy: Sendable, Hashable {
           throw invalid("calibrate", "one of \(Calibration.allCases.map(\.rawValue).joined(separator: ", "))", text)
         }
         policy.calibrate = calibration
+      },
+      TextSetting(name: "kl_direction", get: \.klDirection.rawValue) { (policy, text) throws(CompressionError) in
+        guard let direction = DistillationLoss.Direction(rawValue: text) else {
+          throw invalid("kl_direction", "forward or reverse", text)
+        }
+        policy.klDirection = direction
       },
     ]
   }

@@ -1,6 +1,7 @@
 package import ModelFiles
 package import StudentModel
 import Topics
+import Tokenization
 package import Training
 
 /// A short fine-tune of a pruned student: on the labels, and towards the distribution of the student that it was.
@@ -44,7 +45,7 @@ public enum Recovery {
     for sample in lessons { pool.add(sample.call) }
     let recipe = recipe(of: policy)
     let schedule = LearningRateSchedule(recipe)
-    let swap = SlotSwap(recipe: recipe, domain: .recoverySwap)
+    let swap = SlotSwap(recipe: recipe, functions: encoder.codec.functions, domain: .recoverySwap)
     let order = CounterRandom(seed: UInt64(policy.seed), .recovery)
     let optimizer = AdamW(layout: student.layout)
     let shadow = stored.map { Shadow(student: student.copy(), elementType: $0) }
@@ -106,7 +107,9 @@ public enum Recovery {
     if policy.klWeight > 0 {
       let logits = try parent.forward(batch)
       report = try logits.withUnsafeBufferPointer {
-        try learner.forwardBackward(batch, teacherLogits: $0, klWeight: Float(policy.klWeight))
+        try learner.forwardBackward(
+          batch, teacherLogits: $0, klWeight: Float(policy.klWeight),
+          loss: DistillationLoss(policy.klDirection, top: policy.klTop))
       }
     } else {
       report = try learner.forwardBackward(batch)

@@ -44,16 +44,7 @@ public struct UncompressedModel {
   }
 
   private init(file: GGUFFile) throws {
-    let configuration = try file.decoderConfiguration()
-    student = try Student(configuration: configuration) { entry, weights in
-      let values = UnsafeMutableBufferPointer(start: weights, count: entry.count)
-      try file.parameter(entry.name, shape: entry.shape).copyFloats(into: values)
-      guard let order = configuration.ggufRowOrder(entry.name) else { return }
-      let (stored, width) = (Array(values), entry.shape[1])
-      for (index, row) in order.enumerated() {
-        for column in 0..<width { values[Int(row) * width + column] = stored[index * width + column] }
-      }
-    }
+    student = try Student(file)
     let vocabulary = try file.vocabulary()
     tokenizer = try Tokenizer(
       ggufTokens: vocabulary.tokens, types: vocabulary.types, merges: vocabulary.merges,

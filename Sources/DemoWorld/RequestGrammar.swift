@@ -20,21 +20,28 @@ public struct DemoRequest: Sendable, Hashable {
 /// that an `enum` fixes; numbers are digits.
 public struct RequestGrammar: Sendable {
   private static let parser = RequestParser()
-  private static let functions: [[Templates.Template]] = {
-    let names = Templates.all.reduce(into: [String]()) { if !$0.contains($1.function) { $0.append($1.function) } }
-    return names.map { name in Templates.all.filter { $0.function == name } }
-  }()
-
   /// The seed of the stream.
   public let seed: UInt64
+  private let before: [[Templates.Template]]
+  private let after: [[Templates.Template]]
+  private let change: Int
 
   /// Makes the stream of a seed.
-  public init(seed: UInt64) { self.seed = seed }
+  ///
+  /// - Parameters:
+  ///   - scenario: how the traffic changes.
+  ///   - changesAt: the number of the first request after the change.
+  public init(seed: UInt64, scenario: Scenario = .steady, changesAt: Int = .max) {
+    self.seed = seed
+    before = scenario.templates(hasChanged: false)
+    after = scenario.templates(hasChanged: true)
+    change = changesAt
+  }
 
   /// Request number `index` (≥ 0) of the stream.
   public func request(at index: Int) -> DemoRequest {
     var random = SeededRandom(text: String(index), salt: "request", seed: seed)
-    guard let templates = random.pick(Self.functions), let template = random.pick(templates) else {
+    guard let templates = random.pick(index < change ? before : after), let template = random.pick(templates) else {
       return DemoRequest(index: index, text: "", call: Call(name: "", arguments: [:]))
     }
     var sentence = ""

@@ -12,18 +12,22 @@ public struct EvaluationCase: Sendable, Hashable {
   public let latencyMilliseconds: Double?
   /// What belongs together when intervals are drawn (a conversation); the question itself by default.
   public let cluster: String
+  /// The inverse of the probability with which the question was drawn; 1 by default.
+  public let weight: Double
   /// The comparison of the two calls.
   public let score: CallScore
 
   /// A case; `cluster` defaults to `id`.
   public init(
-    id: String, expected: Call, predicted: Call?, latencyMilliseconds: Double? = nil, cluster: String? = nil
+    id: String, expected: Call, predicted: Call?, latencyMilliseconds: Double? = nil, cluster: String? = nil,
+    weight: Double = 1
   ) {
     self.id = id
     self.expected = expected
     self.predicted = predicted
     self.latencyMilliseconds = latencyMilliseconds
     self.cluster = cluster ?? id
+    self.weight = weight
     score = CallScore(predicted: predicted, expected: expected)
   }
 }

@@ -33,46 +33,48 @@ public struct EvaluationReport: Sendable, Hashable {
   /// One slice per expected function, in the order of their names.
   public let slices: [Slice]
 
-  /// Computes every metric of the cases.
+  /// Computes every metric of the cases; shares and F1 are weighted by the cases' weights, counts are not.
   public init(_ cases: [EvaluationCase]) {
     let scores = cases.map(\.score)
+    let weights = SampleWeights(cases.map(\.weight))
     count = scores.count
-    exactMatch = .wilson(successes: scores.count { $0.isExact }, trials: scores.count)
-    functionAccuracy = .wilson(successes: scores.count { $0.functionIsCorrect }, trials: scores.count)
+    exactMatch = weights.share { scores[$0].isExact }
+    functionAccuracy = weights.share { scores[$0].functionIsCorrect }
     invalid = scores.count { !$0.isValid }
     latency = LatencyPercentiles(milliseconds: cases.compactMap(\.latencyMilliseconds))
     argumentF1 = ClusterBootstrap(resamples: 1_000).interval(
-      estimate: Self.f1(scores), units: scores.count,
-      statistic: { draws in
-        var sums = (matching: 0, predicted: 0, expected: 0)
-        for i in draws {
-          sums.matching += scores[i].matchingArguments
-          sums.predicted += scores[i].predictedArguments
-          sums.expected += scores[i].expectedArguments
-        }
-        return Self.f1(matching: sums.matching, predicted: sums.predicted, expected: sums.expected)
-      })
-    var groups: [String: [CallScore]] = [:]
-    for item in cases { groups[item.expected.name, default: []].append(item.score) }
-    slices = groups.sorted { $0.key < $1.key }.map { name, scores in
-      Slice(
-        name: name, count: scores.count,
-        exactMatch: .wilson(successes: scores.count { $0.isExact }, trials: scores.count),
-        functionAccuracy: .wilson(successes: scores.count { $0.functionIsCorrect }, trials: scores.count),
-        argumentF1: Self.f1(scores))
+      estimate: Self.f1(cases, 0..<cases.count), units: scores.count, statistic: { Self.f1(cases, $0) })
+    var groups: [String: [Int]] = [:]
+    for (index, item) in cases.enumerated() { groups[item.expected.name, default: []].append(index) }
+    slices = groups.sorted { $0.key < $1.key }.map { name, members in
+      let own = weights.only(members)
+      return Slice(
+        name: name, count: members.count, exactMatch: own.share { scores[members[$0]].isExact },
+        functionAccuracy: own.share { scores[members[$0]].functionIsCorrect }, argumentF1: Self.f1(cases, members))
     }
   }
 
   /// Micro F1 of the scores' (key, value) pairs, in 0…1; 1 where there is no pair on either side.
   public static func f1(_ scores: [CallScore]) -> Double {
     f1(
-      matching: scores.reduce(0) { $0 + $1.matchingArguments },
-      predicted: scores.reduce(0) { $0 + $1.predictedArguments },
-      expected: scores.reduce(0) { $0 + $1.expectedArguments })
+      matching: scores.reduce(0) { $0 + Double($1.matchingArguments) },
+      predicted: scores.reduce(0) { $0 + Double($1.predictedArguments) },
+      expected: scores.reduce(0) { $0 + Double($1.expectedArguments) })
   }
 
-  private static func f1(matching: Int, predicted: Int, expected: Int) -> Double {
-    predicted + expected == 0 ? 1 : 2 * Double(matching) / Double(predicted + expected)
+  private static func f1(_ cases: [EvaluationCase], _ indices: some Collection<Int>) -> Double {
+    var sums = (matching: 0.0, predicted: 0.0, expected: 0.0)
+    for index in indices {
+      let (score, weight) = (cases[index].score, cases[index].weight)
+      sums.matching += weight * Double(score.matchingArguments)
+      sums.predicted += weight * Double(score.predictedArguments)
+      sums.expected += weight * Double(score.expectedArguments)
+    }
+    return f1(matching: sums.matching, predicted: sums.predicted, expected: sums.expected)
+  }
+
+  private static func f1(matching: Double, predicted: Double, expected: Double) -> Double {
+    predicted + expected == 0 ? 1 : 2 * matching / (predicted + expected)
   }
 
   /// The report as JSON: `n`, `exact_match`, `function_accuracy`, `argument_f1`, `invalid`, `latency_ms`,

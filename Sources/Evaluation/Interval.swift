@@ -23,9 +23,12 @@ public struct Interval: Sendable, Hashable {
   ///
   /// Reference: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
   public static func wilson(successes: Int, trials: Int, z: Double = z95) -> Interval {
-    guard trials > 0 else { return Interval(estimate: 0, lower: 0, upper: 1) }
-    let hits = Double(max(0, min(successes, trials)))
-    let n = Double(trials)
+    wilson(hits: Double(max(0, min(successes, trials))), trials: Double(trials), z: z)
+  }
+
+  /// The same of weighted counts, 0 ≤ hits ≤ trials.
+  static func wilson(hits: Double, trials n: Double, z: Double) -> Interval {
+    guard n > 0 else { return Interval(estimate: 0, lower: 0, upper: 1) }
     let share = hits / n
     let zz = z * z
     let centre = (share + zz / (2 * n)) / (1 + zz / n)

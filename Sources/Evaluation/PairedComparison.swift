@@ -41,31 +41,20 @@ public struct PairedComparison: Sendable, Hashable {
   /// Reference: Newcombe 1998, "Improved confidence intervals for the difference between binomial proportions based
   /// on paired data", method 10 (Wilson limits, phi corrected for continuity).
   public func difference(z: Double = Interval.z95) -> Interval {
-    let n = count
-    guard n > 0 else { return Interval(estimate: 0, lower: -1, upper: 1) }
-    let first = Interval.wilson(successes: both + onlyFirst, trials: n, z: z)
-    let second = Interval.wilson(successes: both + onlySecond, trials: n, z: z)
-    let estimate = Double(onlyFirst - onlySecond) / Double(n)
-    let phi = correlation
-    let below = (first.estimate - first.lower, second.upper - second.estimate)
-    let above = (first.upper - first.estimate, second.estimate - second.lower)
-    let down = Self.distance(below.0, below.1, phi)
-    let up = Self.distance(above.0, above.1, phi)
-    return Interval(estimate: estimate, lower: max(-1, estimate - down), upper: min(1, estimate + up))
+    PairedCounts(
+      both: Double(both), onlyFirst: Double(onlyFirst), onlySecond: Double(onlySecond), neither: Double(neither)
+    ).difference(z: z)
   }
 
-  private static func distance(_ a: Double, _ b: Double, _ phi: Double) -> Double {
-    max(0, a * a - 2 * phi * a * b + b * b).squareRoot()
-  }
-
-  /// Newcombe's phi: the correlation, its numerator moved towards zero by n/2 where positive.
-  private var correlation: Double {
-    let (a, b, c, d) = (Double(both), Double(onlyFirst), Double(onlySecond), Double(neither))
-    let margins = (a + b) * (c + d) * (a + c) * (b + d)
-    guard margins > 0 else { return 0 }
-    let product = a * d - b * c
-    let corrected = product > 0 ? max(0, product - Double(count) / 2) : product
-    return corrected / margins.squareRoot()
+  /// The same of questions with weights: ``SampleWeights`` says how.
+  public static func difference(
+    first: [Bool], second: [Bool], weights: SampleWeights, z: Double = Interval.z95
+  ) -> Interval {
+    precondition(first.count == weights.count && second.count == weights.count, "one weight a question")
+    return PairedCounts(
+      both: weights.scaled { first[$0] && second[$0] }, onlyFirst: weights.scaled { first[$0] && !second[$0] },
+      onlySecond: weights.scaled { !first[$0] && second[$0] }, neither: weights.scaled { !first[$0] && !second[$0] }
+    ).difference(z: z)
   }
 
   /// McNemar's exact two-sided p-value, in 0…1 (1 where nothing is discordant).
@@ -105,5 +94,39 @@ public struct PairedComparison: Sendable, Hashable {
       "only_second": .integer(Int64(onlySecond)), "neither": .integer(Int64(neither)),
       "difference": .number(interval.estimate), "interval": interval.json, "p_value": .number(exactPValue),
     ])
+  }
+}
+
+/// The four counts of a comparison, weighted or not.
+private struct PairedCounts {
+  let both: Double
+  let onlyFirst: Double
+  let onlySecond: Double
+  let neither: Double
+
+  func difference(z: Double) -> Interval {
+    let n = both + onlyFirst + onlySecond + neither
+    guard n > 0 else { return Interval(estimate: 0, lower: -1, upper: 1) }
+    let first = Interval.wilson(hits: both + onlyFirst, trials: n, z: z)
+    let second = Interval.wilson(hits: both + onlySecond, trials: n, z: z)
+    let estimate = (onlyFirst - onlySecond) / n
+    let phi = correlation(n)
+    let down = Self.distance(first.estimate - first.lower, second.upper - second.estimate, phi)
+    let up = Self.distance(first.upper - first.estimate, second.estimate - second.lower, phi)
+    return Interval(estimate: estimate, lower: max(-1, estimate - down), upper: min(1, estimate + up))
+  }
+
+  private static func distance(_ a: Double, _ b: Double, _ phi: Double) -> Double {
+    max(0, a * a - 2 * phi * a * b + b * b).squareRoot()
+  }
+
+  /// Newcombe's phi: the correlation, its numerator moved towards zero by n/2 where positive.
+  private func correlation(_ n: Double) -> Double {
+    let (a, b, c, d) = (both, onlyFirst, onlySecond, neither)
+    let margins = (a + b) * (c + d) * (a + c) * (b + d)
+    guard margins > 0 else { return 0 }
+    let product = a * d - b * c
+    let corrected = product > 0 ? max(0, product - n / 2) : product
+    return corrected / margins.squareRoot()
   }
 }

@@ -12,6 +12,8 @@ public struct Answer: Sendable {
   public let confidence: Double
   /// Tokens generated, forced ones included, the end not counted.
   public let tokens: Int
+  /// These tokens, and the end where the model itself wrote it.
+  public let generated: [Int32]
   /// Tokens of the prompt.
   public let promptTokens: Int
   /// Why there is no call; nil where there is one.
@@ -19,8 +21,10 @@ public struct Answer: Sendable {
 
   /// An answer.
   public init(
-    text: String, call: Call?, confidence: Double, tokens: Int, promptTokens: Int, invalidReason: String? = nil
+    text: String, call: Call?, confidence: Double, tokens: Int, generated: [Int32] = [], promptTokens: Int,
+    invalidReason: String? = nil
   ) {
+    self.generated = generated
     self.text = text
     self.call = call
     self.confidence = confidence

@@ -7,11 +7,31 @@ public struct DecodeOptions: Sendable, Hashable {
   /// The most tokens of an answer, 1 or more; default 256. A constrained answer that gets there is closed legally and has
   /// confidence 0; a free one is invalid.
   public var maximumTokens: Int
+  /// How tokens are drawn; nil (default): the most probable one is taken.
+  public var sampling: Sampling?
+
+  /// Drawing tokens at random.
+  public struct Sampling: Sendable, Hashable {
+    /// What logits are divided by, above 0; 1 draws from the model's own distribution.
+    public var temperature: Double
+    /// Names the draws. A token is a function of the seed, the request's place among those given, the token's place in the
+    /// answer, and the logits: whatever else is in flight.
+    public var seed: UInt64
+
+    /// Draws of a seed.
+    public init(temperature: Double = 1, seed: UInt64) {
+      self.temperature = max(1e-3, temperature)
+      self.seed = seed
+    }
+  }
 
   /// Options.
-  public init(constrained: Bool = true, grounded: Bool = true, maximumTokens: Int = 256) {
+  public init(
+    constrained: Bool = true, grounded: Bool = true, maximumTokens: Int = 256, sampling: Sampling? = nil
+  ) {
     self.constrained = constrained
     self.grounded = grounded
     self.maximumTokens = max(1, maximumTokens)
+    self.sampling = sampling
   }
 }

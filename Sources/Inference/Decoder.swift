@@ -1,3 +1,4 @@
+import CKernels
 import Foundation
 import ModelFiles
 import Tokenization
@@ -6,8 +7,8 @@ public import Topics
 /// Answers requests, several at a time, each as if it were alone.
 ///
 /// Prompts are read in one packed pass, what they begin with in common (a system prompt) only once; after that each pass takes one step of every request in flight, forced tokens included, so
-/// that the weights are read once for all of them; a request that is done makes room for the next. Decoding is greedy, and
-/// an answer has the same bits whatever else is in flight. Owns its caches and scratch: one task at a time may use it.
+/// that the weights are read once for all of them; a request that is done makes room for the next. Decoding is greedy
+/// unless the options say otherwise, and an answer has the same bits whatever else is in flight. Owns its caches and scratch: one task at a time may use it.
 public final class Decoder {
   /// What is served.
   public let model: ServingModel
@@ -135,12 +136,11 @@ public final class Decoder {
   /// Takes the best token that may come next, and those that it forces.
   private func choose(_ sequence: inout LiveSequence, _ logits: UnsafePointer<Float>, options: DecodeOptions) {
     let size = model.configuration.vocabularySize
+    let choice = pick(sequence, logits, count: size, options.sampling)
     guard let allowed = sequence.allowed else {
-      let choice = TokenChoice(logits, count: size, allowed: nil)
       chooseFreely(&sequence, choice, options: options)
       return
     }
-    let choice = TokenChoice(logits, count: size, allowed: allowed)
     guard choice.token >= 0 else {
       sequence.failure = allowed.isEmpty ? "no token continues the answer" : "the model's output is not a number"
       return
@@ -150,6 +150,16 @@ public final class Decoder {
     takeForced(&sequence, options: options)
   }
 
+  private func pick(
+    _ sequence: LiveSequence, _ logits: UnsafePointer<Float>, count: Int, _ sampling: DecodeOptions.Sampling?
+  ) -> TokenChoice {
+    guard let sampling else { return TokenChoice(logits, count: count, allowed: sequence.allowed) }
+    let bits = retort_random_bits(sampling.seed, UInt64(sequence.index), UInt64(sequence.generated.count))
+    return TokenChoice(
+      logits, count: count, allowed: sequence.allowed, temperature: sampling.temperature,
+      point: Double(bits >> 11) * 0x1p-53)
+  }
+
   private func chooseFreely(_ sequence: inout LiveSequence, _ choice: TokenChoice, options: DecodeOptions) {
     guard choice.token >= 0 else {
       sequence.failure = "the model's output is not a number"
@@ -157,6 +167,7 @@ public final class Decoder {
     }
     sequence.logProbability += choice.logProbability
     if choice.token == model.codec.endOfAnswer || choice.token == model.tokenizer.controls.endOfText {
+      sequence.end = choice.token
       sequence.isFinished = true
       return
     }
@@ -216,7 +227,8 @@ public final class Decoder {
       let isSure = call != nil && !sequence.isCutOff
       return Answer(
         text: text, call: call, confidence: isSure ? exp(sequence.logProbability) : 0, tokens: sequence.generated.count,
-        promptTokens: sequence.promptTokens, invalidReason: reason)
+        generated: sequence.generated + (sequence.end.map { [$0] } ?? []), promptTokens: sequence.promptTokens,
+        invalidReason: reason)
     }
     if let failure = sequence.failure { return make(nil, failure) }
     do {

@@ -17,6 +17,8 @@ struct LiveSequence {
   /// The answer so far.
   var generated: [Int32] = []
   var text: [UInt8] = []
+  /// The end, where the model wrote it.
+  var end: Int32?
   /// log of the product of the chosen tokens' probabilities.
   var logProbability = 0.0
   /// Whether the answer is at its end.

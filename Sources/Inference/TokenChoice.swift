@@ -1,6 +1,7 @@
+import CKernels
 import Foundation
 
-/// The best of some tokens and how probable it is among them.
+/// One of some tokens, the best or one that was drawn, and how probable it is among them.
 struct TokenChoice {
   /// The token, the smallest id among equals; −1 where no logit is a number.
   var token: Int32 = -1
@@ -29,6 +30,39 @@ struct TokenChoice {
       for id in 0..<count { sum += exp(Double(logits[id]) - Double(best)) }
     }
     logProbability = -log(sum)
+  }
+
+  /// Draws among `allowed`, or among all `count` tokens where it is nil, with probabilities ∝ e^(logit / temperature).
+  ///
+  /// Sums run in the order of the tokens and exponentials are our own: the same draw on every machine.
+  ///
+  /// - Parameter point: 0..<1, where the draw falls in the cumulated probabilities.
+  init(_ logits: UnsafePointer<Float>, count: Int, allowed: [Int32]?, temperature: Double, point: Double) {
+    self.init(logits, count: count, allowed: allowed)
+    guard token >= 0 else { return }
+    let best = Double(logits[Int(token)])
+    var (sum, plain) = (0.0, 0.0)
+    func visit(_ body: (Int32, Double) -> Bool) {
+      if let allowed {
+        for id in allowed where Int(id) < count { if !body(id, Double(logits[Int(id)]) - best) { return } }
+      } else {
+        for id in 0..<Int32(count) { if !body(id, Double(logits[Int(id)]) - best) { return } }
+      }
+    }
+    visit { _, gap in
+      sum += retort_exp(gap / temperature)
+      plain += retort_exp(gap)
+      return true
+    }
+    let limit = point * sum
+    var (passed, gap) = (0.0, 0.0)
+    visit { id, difference in
+      let share = retort_exp(difference / temperature)
+      if share > 0 { (token, gap) = (id, difference) }
+      passed += share
+      return passed <= limit
+    }
+    logProbability = gap - retort_log(plain)
   }
 
   /// e to the power of `value`.

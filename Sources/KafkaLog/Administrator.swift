@@ -34,7 +34,7 @@ actor Administrator {
   func topics() throws -> [TopicConfiguration] {
     try check()
     let listed = try handle.listTopics().filter { $0.name.hasPrefix(options.topicPrefix) }
-    let settings = options.asksForTopicSettings ? try handle.describe(listed.map(\.name)) : [:]
+    let settings = options.managesTopics ? try handle.describe(listed.map(\.name)) : [:]
     return listed.map {
       TopicSettings.configuration(name: $0.name, partitions: $0.partitions, settings: settings[$0.name] ?? [:])
     }.sorted { $0.name < $1.name }

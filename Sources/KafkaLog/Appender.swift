@@ -17,7 +17,7 @@ actor Appender {
   nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
   private struct Pending {
-    let records: [PlacedRecord]
+    let records: [NewRecord]
     let batch: DeliveryBatch
     var next = 0
   }
@@ -40,15 +40,15 @@ actor Appender {
 
   deinit { thread.stop() }
 
-  /// Appends records; returns when the brokers have acknowledged all of them.
-  func append(_ records: [PlacedRecord]) async throws -> [RecordPosition] {
+  /// Appends records whose partitions are chosen; returns when the brokers have acknowledged all of them.
+  func append(_ records: [NewRecord]) async throws -> [RecordPosition] {
     if isClosed { throw MessageLogError.closed("log") }
     return try await withCheckedThrowingContinuation { continuation in
-      let batch = DeliveryBatch(count: records.count) { reports, failure in
+      let batch = DeliveryBatch(records) { reports, failure in
         if let failure {
           continuation.resume(throwing: Self.failure(failure, records))
         } else {
-          continuation.resume(returning: PlacedRecord.positions(records, reports))
+          continuation.resume(returning: reports)
         }
       }
       waiting.append(Pending(records: records, batch: batch))
@@ -79,8 +79,7 @@ actor Appender {
   /// Hands over as much of an append as there is room for; returns whether that was all.
   private func produce(_ pending: inout Pending) -> Bool {
     while pending.next < pending.records.count {
-      let record = pending.records[pending.next]
-      let code = producer.produce(record.record, partition: record.partition, slot: pending.batch.slot(pending.next))
+      let code = producer.produce(pending.records[pending.next], slot: pending.batch.slot(pending.next))
       if code == RD_KAFKA_RESP_ERR__QUEUE_FULL { return false }
       if let code {
         pending.batch.giveUp(pending.records.count - pending.next, code)
@@ -106,26 +105,8 @@ actor Appender {
     }
   }
 
-  private static func failure(_ code: rd_kafka_resp_err_t, _ records: [PlacedRecord]) -> MessageLogError {
-    let first = records.first
-    return KafkaFailure.error(
-      code, "appending \(records.count) records", topic: first?.record.topic, partition: first?.partition)
-  }
-}
-
-/// A record with the partition that it goes to.
-struct PlacedRecord: Sendable {
-  var record: NewRecord
-  var partition: Int
-
-  /// Where records went, by the reports of their delivery.
-  static func positions(
-    _ records: [PlacedRecord], _ reports: [(offset: Int64, timestamp: Int64)]
-  ) -> [RecordPosition] {
-    zip(records, reports).map { record, report in
-      RecordPosition(
-        topicPartition: TopicPartition(topic: record.record.topic, partition: record.partition), offset: report.offset,
-        timestamp: report.timestamp)
-    }
+  private static func failure(_ code: rd_kafka_resp_err_t, _ records: [NewRecord]) -> MessageLogError {
+    KafkaFailure.error(
+      code, "appending \(records.count) records", topic: records.first?.topic, partition: records.first?.partition)
   }
 }

@@ -20,6 +20,8 @@ package struct ClientProperties: Sendable {
   package let settings: [(name: String, value: String)]
   /// Whether the client takes part in rebalances.
   package let isGroupMember: Bool
+  /// What the client is for, in a word: a label of metrics.
+  package let role: String
 
   /// Properties whose values are decided here, because what ``KafkaLog`` promises rests on them.
   package static let owned: Set<String> = [
@@ -46,6 +48,14 @@ package struct ClientProperties: Sendable {
     all["bootstrap.servers"] = servers
     settings = all.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     if case .member = role { isGroupMember = true } else { isGroupMember = false }
+    self.role =
+      switch role {
+      case .administration: "admin"
+      case .appending: "append"
+      case .transactions: "transaction"
+      case .reading: "read"
+      case .member: "member"
+      }
   }
 
   /// Says whether a user may set these properties.
@@ -80,7 +90,7 @@ package struct ClientProperties: Sendable {
   private static func defaults(_ role: Role) -> [String: String] {
     var all = [
       "client.id": "retort", "log_level": "6", "socket.keepalive.enable": "true",
-      "reconnect.backoff.max.ms": "2000", "socket.nagle.disable": "true",
+      "reconnect.backoff.max.ms": "2000", "socket.nagle.disable": "true", "statistics.interval.ms": "5000",
     ]
     switch role {
     case .administration: break

@@ -173,7 +173,7 @@ actor Consumer: GroupReader {
       if let foreign = offsets.keys.sorted().first(where: { !state.contains($0) }) {
         throw MessageLogError(
           .fenced, "the partition belongs to another member of the group", topic: foreign.topic,
-          partition: foreign.partition, advice: "read on from what the group has committed")
+          partition: foreign.partition, advice: "read on from what the group has committed", isRetriable: true)
       }
       if offsets.isEmpty { return }
       let code = await withCheckedContinuation { continuation in
@@ -260,15 +260,14 @@ actor Consumer: GroupReader {
   private func fetch(_ maximum: Int) -> [Record] {
     var records: [Record] = []
     while records.isEmpty {
-      let messages = handle.fetch(maximum)
-      if messages.isEmpty { return [] }
-      for message in messages {
-        if case .record(let record) = message {
-          if state.accept(record) { records.append(record) }
-        } else {
-          take(message)
+      let count = handle.fetch(maximum) { message in
+        guard case .record(let record) = message else { return take(message) }
+        if state.accept(record) {
+          if records.isEmpty { records.reserveCapacity(maximum) }
+          records.append(record)
         }
       }
+      if count == 0 { return [] }
     }
     return records
   }

@@ -46,7 +46,7 @@ public final class KafkaLog: MessageLog {
     self.servers = servers
     self.options = options
     administrator = try Administrator(servers: servers, options: options)
-    directory = TopicDirectory(administrator: administrator, knowsSettings: options.asksForTopicSettings)
+    directory = TopicDirectory(administrator: administrator, knowsSettings: options.managesTopics)
   }
 
   /// Says whether librdkafka takes these properties, without talking to a broker.
@@ -78,11 +78,12 @@ public final class KafkaLog: MessageLog {
         missing.append(topic)
         continue
       }
-      guard existing == topic.canonical else {
+      guard existing == topic.canonical || !options.managesTopics else {
         throw TopicConflict.error(found: existing, wanted: topic)
       }
     }
     if missing.isEmpty { return }
+    try checkManagement("created", missing)
     try await administrator.create(missing)
     _ = try await directory.refresh()
   }
@@ -96,9 +97,17 @@ public final class KafkaLog: MessageLog {
   /// Changes topics in place: settings, and more partitions.
   public func alter(_ topics: [TopicConfiguration]) async throws {
     try check()
+    try checkManagement("changed", topics)
     for topic in topics { try topic.validate() }
     try await administrator.alter(topics)
     _ = try await directory.refresh()
+  }
+
+  private func checkManagement(_ what: String, _ topics: [TopicConfiguration]) throws(MessageLogError) {
+    guard !options.managesTopics, let first = topics.first else { return }
+    throw MessageLogError(
+      .unsupported, "topics are not \(what) from here", topic: first.name, expected: "an administrator to do it",
+      advice: "have it done, or set log.manage_topics to true")
   }
 
   // MARK: - Appending

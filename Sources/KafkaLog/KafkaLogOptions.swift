@@ -12,17 +12,19 @@ extension KafkaLog {
     public var replicationFactor: Int
     /// Where librdkafka's own messages go.
     public var logger: Logger
-    /// Whether brokers can be asked for the settings of topics; librdkafka's mock cluster cannot.
-    package var asksForTopicSettings = true
+    /// Whether the settings of topics are asked for and checked, and topics created and changed; without, they are taken as
+    /// they are, by name and partitions. Default: true.
+    public var managesTopics: Bool
 
     /// Options; every one has a default.
     public init(
       properties: [String: String] = [:], topicPrefix: String = "", replicationFactor: Int = -1,
-      logger: Logger = Logger(label: "kafka") { _ in SwiftLogNoOpLogHandler() }
+      managesTopics: Bool = true, logger: Logger = Logger(label: "kafka") { _ in SwiftLogNoOpLogHandler() }
     ) {
       self.properties = properties
       self.topicPrefix = topicPrefix
       self.replicationFactor = replicationFactor
+      self.managesTopics = managesTopics
       self.logger = logger
     }
   }

@@ -3,6 +3,7 @@ package import MessageLog
 /// What a reader knows of its partitions: a plain value, no I/O.
 package struct ReaderState {
   private struct Entry {
+    let place: TopicPartition
     /// New whenever the partition is taken.
     let number: Int64
     /// The offset after the last record delivered; nil until the first answer of the log tells where the group stands.
@@ -13,72 +14,101 @@ package struct ReaderState {
     var failure: MessageLogError?
     /// The failure stays until the reader is sought elsewhere.
     var isStuck = false
+
+    var isDelivered: Bool { !isPaused && !isLeaving }
   }
 
-  private var entries: [TopicPartition: Entry] = [:]
+  /// A list, not a dictionary: records come in runs of one partition, and hashing a topic's name for each is dear.
+  private var entries: [Entry] = []
+  /// Where the last one that was looked for stands.
+  private var last = 0
   private var taken: Int64 = 0
 
   package init() {}
 
   /// All partitions of this reader, each with a number that is new whenever the partition is taken.
-  package var ownership: [TopicPartition: Int64] { entries.mapValues(\.number) }
+  package var ownership: [TopicPartition: Int64] {
+    Dictionary(uniqueKeysWithValues: entries.map { ($0.place, $0.number) })
+  }
   /// All partitions of this reader.
-  package var places: Set<TopicPartition> { Set(entries.keys) }
+  package var places: Set<TopicPartition> { Set(entries.map(\.place)) }
   /// The partitions whose position is known.
-  package var positions: [TopicPartition: Int64] { entries.compactMapValues(\.position) }
+  package var positions: [TopicPartition: Int64] {
+    Dictionary(uniqueKeysWithValues: entries.compactMap { entry in entry.position.map { (entry.place, $0) } })
+  }
   /// The partitions that are being handed over.
-  package var leaving: Set<TopicPartition> { Set(entries.filter(\.value.isLeaving).keys) }
+  package var leaving: Set<TopicPartition> { Set(entries.filter(\.isLeaving).map(\.place)) }
 
-  package func contains(_ place: TopicPartition) -> Bool { entries[place] != nil }
-  package func position(of place: TopicPartition) -> Int64? { entries[place]?.position }
-  package func isPaused(_ place: TopicPartition) -> Bool { entries[place]?.isPaused ?? false }
+  package func contains(_ place: TopicPartition) -> Bool { entry(place) != nil }
+  package func position(of place: TopicPartition) -> Int64? { entry(place)?.position }
+  package func isPaused(_ place: TopicPartition) -> Bool { entry(place)?.isPaused ?? false }
+
+  private func entry(_ place: TopicPartition) -> Entry? { entries.first { $0.place == place } }
+
+  private mutating func index(_ topic: String, _ partition: Int) -> Int? {
+    func isIt(_ place: TopicPartition) -> Bool { place.partition == partition && place.topic == topic }
+    if last < entries.count, isIt(entries[last].place) { return last }
+    guard let index = entries.firstIndex(where: { isIt($0.place) }) else { return nil }
+    last = index
+    return index
+  }
+
+  private mutating func change(_ place: TopicPartition, _ body: (inout Entry) -> Void) {
+    if let index = index(place.topic, place.partition) { body(&entries[index]) }
+  }
 
   package mutating func add(_ place: TopicPartition, at position: Int64?) {
+    remove([place])
     taken += 1
-    entries[place] = Entry(number: taken, position: position)
+    entries.append(Entry(place: place, number: taken, position: position))
   }
-  package mutating func remove(_ places: some Sequence<TopicPartition>) { for place in places { entries[place] = nil } }
+  package mutating func remove(_ places: some Sequence<TopicPartition>) {
+    let gone = Set(places)
+    entries.removeAll { gone.contains($0.place) }
+  }
   package mutating func leave(_ places: some Sequence<TopicPartition>) {
-    for place in places { entries[place]?.isLeaving = true }
+    for place in places { change(place) { $0.isLeaving = true } }
   }
-  package mutating func setPaused(_ place: TopicPartition, _ isPaused: Bool) { entries[place]?.isPaused = isPaused }
+  package mutating func setPaused(_ place: TopicPartition, _ isPaused: Bool) {
+    change(place) { $0.isPaused = isPaused }
+  }
 
   /// The reader now stands elsewhere.
   package mutating func move(_ place: TopicPartition, to position: Int64) {
-    entries[place]?.position = position
-    entries[place]?.failure = nil
-    entries[place]?.isStuck = false
+    change(place) { entry in
+      entry.position = position
+      entry.failure = nil
+      entry.isStuck = false
+    }
   }
 
   /// Whether a record is to be delivered; then it counts as read.
   package mutating func accept(_ record: Record) -> Bool {
-    let place = record.topicPartition
-    guard let entry = entries[place], !entry.isPaused, !entry.isLeaving, record.offset >= entry.position ?? 0 else {
-      return false
-    }
-    entries[place]?.position = record.offset + 1
+    guard let index = index(record.topic, record.partition), entries[index].isDelivered,
+      record.offset >= entries[index].position ?? 0
+    else { return false }
+    entries[index].position = record.offset + 1
     return true
   }
 
   /// Everything below this offset has been read, or is not there.
   package mutating func reach(_ place: TopicPartition, _ offset: Int64) {
-    guard let entry = entries[place], !entry.isPaused, !entry.isLeaving else { return }
-    entries[place]?.position = max(entry.position ?? 0, offset)
+    change(place) { if $0.isDelivered { $0.position = max($0.position ?? 0, offset) } }
   }
 
   /// Notes what is wrong with a partition; `isStuck` until it is sought elsewhere.
   package mutating func fail(_ place: TopicPartition, _ error: MessageLogError, isStuck: Bool) {
-    entries[place]?.failure = error
-    entries[place]?.isStuck = isStuck
+    change(place) { entry in
+      entry.failure = error
+      entry.isStuck = isStuck
+    }
   }
 
   /// A failure to report, if there is one.
   package mutating func takeFailure() -> MessageLogError? {
-    guard
-      let (place, entry) = entries.filter({ $0.value.failure != nil && !$0.value.isPaused }).min(by: { $0.key < $1.key }
-      )
-    else { return nil }
-    if !entry.isStuck { entries[place]?.failure = nil }
-    return entry.failure
+    let failed = entries.filter { $0.failure != nil && !$0.isPaused }.min { $0.place < $1.place }
+    guard let failed else { return nil }
+    if !failed.isStuck { change(failed.place) { $0.failure = nil } }
+    return failed.failure
   }
 }

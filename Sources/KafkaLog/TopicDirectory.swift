@@ -41,11 +41,10 @@ actor TopicDirectory {
   /// Chooses the partition of each record, and checks what the topic demands, before anything is sent.
   ///
   /// - Throws: `.unknownTopic`, `.tooLarge`, `.invalid`.
-  func place(_ records: [NewRecord]) async throws -> [PlacedRecord] {
+  func place(_ records: [NewRecord]) async throws -> [NewRecord] {
     var last: TopicConfiguration?
-    var placed: [PlacedRecord] = []
-    placed.reserveCapacity(records.count)
-    for record in records {
+    var placed = records
+    for (index, record) in records.enumerated() {
       let topic: TopicConfiguration
       if let last, last.name == record.topic, (0..<last.partitions).contains(record.partition ?? 0) {
         topic = last
@@ -54,13 +53,12 @@ actor TopicDirectory {
         last = topic
       }
       if knowsSettings { try Self.check(record, topic) }
-      placed.append(PlacedRecord(record: record, partition: partition(of: record, topic)))
+      if record.partition == nil { placed[index].partition = choosePartition(for: record, topic) }
     }
     return placed
   }
 
-  private func partition(of record: NewRecord, _ topic: TopicConfiguration) -> Int {
-    if let partition = record.partition { return partition }
+  private func choosePartition(for record: NewRecord, _ topic: TopicConfiguration) -> Int {
     if let key = record.key { return Partitioner.partition(of: key, partitions: topic.partitions) }
     let turn = turns[topic.name, default: 0]
     turns[topic.name] = turn &+ 1

@@ -45,7 +45,7 @@ actor TransactionWorker {
   }
 
   /// One transaction.
-  func commit(_ records: [PlacedRecord], offsets: GroupOffsets?) throws -> [RecordPosition] {
+  func commit(_ records: [NewRecord], offsets: GroupOffsets?) throws -> [RecordPosition] {
     if isClosed { throw MessageLogError.closed("transactional writer") }
     if let fenced { throw fenced }
     var positions: [RecordPosition] = []
@@ -82,7 +82,7 @@ actor TransactionWorker {
   }
 
   private func perform(
-    _ step: TransactionFlow.Step, _ records: [PlacedRecord] = [], _ offsets: GroupOffsets? = nil,
+    _ step: TransactionFlow.Step, _ records: [NewRecord] = [], _ offsets: GroupOffsets? = nil,
     _ written: @escaping ([RecordPosition]) -> Void = { _ in }
   ) -> TransactionFlow.Failure? {
     if step == .rebuild { return rebuild() }
@@ -119,14 +119,14 @@ actor TransactionWorker {
   }
 
   private func produce(
-    _ records: [PlacedRecord], _ producer: ProducerHandle, _ written: @escaping ([RecordPosition]) -> Void
+    _ records: [NewRecord], _ producer: ProducerHandle, _ written: @escaping ([RecordPosition]) -> Void
   ) -> ProducerHandle.Failure? {
-    let batch = DeliveryBatch(count: records.count) { reports, failure in
+    let batch = DeliveryBatch(records) { reports, failure in
       // What failed makes the commit fail, with the reason.
-      if failure == nil { written(PlacedRecord.positions(records, reports)) }
+      if failure == nil { written(reports) }
     }
     for (index, record) in records.enumerated() {
-      while let code = producer.produce(record.record, partition: record.partition, slot: batch.slot(index)) {
+      while let code = producer.produce(record, slot: batch.slot(index)) {
         guard code == RD_KAFKA_RESP_ERR__QUEUE_FULL else {
           batch.giveUp(records.count - index, code)
           return (code, String(cString: rd_kafka_err2str(code)), producer.isSpent ? .fatal : .abortable)

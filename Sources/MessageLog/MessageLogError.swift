@@ -2,7 +2,8 @@
 public struct MessageLogError: Error, Sendable, Hashable, CustomStringConvertible {
   /// The kind of error: bounded, also the label of metrics and the reason of dead letters.
   public enum Code: String, Sendable, Hashable, CaseIterable {
-    /// A newer writer or another group member has taken over.
+    /// A newer writer has taken over the transactional id, for good; or, where a retry can help, another group member the
+    /// partition: then the writer is sound, and the member reads on from what the group has committed.
     case fenced
     /// The topic or partition does not exist.
     case unknownTopic = "unknown_topic"
@@ -66,7 +67,8 @@ public struct MessageLogError: Error, Sendable, Hashable, CustomStringConvertibl
   /// Whether the object that threw is spent: make a new one, or stop.
   public var isFatal: Bool {
     switch code {
-    case .fenced, .corrupt, .readOnly, .closed, .unsupported: true
+    case .fenced: !isRetriable
+    case .corrupt, .readOnly, .closed, .unsupported: true
     case .unknownTopic, .conflict, .outOfRange, .tooLarge, .full, .unavailable, .invalid: false
     }
   }

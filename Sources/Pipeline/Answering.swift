@@ -44,7 +44,8 @@ public enum Answering {
       let elapsed = try clock.measure { answer = try decoder.answer([sample.messages], options: options).first }
       return EvaluationCase(
         id: sample.id, expected: sample.call, predicted: answer?.call,
-        latencyMilliseconds: Double(elapsed.components.attoseconds) / 1e15 + Double(elapsed.components.seconds) * 1e3)
+        latencyMilliseconds: Double(elapsed.components.attoseconds) / 1e15 + Double(elapsed.components.seconds) * 1e3,
+        weight: sample.weight)
     }
   }
 
@@ -62,7 +63,8 @@ public enum Answering {
       let calls = try calls(of: samples.map(\.messages), model: model)
       return samples.indices.map { index in
         EvaluationCase(
-          id: samples[index].id, expected: samples[index].call, predicted: calls[index], cluster: clusters[index])
+          id: samples[index].id, expected: samples[index].call, predicted: calls[index], cluster: clusters[index],
+          weight: samples[index].weight)
       }
     }
     return ModelComparison(first: try cases(first), second: try cases(second))
@@ -77,11 +79,14 @@ public struct MeasuredSample: Sendable, Hashable {
   public let messages: [ChatMessage]
   /// The call that is right.
   public let call: Call
+  /// The inverse of the probability with which it was drawn from the traffic.
+  public let weight: Double
 
-  /// A question with its answer.
-  public init(id: String, messages: [ChatMessage], call: Call) {
+  /// A question with its answer; drawn with certainty by default.
+  public init(id: String, messages: [ChatMessage], call: Call, weight: Double = 1) {
     self.id = id
     self.messages = messages
     self.call = call
+    self.weight = weight
   }
 }

@@ -41,13 +41,14 @@ public struct Audit: Sendable {
 
   /// Audits a deployment's log.
   ///
+  /// - Parameter all: whether every request in the log must have its outcome, whatever the committed position says.
   /// - Throws: an error of the log; what does not add up is a finding, not an error.
-  public static func run(log: any MessageLog, names: TopicNames) async throws -> Audit {
+  public static func run(log: any MessageLog, names: TopicNames, all: Bool = false) async throws -> Audit {
     var audit = Audit()
     let ledger = try await audit.readLedger(log, names)
     var outcomes = try await audit.readOutcomes(log, names)
     for request in ledger.skipped { audit.place(request, in: &outcomes, what: "skipped") }
-    try await audit.match(ledger.ranges, outcomes: outcomes, log, names)
+    try await audit.match(ledger.ranges, outcomes: outcomes, all: all, log, names)
     audit.compareCounts(outcomes)
     return audit
   }
@@ -108,7 +109,8 @@ public struct Audit: Sendable {
 
   /// Walks the requests that are still there: each must lie in one ledger range and have an outcome.
   private mutating func match(
-    _ ranges: [Int: [OffsetRange]], outcomes: [RequestPlace: String], _ log: any MessageLog, _ names: TopicNames
+    _ ranges: [Int: [OffsetRange]], outcomes: [RequestPlace: String], all: Bool, _ log: any MessageLog,
+    _ names: TopicNames
   ) async throws {
     let committed = try await log.committedOffsets(group: names.labelGroup)
     guard let topic = try await log.topics().first(where: { $0.name == names.requests }) else { return }
@@ -124,7 +126,7 @@ public struct Audit: Sendable {
       var index = 0
       var inLog = 0
       try await TopicScan.each(log: log, partition: partition, to: nil) { record in
-        guard record.offset < position else {
+        guard all || record.offset < position else {
           waiting += 1
           return
         }

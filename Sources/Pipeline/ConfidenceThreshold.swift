@@ -2,29 +2,43 @@ import Evaluation
 import Inference
 import Topics
 
-/// The confidence above which a student's answers are as right as is wanted, found on development samples.
-enum ConfidenceThreshold {
+/// How sure a student is and how often it is right then, found on development samples; the gate's are for the gate alone.
+struct ConfidenceThreshold {
   /// The share of right answers wanted above the threshold.
   static let precision = 0.95
-  /// Fewest development samples for a threshold.
+  /// Fewest development samples for a threshold or a calibration.
   static let minimumSamples = 30
 
-  /// The lowest confidence such that the answers at or above it are right with at least ``precision``.
-  ///
-  /// - Returns: `nil` with too few samples, or where no threshold reaches it.
-  static func calibrate(on samples: [MeasuredSample], model: ServingModel) throws -> Double? {
-    guard samples.count >= minimumSamples else { return nil }
+  /// The lowest confidence such that the answers at or above it are right with at least ``precision``; `nil` with too few
+  /// samples, or where no threshold reaches it.
+  let threshold: Double?
+  /// The probability that an answer of some confidence is right; `nil` with too few samples.
+  let calibration: ConfidenceCalibration?
+
+  /// Asks a model the development samples, each with the weight of its draw.
+  init(on samples: [MeasuredSample], model: ServingModel) throws {
+    guard samples.count >= Self.minimumSamples else {
+      (threshold, calibration) = (nil, nil)
+      return
+    }
     let answers = try Answering.answers(to: samples.map(\.messages), model: model)
-    let ranked = zip(answers, samples)
-      .map { (confidence: $0.confidence, isRight: CallScore.exact($0.call, $1.call)) }
-      .sorted { $0.confidence > $1.confidence }
-    var right = 0
+    let judged = zip(answers, samples).map {
+      (confidence: $0.confidence, isRight: CallScore.exact($0.call, $1.call), weight: $1.weight)
+    }
+    threshold = Self.lowest(judged.sorted { $0.confidence > $1.confidence })
+    calibration = ConfidenceCalibration(fitting: judged, minimum: Self.minimumSamples)
+  }
+
+  private static func lowest(_ ranked: [(confidence: Double, isRight: Bool, weight: Double)]) -> Double? {
+    var right = 0.0
+    var all = 0.0
     var threshold: Double?
     for (index, item) in ranked.enumerated() {
-      if item.isRight { right += 1 }
+      all += item.weight
+      if item.isRight { right += item.weight }
       // Answers of one confidence stand on the same side.
       let isLastOfItsKind = index + 1 == ranked.count || ranked[index + 1].confidence < item.confidence
-      if isLastOfItsKind, Double(right) >= precision * Double(index + 1) { threshold = item.confidence }
+      if isLastOfItsKind, right >= precision * all { threshold = item.confidence }
     }
     return threshold.map { min(1, max(0, $0)) }
   }

@@ -63,7 +63,7 @@ struct DuplicateIndex {
 
   /// Remembers what was written.
   mutating func learn(_ outcome: LabelledRequest) {
-    guard case .sampled(let request, let label) = outcome else { return }
+    guard case .sampled(let request, let label, _) = outcome else { return }
     learn(id: request.id, messages: request.messages, call: label.call)
   }
 

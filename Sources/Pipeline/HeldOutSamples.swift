@@ -7,9 +7,13 @@ public struct HeldOutSamples: Sendable {
   /// Development samples, oldest first.
   public private(set) var dev: [MeasuredSample] = []
   /// Gate samples, oldest first.
-  public private(set) var gate: [MeasuredSample] = []
+  public var gate: [MeasuredSample] { window.samples }
+  /// The same with their places and teachers.
+  let window: GateWindow
   /// The producers of the labels.
   private(set) var teachers: Set<String> = []
+  /// Calls to the teacher that the labels took, of all splits.
+  private(set) var teacherCalls = 0
   /// Samples that have been erased.
   private(set) var erased = 0
   /// The first offset that is still in the log.
@@ -26,9 +30,10 @@ public struct HeldOutSamples: Sendable {
   ) async throws {
     let partition = TopicPartition(topic: names.samples, partition: 0)
     firstOffset = try await log.watermarks(of: partition).low
-    var versions: [String: (order: Int64, sample: MeasuredSample, split: Split)] = [:]
+    var versions: [String: (entry: GateWindow.Entry, split: Split)] = [:]
     var erasedIDs: Set<String> = []
     var producers: Set<String> = []
+    var calls = 0
     try await TopicScan.each(log: log, partition: partition, to: position) { record in
       guard record.value != nil else {
         let id = String(decoding: record.key ?? [], as: UTF8.self)
@@ -40,21 +45,28 @@ public struct HeldOutSamples: Sendable {
         let split = sample.split
       else { return }
       if let producer = sample.producer { producers.insert(producer) }
+      calls += sample.usage?.calls ?? 0
       erasedIDs.remove(sample.id)
       if split == .train {
         versions[sample.id] = nil
       } else {
-        let measured = MeasuredSample(id: sample.id, messages: sample.messages, call: call)
-        versions[sample.id] = (record.offset, measured, split)
+        let measured = MeasuredSample(
+          id: sample.id, messages: sample.messages, call: call, weight: 1 / (sample.propensity ?? 1))
+        let old = versions[sample.id]?.entry
+        let entry = GateWindow.Entry(
+          sample: measured, offset: record.offset, teacher: GateWindow.teacher(of: sample),
+          hasChanged: old.map { $0.hasChanged || $0.sample.call != call } ?? false)
+        versions[sample.id] = (entry, split)
       }
     }
     teachers = producers
+    teacherCalls = calls
     // The ledger knows what deletion requests erased, also when compaction has taken the tombstones.
     let erasures = try await Erasures(log: log, names: names)
     erased =
       erasures.samples.count { $0 < position } + erasedIDs.count { erasures.accounts[.sha256($0)] == nil }
-    let ordered = versions.values.sorted { $0.order < $1.order }
-    dev = ordered.filter { $0.split == .dev }.suffix(devLimit).map(\.sample)
-    gate = ordered.filter { $0.split == .gate }.suffix(gateLimit).map(\.sample)
+    let ordered = versions.values.sorted { $0.entry.offset < $1.entry.offset }
+    dev = ordered.filter { $0.split == .dev }.suffix(devLimit).map(\.entry.sample)
+    window = GateWindow(ordered.filter { $0.split == .gate }.map(\.entry), limit: gateLimit)
   }
 }

@@ -10,7 +10,10 @@ struct LabelSession {
   private let writer: any TransactionalWriter
   private var window = LabelWindow<LabelledRequest>()
   private var duplicates: DuplicateIndex
+  private let chooser: LabelChooser?
+  private var asked = AskedRequests()
   private var done = LabelProgress()
+  private let lag: LagMeter
   /// The partitions whose samples the index knows up to the moment when they were taken.
   private var indexed: [TopicPartition: Int64] = [:]
   /// What was committed last, by partition.
@@ -25,6 +28,8 @@ struct LabelSession {
   init(stage: LabelStage) async throws {
     self.stage = stage
     duplicates = DuplicateIndex()
+    lag = LagMeter(stage: "label", log: stage.log)
+    chooser = stage.selection.map { LabelChooser(stage: stage, selection: $0) }
     reader = try await stage.log.groupReader(
       group: stage.names.labelGroup, topics: [stage.names.requests],
       options: ReaderOptions(
@@ -45,6 +50,7 @@ struct LabelSession {
       var flushIsDue = true
       while !Task.isCancelled {
         try await read(into: &tasks)
+        lag.note(committed)
         if window.isEmpty {
           try await commitHoles()
           if mode == .untilIdle, try await isIdle { return }
@@ -94,21 +100,43 @@ struct LabelSession {
     if records.isEmpty { return }
     let owned = await reader.ownership
     try await index(owned)
+    var requests: [OpenRequest] = []
     for record in records where stage.range?.holds(record) ?? true {
       let partition = record.topicPartition
       guard let number = owned[partition], before[partition] ?? number == number else {
         throw MessageLogError(
           .fenced, "the partition changed hands while it was read", topic: partition.topic,
-          partition: partition.partition, advice: "read on from what the group has committed")
+          partition: partition.partition, advice: "read on from what the group has committed", isRetriable: true)
       }
       window.add(record, owned: number)
       switch RequestReading.read(record, duplicates: duplicates, trusted: stage.trustedProducers) {
       case .decided(let outcome):
         window.finish(partition, offset: record.offset, outcome: outcome)
       case .request(let request):
-        let teacher = stage.teacher
-        let offset = record.offset
-        tasks.addTask { .outcome(partition, offset, LabelledRequest(request, try await teacher.label(request))) }
+        requests.append(OpenRequest(record: record, request: request, isFree: stage.teacher.isFree(request)))
+      }
+    }
+    try await start(on: requests, &tasks)
+  }
+
+  /// Decides which requests are labelled, and starts on those.
+  private mutating func start(
+    on requests: [OpenRequest], _ tasks: inout ThrowingTaskGroup<Event, any Error>
+  ) async throws {
+    let stage = stage
+    let decisions = try await chooser?.decide(on: requests, asked: asked.byDay)
+    for (index, open) in requests.enumerated() {
+      let (partition, offset) = (open.record.topicPartition, open.record.offset)
+      switch decisions?[index] ?? .label(ChosenRequest()) {
+      case .skip(let reason):
+        window.finish(partition, offset: offset, outcome: .skipped(reason: reason))
+      case .label(let chosen):
+        if !open.isFree { asked.add(open) }
+        tasks.addTask {
+          let label = try await stage.teacher.label(open.request)
+          return .outcome(
+            partition, offset, LabelledRequest(open.request, label, chosen: chosen, source: open.record, stage: stage))
+        }
       }
     }
   }
@@ -117,6 +145,7 @@ struct LabelSession {
   private mutating func index(_ owned: [TopicPartition: Int64]) async throws {
     guard owned.contains(where: { indexed[$0.key] != $0.value }) else { return }
     try await duplicates.update(log: stage.log, names: stage.names)
+    try await chooser?.update()
     indexed = owned
   }
 
@@ -135,7 +164,7 @@ struct LabelSession {
   private mutating func settle(
     _ item: LabelWindow<LabelledRequest>.Finished
   ) -> LabelWindow<LabelledRequest>.Finished {
-    guard case .sampled(let request, _) = item.outcome else { return item }
+    guard case .sampled(let request, _, _) = item.outcome else { return item }
     if let decided = RequestReading.duplicate(request, duplicates, trusted: stage.trustedProducers) {
       return .init(record: item.record, outcome: decided)
     }
@@ -148,14 +177,18 @@ struct LabelSession {
     while true {
       // In this order: what is still owned after the membership was taken was owned under it.
       let membership = try await reader.membership
-      window.keepOnly(await reader.ownership)
+      let owned = await reader.ownership
+      window.keepOnly(owned)
+      asked.keepOnly(owned)
       let batch = window.ready(limit: stage.transactionRecords)
       guard !batch.isEmpty else { return }
-      let transaction = LabelTransaction(batch: batch.map { settle($0) }, stage: stage)
+      let transaction = LabelTransaction(
+        batch: batch.map { settle($0) }, asked: asked.count(of: batch.map(\.record)), stage: stage)
       _ = try await writer.commit(
         append: transaction.records, offsets: GroupOffsets(membership: membership, offsets: transaction.offsets))
       committed.merge(transaction.offsets) { $1 }
       window.remove(batch)
+      asked.remove(batch.map(\.record))
       done.add(transaction.progress)
       progress(done)
       StageMetrics.labelled(transaction.progress)

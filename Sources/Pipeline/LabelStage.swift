@@ -25,6 +25,11 @@ public struct LabelStage: Sendable {
       self.dev = dev
       self.gate = gate
     }
+
+    /// The split of a conversation.
+    func assign(_ messages: [ChatMessage]) -> Topics.Split {
+      Topics.Split.assign(messages: messages, salt: salt, devShare: dev, gateShare: gate)
+    }
   }
 
   let log: any MessageLog
@@ -33,6 +38,8 @@ public struct LabelStage: Sendable {
   let split: Split
   let functions: FunctionSet
   let trustedProducers: Set<String>
+  /// How the requests that are labelled are chosen; `nil` labels all.
+  let selection: LabelSelection?
   /// The requests of a relabelling; `nil` for all that come.
   let range: RequestRange?
   let logger: Logger
@@ -45,10 +52,13 @@ public struct LabelStage: Sendable {
 
   /// A label stage over a log.
   ///
-  /// - Parameter range: what a relabelling reads, whose names say where it writes; `nil` labels all that come.
+  /// - Parameters:
+  ///   - selection: how the requests that are labelled are chosen; `nil` labels all.
+  ///   - range: what a relabelling reads, whose names say where it writes; `nil` labels all that come.
   public init(
     log: any MessageLog, names: TopicNames, teacher: Teacher, functions: FunctionSet, trustedProducers: Set<String>,
-    split: Split = Split(), range: RequestRange? = nil, logger: Logger, window: Int = 2_000,
+    split: Split = Split(), selection: LabelSelection? = nil, range: RequestRange? = nil, logger: Logger,
+    window: Int = 2_000,
     transactionRecords: Int = 1_000,
     flushTimeout: Duration = .milliseconds(200)
   ) {
@@ -58,6 +68,7 @@ public struct LabelStage: Sendable {
     self.functions = functions
     self.trustedProducers = trustedProducers
     self.split = split
+    self.selection = selection
     self.range = range
     self.logger = logger
     self.window = window
@@ -93,13 +104,7 @@ public struct LabelStage: Sendable {
 
   /// Whether every request in the log has its outcome.
   public static func isIdle(log: any MessageLog, names: TopicNames) async throws -> Bool {
-    let committed = try await log.committedOffsets(group: names.labelGroup)
-    guard let topic = try await log.topics().first(where: { $0.name == names.requests }) else { return true }
-    for partition in topic.topicPartitions {
-      let marks = try await log.watermarks(of: partition)
-      if max(committed[partition] ?? 0, marks.low) < marks.high { return false }
-    }
-    return true
+    try await GroupProgress.isAtEnd(group: names.labelGroup, of: names.requests, log: log)
   }
 }
 

@@ -6,10 +6,13 @@ import Topics
 /// What one label transaction writes: the outcome of each request, the ledger record, and the positions.
 struct LabelTransaction {
   private let batch: [LabelWindow<LabelledRequest>.Finished]
+  private let asked: [String: Int]
   private let stage: LabelStage
 
-  init(batch: [LabelWindow<LabelledRequest>.Finished], stage: LabelStage) {
+  /// - Parameter asked: about how many of the batch the teacher was asked, by day.
+  init(batch: [LabelWindow<LabelledRequest>.Finished], asked: [String: Int], stage: LabelStage) {
     self.batch = batch
+    self.asked = asked
     self.stage = stage
   }
 
@@ -19,8 +22,7 @@ struct LabelTransaction {
     records.reserveCapacity(batch.count + 1)
     for item in batch {
       switch item.outcome {
-      case .sampled(let request, let label):
-        records.append(sample(of: request, label: label, source: item.record))
+      case .sampled(_, _, let sample): records.append(sample)
       case .dead(let code, let message, let attempts, let rawAnswer):
         records.append(
           deadLetter(item.record, code: code, message: message, attempts: attempts, rawAnswer: rawAnswer))
@@ -53,26 +55,6 @@ struct LabelTransaction {
       }
     }
     return progress
-  }
-
-  private func sample(of request: RequestRecord, label: AcceptedLabel, source: Record) -> NewRecord {
-    let split = Topics.Split.assign(
-      messages: request.messages, salt: stage.split.salt, devShare: stage.split.dev, gateShare: stage.split.gate)
-    var sample = SampleRecord(
-      id: request.id, messages: request.messages, call: label.call, split: split,
-      functionsDigest: stage.functions.digest)
-    sample.producer = label.producer
-    sample.promptDigest = label.promptDigest
-    sample.votes = label.votes
-    sample.verdicts = label.verdicts
-    sample.propensity = 1
-    sample.usage = label.usage
-    sample.cost = label.cost
-    sample.trace = label.trace
-    sample.logprobs = label.logprobs
-    sample.source = RecordCoordinates(topic: source.topic, partition: source.partition, offset: source.offset)
-    return RecordCoding.record(
-      sample, topic: stage.names.samples, key: sample.id, derivedFrom: source, traceparent: request.traceparent)
   }
 
   private func deadLetter(
@@ -113,6 +95,29 @@ struct LabelTransaction {
     }
     let name = ranges.map { "\($0.partition):\($0.from)-\($0.to)" }.joined(separator: ",")
     return LedgerRecord(
-      transaction: name, ranges: ranges, requests: batch.count, outcomes: outcomes, skipped: skipped)
+      transaction: name, ranges: ranges, requests: batch.count, outcomes: outcomes, skipped: skipped,
+      asked: asked.sorted { $0.key < $1.key }.map { AskedCount(day: $0.key, count: $0.value) })
+  }
+}
+
+extension LabelStage {
+  /// The record of `samples` of a labelled request.
+  func sample(of request: RequestRecord, label: AcceptedLabel, chosen: ChosenRequest, source: Record) -> NewRecord {
+    var sample = SampleRecord(
+      id: request.id, messages: request.messages, call: label.call, split: split.assign(request.messages),
+      functionsDigest: functions.digest, audited: chosen.isAudited)
+    sample.producer = label.producer
+    sample.promptDigest = label.promptDigest
+    sample.votes = label.votes
+    sample.verdicts = label.verdicts
+    sample.propensity = chosen.propensity
+    sample.choice = chosen.choice(label: label.call)
+    sample.usage = label.usage
+    sample.cost = label.cost
+    sample.trace = label.trace
+    sample.logprobs = label.logprobs
+    sample.source = RecordCoordinates(topic: source.topic, partition: source.partition, offset: source.offset)
+    return RecordCoding.record(
+      sample, topic: names.samples, key: sample.id, derivedFrom: source, traceparent: request.traceparent)
   }
 }

@@ -3,18 +3,19 @@ import RetortClient
 import Teacher
 import Topics
 
-/// What became of one request.
-enum LabelledRequest: Sendable {
-  case sampled(RequestRecord, AcceptedLabel)
+/// What became of one request; indirect, because it is handed from place to place.
+indirect enum LabelledRequest: Sendable {
+  /// A sample, as it will be written: what that takes is done beside the labelling, of many requests at once.
+  case sampled(RequestRecord, AcceptedLabel, NewRecord)
   case skipped(reason: String)
   /// A dead letter: the code, the sentence, the attempts and, where a teacher answered, its raw answer.
   case dead(code: String, message: String, attempts: Int, rawAnswer: String?)
 
   /// The outcome that a teacher's answer to a request means.
-  init(_ request: RequestRecord, _ outcome: LabelOutcome) {
+  init(_ request: RequestRecord, _ outcome: LabelOutcome, chosen: ChosenRequest, source: Record, stage: LabelStage) {
     switch outcome {
     case .accepted(let label):
-      self = .sampled(request, label)
+      self = .sampled(request, label, stage.sample(of: request, label: label, chosen: chosen, source: source))
     case .skipped(let reason):
       self = .skipped(reason: reason)
     case .rejected(let rejection):
@@ -26,7 +27,7 @@ enum LabelledRequest: Sendable {
 }
 
 /// From the bytes of a request to what must be done about it.
-enum RequestReading {
+indirect enum RequestReading {
   case request(RequestRecord)
   case decided(LabelledRequest)
 

@@ -17,8 +17,9 @@ struct ManifestBuilder {
   let samples: HeldOutSamples
   let files: [ManifestFile]
   let verdict: Gate.Verdict
+  let context: GateContext
   let measured: GateMeasurement
-  let threshold: Double?
+  let confidence: ConfidenceThreshold
   let parent: Digest?
   let created: String
 
@@ -29,8 +30,9 @@ struct ManifestBuilder {
       parameters: Int64(made.report.parametersAfter), quantization: quantization, pruning: pruning,
       tokenizerDigest: made.tokenizerDigest, template: "retort-1", functionsDigest: stage.functions.digest,
       minimumRuntime: stage.policy.codeVersion, parent: parent, lineage: lineage, evidence: evidence,
-      latency: Latency(p50: latency.p50, p99: latency.p99, n: measured.report.count), confidenceThreshold: threshold,
-      licence: stage.policy.licence, created: created)
+      latency: Latency(p50: latency.p50, p99: latency.p99, n: measured.report.count),
+      confidenceThreshold: confidence.threshold,
+      confidenceCalibration: confidence.calibration, licence: stage.policy.licence, created: created)
   }
 
   private var architecture: Architecture {
@@ -76,8 +78,10 @@ struct ManifestBuilder {
 
   private var evidence: [Evidence] {
     let report = measured.report
-    return verdict.evidence + [
+    return verdict.evidence + context.evidence + [
       evidence("function_accuracy", report.functionAccuracy), evidence("argument_f1", report.argumentF1),
+      Evidence(
+        metric: "teacher_calls", value: Double(samples.teacherCalls), n: checkpoint.samplesSeen, subject: .candidate),
     ]
   }
 

@@ -51,6 +51,7 @@ public struct ReleaseStage: Sendable {
   let policy: Policy
   let key: SigningKey
   let replay: Replay.Origin?
+  let teacher: (@Sendable () throws -> DistillationTeacher)?
   let logger: Logger
   let observer: PipelineObserver
 
@@ -64,11 +65,14 @@ public struct ReleaseStage: Sendable {
   ///   - checkpoints: where the trainer's checkpoints are.
   ///   - store: where finished files are kept on this machine.
   ///   - key: what signs.
+  ///   - teacher: reads the model that the recipe distils from; nil where it names none.
   public init(
     log: any MessageLog, names: TopicNames, model: String, functions: FunctionSet, checkpoints: CheckpointStore,
-    store: ContentStore, policy: Policy, key: SigningKey, replay: Replay.Origin? = nil, logger: Logger,
+    store: ContentStore, policy: Policy, key: SigningKey, replay: Replay.Origin? = nil,
+    teacher: (@Sendable () throws -> DistillationTeacher)? = nil, logger: Logger,
     observer: @escaping PipelineObserver = { _ in }
   ) {
+    self.teacher = teacher
     self.replay = replay
     self.log = log
     self.names = names
@@ -99,9 +103,14 @@ public struct ReleaseStage: Sendable {
       options: ReaderOptions(onLostRange: .skip, maximumPrefetch: 500))
     do {
       let writer = try await log.transactionalWriter(id: "\(names.prefix)release.\(model)")
-      try await loop(mode, reader: reader, writer: writer, upstreamIsIdle: upstreamIsIdle)
+      do {
+        try await loop(mode, reader: reader, writer: writer, upstreamIsIdle: upstreamIsIdle)
+      } catch {
+        await writer.close()
+        throw error
+      }
       await writer.close()
-    } catch let error as MessageLogError where error.code == .fenced {
+    } catch let error as MessageLogError where error.code == .fenced && !error.isRetriable {
       await reader.close()
       throw PipelineError(
         .fenced, "release", expected: "to be the only process that releases \(model)", found: "\(error)",
@@ -116,7 +125,9 @@ public struct ReleaseStage: Sendable {
   private func loop(
     _ mode: RunMode, reader: any GroupReader, writer: any TransactionalWriter, upstreamIsIdle: UpstreamCheck
   ) async throws {
+    let lag = LagMeter(stage: "release", log: log)
     while !Task.isCancelled {
+      lag.note(await reader.positions)
       // Asked before reading: what the trainer announced before it ended is then certainly read.
       var isLast = mode == .untilIdle
       if isLast { isLast = try await upstreamIsIdle() }

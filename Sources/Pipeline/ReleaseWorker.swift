@@ -2,6 +2,7 @@ import Compression
 import Evaluation
 import Foundation
 import Inference
+import Logging
 import MessageLog
 import ModelFiles
 import Releases
@@ -33,7 +34,8 @@ actor ReleaseWorker {
     let deployed = try await DeploymentScan.newest(of: stage.incumbent, log: stage.log, names: stage.names)
     // A replay is measured on all held-out samples: no training ever sees one, whatever its range.
     let samples = try await HeldOutSamples(
-      log: stage.log, names: stage.names, before: stage.replay == nil ? checkpoint.position : .max)
+      log: stage.log, names: stage.names, before: stage.replay == nil ? checkpoint.position : .max,
+      gateLimit: stage.policy.gate.window)
 
     let folder = "\(stage.store.folder)/incoming-\(stage.model)-\(point)"
     try? FileManager.default.removeItem(atPath: folder)
@@ -43,17 +45,21 @@ actor ReleaseWorker {
 
     stage.observer(.candidate(version: version, part: "gate"))
     let rivals = try await rivals(history: history, deployed: deployed)
+    let context = GateContext(history: history, deployed: deployed?.manifest.version, window: samples.window)
+    let weights = try Self.read(made.weightsPath)
     let measured = try GateMeasurement(
-      candidate: ServingModel(gguf: made.weightsPath), parent: made.parent, rivals: rivals, samples: samples.gate)
+      candidate: ServingModel(gguf: made.weightsPath), parent: made.parent, rivals: rivals, samples: samples.gate,
+      questions: stage.policy.probes.isEmpty
+        ? Probe.questions(for: stage.functions) : stage.policy.probes.map(\.messages),
+      bytes: Int64(weights.count), look: context.look)
     let verdict = Gate.verdict(measured.measurements, policy: stage.policy.gate)
-    let threshold = try ConfidenceThreshold.calibrate(on: samples.dev, model: measured.candidateModel)
-    let probes = try probes(of: measured.candidateModel)
-    let files = try await store(made, probes: probes)
+    let confidence = try ConfidenceThreshold(on: samples.dev, model: measured.candidateModel)
+    let files = try await store(made, weights: weights, probes: measured.probes)
     let now = RFC3339.text(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))
     let manifest = try stage.key.sign(
       ManifestBuilder(
         stage: stage, checkpoint: checkpoint, version: version, made: made, samples: samples, files: files.map(\.file),
-        verdict: verdict, measured: measured, threshold: threshold,
+        verdict: verdict, context: context, measured: measured, confidence: confidence,
         parent: stage.replay == nil ? deployed?.manifestDigest : nil, created: now
       ).manifest)
     return FinishedCandidate(
@@ -72,7 +78,9 @@ actor ReleaseWorker {
       observer(.step(report))
       try Task.checkCancellation()
     }
-    let branch = try trainer.branch()
+    let teacher = try trainer.recipe.distillTeacher.isEmpty ? nil : stage.teacher?()
+    let branch = try trainer.branch(teacher: teacher)
+    report(branch.refinement)
     stage.observer(.candidate(version: version, part: "compress"))
     let path = folder + "/model.gguf"
     var description = StudentDescription()
@@ -91,6 +99,25 @@ actor ReleaseWorker {
       weightsPath: path, grammarPath: report.grammar?.path ?? Compressor.grammarPath(beside: path), report: report,
       parent: parent,
       tokenizerDigest: report.tokenizerDigest, recipe: trainer.recipe, baseDigest: trainer.baseDigest)
+  }
+
+  private func report(_ refinement: RefinementReport) {
+    if let rejection = refinement.rejection {
+      stage.logger.info(
+        "release: answers of the student's own",
+        metadata: [
+          "requests": "\(rejection.requests)", "joined": "\(rejection.joined)", "all_right": "\(rejection.allRight)",
+          "all_wrong": "\(rejection.allWrong)", "steps": "\(rejection.steps)",
+        ])
+    }
+    if let reward = refinement.reward {
+      stage.logger.info(
+        "release: reinforcement learning",
+        metadata: [
+          "steps": "\(reward.steps)", "reward_first": "\(reward.first)", "reward_last": "\(reward.last)",
+          "useful_groups": "\(reward.usefulGroups)",
+        ])
+    }
   }
 
   /// The models that the candidate is compared with: what serves, and the best so far where that is another.
@@ -122,13 +149,6 @@ actor ReleaseWorker {
     return try ServingModel(gguf: try await stage.store.path(of: file, fetcher: fetcher))
   }
 
-  /// The probes with the answers that the shipped file gives.
-  private func probes(of model: ServingModel) throws -> [Probe] {
-    let questions =
-      stage.policy.probes.isEmpty ? Probe.questions(for: stage.functions) : stage.policy.probes.map(\.messages)
-    return zip(questions, try ReleaseCheck.answer(questions, model: model)).map { Probe(messages: $0, call: $1) }
-  }
-
   // MARK: - Writing
 
   /// A file of the release with its bytes.
@@ -137,12 +157,12 @@ actor ReleaseWorker {
     let bytes: [UInt8]
   }
 
-  private func store(_ made: MadeCandidate, probes: [Probe]) async throws -> [StoredFile] {
+  private func store(_ made: MadeCandidate, weights: [UInt8], probes: [Probe]) async throws -> [StoredFile] {
     let artifacts = TopicPartition(topic: stage.names.artifacts, partition: 0)
     let hint = try await stage.log.watermarks(of: artifacts).high
     var files: [StoredFile] = []
     for (role, format, bytes) in [
-      (ManifestFile.Role.weights, "gguf", try Self.read(made.weightsPath)),
+      (ManifestFile.Role.weights, "gguf", weights),
       (.grammar, "gbnf", try Self.read(made.grammarPath)),
       (.probes, "jsonl", Probe.write(probes)),
     ] {

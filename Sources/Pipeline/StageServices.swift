@@ -20,16 +20,18 @@ struct StageService: Service {
 /// The stages of one process, run together until they are idle or told to stop.
 public struct StageServices: Sendable {
   private let label: LabelStage?
+  private let feedback: FeedbackStage?
   private let train: TrainStage?
   private let release: ReleaseStage?
   private let observer: PipelineObserver
 
   /// Any of the stages; those that are `nil` run elsewhere or not at all.
   public init(
-    label: LabelStage? = nil, train: TrainStage? = nil, release: ReleaseStage? = nil,
+    label: LabelStage? = nil, feedback: FeedbackStage? = nil, train: TrainStage? = nil, release: ReleaseStage? = nil,
     observer: @escaping PipelineObserver = { _ in }
   ) {
     self.label = label
+    self.feedback = feedback
     self.train = train
     self.release = release
     self.observer = observer
@@ -57,6 +59,7 @@ public struct StageServices: Sendable {
   private func stages(_ mode: RunMode) -> [StageService] {
     var services: [StageService] = []
     let labelIsDone = DoneFlag(label == nil)
+    let feedbackIsDone = DoneFlag(feedback == nil)
     let trainIsDone = DoneFlag(train == nil)
     let observer = self.observer
     if let label {
@@ -66,10 +69,17 @@ public struct StageServices: Sendable {
           labelIsDone.set()
         })
     }
+    if let feedback {
+      services.append(
+        StageService(name: "feedback") {
+          try await feedback.run(mode) { labelIsDone.isSet }
+          feedbackIsDone.set()
+        })
+    }
     if let train {
       services.append(
         StageService(name: "train") {
-          try await train.run(mode) { labelIsDone.isSet }
+          try await train.run(mode) { labelIsDone.isSet && feedbackIsDone.isSet }
           trainIsDone.set()
         })
     }

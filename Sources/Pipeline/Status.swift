@@ -4,18 +4,25 @@ public import Topics
 
 /// How far each stage is, read from the log.
 public struct Status: Sendable {
-  /// Requests in the log.
-  public private(set) var requests: Int64 = 0
+  /// Requests that came: those with an outcome, by the ledger, and those that wait.
+  public var requests: Int64 { labelled + unlabelled }
+  /// Requests with an outcome.
+  public private(set) var labelled: Int64 = 0
   /// Requests without an outcome.
   public private(set) var unlabelled: Int64 = 0
-  /// Records of `samples`.
+  /// Requests that became samples, by the ledger.
   public private(set) var samples: Int64 = 0
-  /// Records of `samples` that the newest checkpoint has not consumed.
+  /// Samples that the newest checkpoint has not consumed.
   public private(set) var untrained: Int64 = 0
+  /// Whether what waits was counted. Of more than ``countedOffsets`` offsets it was not: there the numbers hold offsets,
+  /// of which some may belong to no record (marks of transactions, what was compacted).
+  public private(set) var isCounted = true
   /// The newest checkpoint's round.
   public private(set) var round = 0
   /// Its prequential exact match, in 0…1; `nil` before there is one.
   public private(set) var prequential: Double?
+  /// What labelling cost, and how right the released student was meanwhile.
+  public private(set) var labelling = LabellingReport()
   /// Candidates made.
   public private(set) var releases = 0
   /// The version that is deployed.
@@ -31,17 +38,24 @@ public struct Status: Sendable {
     let committed = try await log.committedOffsets(group: names.labelGroup)
     for topic in try await log.topics() where topic.name == names.requests {
       for partition in topic.topicPartitions {
-        let marks = try await log.watermarks(of: partition)
-        status.requests += marks.high - marks.low
-        status.unlabelled += max(0, marks.high - max(marks.low, committed[partition] ?? 0))
+        status.unlabelled += try await status.waiting(log, partition, from: committed[partition] ?? 0) { _ in true }
       }
     }
+    try await TopicScan.each(log: log, topic: names.ledger) { record in
+      guard record.value != nil else { return }
+      let entry = try RecordCoding.value(of: record, as: LedgerRecord.self)
+      status.labelled += Int64(entry.requests)
+      status.samples += Int64(entry.count(of: .sampled))
+    }
     let checkpoint = try await TrainStage.announced(log: log, names: names, model: model).progress
-    let samples = try await log.watermarks(of: TopicPartition(topic: names.samples, partition: 0))
-    status.samples = samples.high - samples.low
-    status.untrained = max(0, samples.high - max(samples.low, checkpoint?.position ?? 0))
+    let samples = TopicPartition(topic: names.samples, partition: 0)
+    status.untrained = try await status.waiting(log, samples, from: checkpoint?.position ?? 0) { record in
+      // Neither tombstones nor cuts.
+      (try? RecordCoding.value(of: record, as: SampleRecord.self))?.kind == .sample
+    }
     status.round = checkpoint?.round ?? 0
     status.prequential = checkpoint?.prequential?.exactMatch
+    status.labelling = try await LabellingReport.read(log: log, names: names)
     status.releases = try await DeploymentScan.releases(of: model, log: log, names: names).count
     let newest = try await DeploymentScan.newest(of: model, log: log, names: names)
     status.deployed = newest?.manifest.version
@@ -57,13 +71,35 @@ public struct Status: Sendable {
     return status
   }
 
+  /// Up to how many offsets what waits is counted.
+  private static let countedOffsets: Int64 = 10_000
+
+  /// How many records wait from an offset on.
+  private mutating func waiting(
+    _ log: any MessageLog, _ partition: TopicPartition, from offset: Int64, _ counts: (Record) -> Bool
+  ) async throws -> Int64 {
+    let marks = try await log.watermarks(of: partition)
+    let start = max(marks.low, offset)
+    guard marks.high - start <= Self.countedOffsets else {
+      isCounted = false
+      return marks.high - start
+    }
+    guard start < marks.high else { return 0 }
+    var count: Int64 = 0
+    try await TopicScan.each(log: log, partition: partition, from: .offset(start), to: marks.high) { record in
+      if counts(record) { count += 1 }
+    }
+    return count
+  }
+
   /// The status as `retort status --json` prints it.
   public var json: JSON {
     [
       "requests": .integer(requests), "unlabelled": .integer(unlabelled), "samples": .integer(samples),
-      "untrained": .integer(untrained), "round": .integer(Int64(round)),
+      "untrained": .integer(untrained), "counted": .bool(isCounted), "round": .integer(Int64(round)),
       "prequential": prequential.map { .number($0) } ?? .null, "releases": .integer(Int64(releases)),
       "deployed_version": deployed.map { .integer(Int64($0)) } ?? .null, "epoch": .integer(epoch),
+      "teacher": labelling.json,
       "adoptions": .array(adoptions.map(\.json)),
     ]
   }

@@ -21,6 +21,7 @@ public struct TrainStage: Sendable {
   let functions: FunctionSet
   let base: (@Sendable () throws -> BaseModel)?
   let checkpoints: CheckpointStore
+  let bodies: String?
   let range: ReplayRange?
   let logger: Logger
   let observer: PipelineObserver
@@ -33,11 +34,12 @@ public struct TrainStage: Sendable {
   ///   - functions: what it may call.
   ///   - base: loads the model to fine-tune; `nil` trains from scratch.
   ///   - checkpoints: where checkpoints lie.
+  ///   - bodies: the folder where pretrained bodies are kept, for recipes with `base_steps`; `nil` keeps none.
   ///   - range: the samples of a replay; `nil` trains on all that come. A replay appends nothing to `samples`.
   public init(
     log: any MessageLog, names: TopicNames, model: String, recipe: TrainingRecipe, functions: FunctionSet,
     base: (@Sendable () throws -> BaseModel)? = nil, checkpoints: CheckpointStore,
-    range: ReplayRange? = nil, logger: Logger, observer: @escaping PipelineObserver = { _ in }
+    bodies: String? = nil, range: ReplayRange? = nil, logger: Logger, observer: @escaping PipelineObserver = { _ in }
   ) {
     self.log = log
     self.names = names
@@ -47,6 +49,7 @@ public struct TrainStage: Sendable {
     self.functions = functions
     self.base = base
     self.checkpoints = checkpoints
+    self.bodies = bodies
     self.logger = logger
     self.observer = observer
   }

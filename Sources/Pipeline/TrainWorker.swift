@@ -17,6 +17,7 @@ actor TrainWorker {
   private let reader: any RecordReader
   private let trainer: Trainer
   private let partition: TopicPartition
+  private let lag: LagMeter
   private var announcedPosition: Int64 = -1
   private var recent: [Digest] = []
 
@@ -27,6 +28,7 @@ actor TrainWorker {
     self.upstreamIsIdle = upstreamIsIdle
     thread = StageThread("retort.train")
     partition = TopicPartition(topic: stage.names.samples, partition: 0)
+    lag = LagMeter(stage: "train", log: stage.log)
     // Taking over the transactional id first: an older trainer cannot announce anything after this.
     writer = try await stage.log.transactionalWriter(id: "\(stage.names.prefix)train.\(stage.model)")
     let announced = try await TrainStage.announced(log: stage.log, names: stage.names, model: stage.model)
@@ -43,6 +45,7 @@ actor TrainWorker {
     reader = try await stage.log.reader(
       of: [partition: Self.start(trainer, stage.range)], options: ReaderOptions(maximumPrefetch: 2_000))
     trainer.predictor = GreedyPredictor()
+    trainer.bodyFolder = stage.bodies
     let observer = stage.observer
     trainer.progress = { report in
       observer(.step(report))
@@ -82,6 +85,7 @@ actor TrainWorker {
         try trainer.enqueue(input, offset: record.offset)
         try await work()
       }
+      lag.note([partition: trainer.position])
       if let range = stage.range {
         if try await finish(range) { return }
       } else if records.isEmpty, mode == .untilIdle, try await finish() {
@@ -117,13 +121,14 @@ actor TrainWorker {
   private func announce(releasePoint: Int?) async throws {
     let file = try trainer.checkpoint(to: stage.checkpoints)
     let tally = trainer.prequential
-    let record = CheckpointRecord(
+    var record = CheckpointRecord(
       student: stage.model, digest: file.digest, uri: "file:\(stage.checkpoints.path(of: file.digest))",
       chain: trainer.chain, position: min(trainer.position, stage.range?.offsets.upperBound ?? .max),
       samplesSeen: file.samplesSeen, round: trainer.round,
       releasePoint: releasePoint, prequential: tally.count == 0 ? nil : tally.score, numerics: stage.recipe.numerics,
       recipe: stage.recipe.digest
     ).replaying(stage.range)
+    record.isDrifting = trainer.isDrifting
     var records = [coded(record)]
     if releasePoint != nil {
       // The trunk goes on from here too: after a crash it must not announce the same release point again.

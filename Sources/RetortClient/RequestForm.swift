@@ -99,8 +99,12 @@ enum RequestForm {
 
   /// The media type of the value in lower case, without parameters; empty where no header says.
   private static func mediaType(_ record: Record) -> String {
-    let header = record.headers.last { $0.name.lowercased() == RecordHeaders.contentType }
+    let wanted = RecordHeaders.contentType
+    let header = record.headers.last {
+      $0.name == wanted || ($0.name.utf8.count == wanted.utf8.count && $0.name.lowercased() == wanted)
+    }
     guard let text = header?.text, text.utf8.count <= 256 else { return "" }
+    if text == "application/json" { return text }
     let type = text.prefix { $0 != ";" }.lowercased()
     return String(type.drop { $0 == " " || $0 == "\t" }.reversed().drop { $0 == " " || $0 == "\t" }.reversed())
   }

@@ -226,6 +226,6 @@ enum GroupTable {
     return MessageLogError(
       .fenced, "the partition no longer belongs to this member of the group \(membership.group)", topic: place.topic,
       partition: place.partition, expected: "member \(membership.memberID) since generation \(membership.generation)",
-      found: found, advice: "drop the work on this partition; its new owner does it again")
+      found: found, advice: "drop the work on this partition; its new owner does it again", isRetriable: true)
   }
 }

@@ -42,11 +42,20 @@ public struct PackedBatch: Sendable, Hashable {
     sequenceStarts.append(Int32(truncatingIfNeeded: self.tokens.count))
   }
 
-  /// Appends a prompt and its completion: the loss is on the completion's tokens alone, each predicted by the token before it.
-  public mutating func append(prompt: [Int32], completion: [Int32], weight: Float = 1) {
+  /// Appends a prompt and its completion, each token predicted by the token before it.
+  ///
+  /// - Parameters:
+  ///   - prompt: its tokens.
+  ///   - completion: its tokens.
+  ///   - weight: the weight of each of the completion's tokens.
+  ///   - promptWeight: the weight of each of the prompt's; 0, the default, asks nothing there.
+  public mutating func append(prompt: [Int32], completion: [Int32], weight: Float = 1, promptWeight: Float = 0) {
     let all = prompt + completion
-    let targets = all.indices.dropLast().map { $0 + 1 >= prompt.count ? all[$0 + 1] : -1 }
+    let first = promptWeight > 0 ? 1 : prompt.count
+    let start = rowCount
+    let targets = all.indices.dropLast().map { $0 + 1 >= first ? all[$0 + 1] : -1 }
     append(tokens: Array(all.dropLast()), targets: targets, weight: weight)
+    for row in 0..<max(0, prompt.count - 1) where promptWeight > 0 { weights[start + row] = promptWeight }
   }
 }
 

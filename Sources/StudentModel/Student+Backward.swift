@@ -1,12 +1,6 @@
 import CKernels
 import ModelFiles
 
-/// A teacher's logits for the rows with a target, and how much they count.
-struct TeacherSignal {
-  let logits: UnsafeBufferPointer<Float>
-  let weight: Float
-}
-
 extension Student {
   /// Forward and backward pass of the weighted cross-entropy; the gradient goes to ``gradients``.
   ///
@@ -20,51 +14,89 @@ extension Student {
   public func forwardBackward(
     _ batch: PackedBatch, dropout: Dropout? = nil, accumulate: Bool = false, normalizer: Float? = nil
   ) throws(StudentError) -> LossReport {
-    try train(batch, teacher: nil, dropout: dropout, accumulate: accumulate, normalizer: normalizer)
+    try train(batch, Objective(), dropout: dropout, accumulate: accumulate, normalizer: normalizer)
   }
 
-  /// As without a teacher, for the loss (1 − klWeight)·cross-entropy + klWeight·KL(teacher ‖ student).
+  /// As without a teacher, for the loss (1 − klWeight)·cross-entropy + klWeight·divergence.
   ///
   /// - Parameters:
   ///   - batch: the sequences, with targets and weights.
   ///   - teacherLogits: `[target rows, V]`, as ``forward(_:rows:)`` of the teacher on the same batch gives them.
   ///   - klWeight: 0…1.
+  ///   - loss: the divergence; by default KL(teacher ‖ student) of all tokens.
   ///   - dropout: masks for this pass, or nil.
   ///   - accumulate: adds to ``gradients`` instead of overwriting them.
   ///   - normalizer: what the summed gradient is divided by; nil for the batch's Σ weight (the mean loss).
   /// - Returns: the loss, summed.
   /// - Throws: ``StudentError`` on a batch or teacher that does not fit the model.
   public func forwardBackward(
-    _ batch: PackedBatch, teacherLogits: UnsafeBufferPointer<Float>, klWeight: Float, dropout: Dropout? = nil,
-    accumulate: Bool = false, normalizer: Float? = nil
+    _ batch: PackedBatch, teacherLogits: UnsafeBufferPointer<Float>, klWeight: Float,
+    loss: DistillationLoss = DistillationLoss(), dropout: Dropout? = nil, accumulate: Bool = false,
+    normalizer: Float? = nil
   ) throws(StudentError) -> LossReport {
-    let teacher = TeacherSignal(logits: teacherLogits, weight: klWeight)
-    return try train(batch, teacher: teacher, dropout: dropout, accumulate: accumulate, normalizer: normalizer)
+    let teacher = TeacherSignal(logits: teacherLogits, weight: klWeight, loss: loss)
+    return try train(
+      batch, Objective(teacher: teacher), dropout: dropout, accumulate: accumulate, normalizer: normalizer)
+  }
+
+  /// As without a policy signal, for the clipped surrogate loss + klWeight·divergence from a reference.
+  ///
+  /// - Parameters:
+  ///   - batch: the sampled answers as targets; a target's weight multiplies its loss.
+  ///   - policy: advantages and old probabilities of the target rows.
+  ///   - referenceLogits: `[target rows, V]` of the reference; nil for none.
+  ///   - klWeight: 0…1; without a reference it counts as 0.
+  ///   - loss: the divergence; by default KL(student ‖ reference) of all tokens.
+  ///   - accumulate: adds to ``gradients`` instead of overwriting them.
+  ///   - normalizer: what the summed gradient is divided by; nil for the batch's Σ weight.
+  /// - Returns: the loss, summed.
+  /// - Throws: ``StudentError`` on a batch, a signal or a reference that does not fit.
+  public func forwardBackward(
+    _ batch: PackedBatch, policy: PolicySignal, referenceLogits: UnsafeBufferPointer<Float>? = nil,
+    klWeight: Float = 0, loss: DistillationLoss = DistillationLoss(.reverse), accumulate: Bool = false,
+    normalizer: Float? = nil
+  ) throws(StudentError) -> LossReport {
+    let teacher = referenceLogits.map { TeacherSignal(logits: $0, weight: klWeight, loss: loss) }
+    return try train(
+      batch, Objective(teacher: teacher, policy: policy), dropout: nil, accumulate: accumulate, normalizer: normalizer)
+  }
+
+  /// The logarithm of each target's probability, row by row in order.
+  ///
+  /// - Throws: ``StudentError`` on a batch that does not fit the model.
+  public func logProbabilities(_ batch: PackedBatch) throws(StudentError) -> [Float] {
+    var result: [Float] = []
+    _ = try measure(batch, Objective()) { result += $0.map { -$0.cross_entropy } }
+    return result
   }
 
   /// The loss of a batch, without dropout and without touching ``gradients``.
   ///
   /// - Throws: ``StudentError`` on a batch that does not fit the model.
-  public func loss(_ batch: PackedBatch) throws(StudentError) -> LossReport { try measure(batch, teacher: nil) }
+  public func loss(_ batch: PackedBatch) throws(StudentError) -> LossReport { try measure(batch, Objective()) }
 
-  /// As without a teacher, with the divergence KL(teacher ‖ student) as the loss.
+  /// As without a teacher, with the divergence as the loss.
   ///
-  /// - Parameter teacherLogits: `[target rows, V]`, as ``forward(_:rows:)`` of the teacher on the same batch gives them.
+  /// - Parameters:
+  ///   - teacherLogits: `[target rows, V]`, as ``forward(_:rows:)`` of the teacher on the same batch gives them.
+  ///   - loss: the divergence; by default KL(teacher ‖ student) of all tokens.
   /// - Throws: ``StudentError`` on a batch or teacher that does not fit the model.
   public func loss(
-    _ batch: PackedBatch, teacherLogits: UnsafeBufferPointer<Float>
+    _ batch: PackedBatch, teacherLogits: UnsafeBufferPointer<Float>, loss: DistillationLoss = DistillationLoss()
   ) throws(StudentError) -> LossReport {
-    try measure(batch, teacher: TeacherSignal(logits: teacherLogits, weight: 1))
+    try measure(batch, Objective(teacher: TeacherSignal(logits: teacherLogits, weight: 1, loss: loss)))
   }
 
-  private func measure(_ batch: PackedBatch, teacher: TeacherSignal?) throws(StudentError) -> LossReport {
+  private func measure(
+    _ batch: PackedBatch, _ objective: Objective, each: (ArraySlice<retort_row_loss>) -> Void = { _ in }
+  ) throws(StudentError) -> LossReport {
     try batch.validate(vocabularySize: sizes.V, maximumPositions: configuration.maximumPositions)
     let wanted = batch.targetRows
-    try check(teacher, rows: wanted.count)
+    try check(objective, rows: wanted.count)
     guard !wanted.isEmpty else { return LossReport() }
     let pass = Pass(batch: batch, space: workspace(for: batch), wanted: wanted, dropout: nil)
     runLayers(pass)
-    return runHead(pass, teacher: teacher, gradientScale: nil)
+    return runHead(pass, objective, gradientScale: nil, each: each)
   }
 
   /// As without a consumer, for gradients that nobody needs all at once: ``gradients`` is not touched; the gradient of each
@@ -86,15 +118,15 @@ extension Student {
       "take its gradients whole, they are small")
     windows = GradientWindows(consume)
     defer { windows = nil }
-    return try train(batch, teacher: nil, dropout: dropout, accumulate: true, normalizer: nil)
+    return try train(batch, Objective(), dropout: dropout, accumulate: true, normalizer: nil)
   }
 
   private func train(
-    _ batch: PackedBatch, teacher: TeacherSignal?, dropout: Dropout?, accumulate: Bool, normalizer: Float?
+    _ batch: PackedBatch, _ objective: Objective, dropout: Dropout?, accumulate: Bool, normalizer: Float?
   ) throws(StudentError) -> LossReport {
     try batch.validate(vocabularySize: sizes.V, maximumPositions: configuration.maximumPositions)
     let wanted = batch.targetRows
-    try check(teacher, rows: wanted.count)
+    try check(objective, rows: wanted.count)
     let rate = dropout?.rate ?? 0
     try require(rate >= 0 && rate < 1, .numberRange, "the dropout rate", "0..<1", "\(rate)", "correct the recipe")
     let divisor = normalizer.map(Double.init) ?? batch.targetWeight
@@ -107,7 +139,7 @@ extension Student {
     runLayers(pass)
     windows?.open(headRange)
     windows?.open(finalNormRange)
-    let report = runHead(pass, teacher: teacher, gradientScale: divisor > 0 ? Float(1 / divisor) : 0)
+    let report = runHead(pass, objective, gradientScale: divisor > 0 ? Float(1 / divisor) : 0)
     runLayersBackward(pass)
     return report
   }
@@ -117,38 +149,50 @@ extension Student {
   private var embeddingRange: Range<Int> { embeddingOffset..<embeddingOffset + sizes.V * sizes.C }
   private var finalNormRange: Range<Int> { finalNormOffset..<finalNormOffset + sizes.C }
 
-  private func check(_ teacher: TeacherSignal?, rows: Int) throws(StudentError) {
-    guard let teacher else { return }
+  private func check(_ objective: Objective, rows: Int) throws(StudentError) {
+    if let policy = objective.policy {
+      let counts = [policy.advantages.count, policy.sampledLogProbabilities?.count ?? rows]
+      try require(
+        counts == [rows, rows], .bufferSize, "the policy signal", "\(rows) numbers, one for each target",
+        "\(counts[0]) and \(counts[1])", "give one of each for each row with a target")
+      try require(
+        policy.advantages.allSatisfy(\.isFinite), .numberRange, "the advantages", "finite numbers", "others",
+        "correct the rewards")
+    }
+    guard let teacher = objective.teacher else { return }
     try require(
       teacher.logits.count == rows * sizes.V, .bufferSize, "the teacher's logits", "\(rows) rows of \(sizes.V)",
       "\(teacher.logits.count) numbers", "use forward of a teacher with the same vocabulary on the same batch")
     try require(
       teacher.weight >= 0 && teacher.weight <= 1, .numberRange, "klWeight", "0…1", "\(teacher.weight)",
       "correct the recipe")
+    try require(
+      (0...DistillationLoss.topLimit).contains(teacher.loss.top), .numberRange, "the tokens kept apart",
+      "0…\(DistillationLoss.topLimit)", "\(teacher.loss.top)", "correct the recipe")
   }
 
   /// Logits, loss and, with a scale, the gradients of the head, chunk by chunk; leaves d(finalNorm) in `space.dNorm`.
-  func runHead(_ pass: Pass, teacher: TeacherSignal?, gradientScale: Float?) -> LossReport {
+  ///
+  /// - Parameter each: gets the losses of each chunk of rows, in order.
+  func runHead(
+    _ pass: Pass, _ objective: Objective, gradientScale: Float?,
+    each: (ArraySlice<retort_row_loss>) -> Void = { _ in }
+  ) -> LossReport {
     let (space, s) = (pass.space, sizes)
     let (targets, weights) = (
       pass.wanted.map { pass.batch.targets[Int($0)] }, pass.wanted.map { pass.batch.weights[Int($0)] }
     )
-    let klWeight = teacher?.weight ?? 0
     var losses = [retort_row_loss](repeating: retort_row_loss(), count: space.headRows)
     var report = LossReport()
     for start in stride(from: 0, to: pass.wanted.count, by: space.headRows) {
       let count = min(space.headRows, pass.wanted.count - start)
       writeLogits(pass, rows: start..<start + count, into: space.logits)
-      targets.withUnsafeBufferPointer { targets in
-        weights.withUnsafeBufferPointer { weights in
-          retort_cross_entropy(
-            count, s.V, space.logits, s.V, targets.baseAddress.map { $0 + start },
-            weights.baseAddress.map { $0 + start },
-            gradientScale ?? 0, teacher?.logits.baseAddress.map { $0 + start * s.V }, s.V, klWeight,
-            gradientScale == nil ? 0 : 1, &losses)
-        }
-      }
-      report = report + summary(losses.prefix(count), weights: weights[start..<start + count], klWeight: klWeight)
+      report =
+        report
+        + objective.run(
+          rows: start..<start + count, logits: space.logits, V: s.V, targets: targets, weights: weights,
+          gradientScale: gradientScale, losses: &losses)
+      each(losses.prefix(count))
       guard gradientScale != nil else { continue }
       product(
         RETORT_NN, count, s.C, s.V, space.logits, s.V, matrix(headOffset), s.C, into: space.dNorm + start * s.C, s.C,
@@ -158,22 +202,6 @@ extension Student {
           RETORT_TN, s.V, s.C, count, space.logits, s.V, ProductOperand(space.finalNorm + start * s.C), s.C,
           into: dHead, s.C, accumulate: true, space)
       }
-    }
-    return report
-  }
-
-  private func summary(
-    _ losses: ArraySlice<retort_row_loss>, weights: ArraySlice<Float>, klWeight: Float
-  ) -> LossReport {
-    var report = LossReport(targetCount: losses.count)
-    let share = Double(klWeight)
-    for (loss, weight) in zip(losses, weights) {
-      let (weight, entropy, divergence) = (Double(weight), Double(loss.cross_entropy), Double(loss.divergence))
-      report.lossSum += weight * ((1 - share) * entropy + share * divergence)
-      report.crossEntropySum += weight * entropy
-      report.divergenceSum += weight * divergence
-      report.weightSum += weight
-      report.correctCount += Int(loss.correct)
     }
     return report
   }

@@ -107,6 +107,14 @@ public final class Teacher: Sendable {
     }
   }
 
+  /// Whether labelling a request costs nothing: nobody can be asked, or a trusted producer has answered it.
+  public func isFree(_ request: RequestRecord) -> Bool {
+    guard asker != nil else { return true }
+    guard let response = request.response, task.trustedProducers.contains(response.producer) else { return false }
+    // An answer that cannot be read makes a dead letter, and nobody is asked about it either.
+    do { return try recordedCall(response) != nil } catch { return true }
+  }
+
   /// Checks a call as a label, without asking the teacher: shape, grounding, verifier.
   ///
   /// - Returns: `accepted` with the given producer, or `rejected`.

@@ -40,6 +40,16 @@ public enum StructureTokens {
   /// A key with its colon and what opens its value: `"k":"`.
   public static func key(_ name: String, _ opener: Opener) -> String { JSON.string(name).text + ":" + opener.rawValue }
 
+  /// What a structure token names: a function where the opener is nil, else a key; nil for closers.
+  package static func named(_ text: String) -> (name: String, opener: Opener?)? {
+    if let name = (try? JSON.parse(text + "}}"))?["name"]?.stringValue { return (name, nil) }
+    for opener in Opener.allCases where text.hasSuffix(":" + opener.rawValue) {
+      let name = try? JSON.parse(String(text.dropLast(opener.rawValue.count + 1)))
+      if let name = name?.stringValue { return (name, opener) }
+    }
+    return nil
+  }
+
   /// All structure tokens for a set of functions, each once: per function its opening and its keys, in the schema's order,
   /// nested objects included, in every variant that the schema allows; then the ``closers``.
   ///

@@ -66,10 +66,12 @@ package final class AdamW {
   ///   - batch: the step's samples.
   ///   - rate: the learning rate.
   ///   - recipe: everything else.
+  ///   - teacher: logits of a batch's target rows, where the student also learns from them, as the recipe says.
   ///   - mask: the dropout of a pass, counted over all steps; nil for none.
   /// - Throws: ``TrainingError`` `diverged`; the student's error for a batch that does not fit it.
   package func learn(
-    _ student: Student, _ batch: PackedBatch, rate: Double, recipe: TrainingRecipe, mask: (UInt64) -> Dropout?
+    _ student: Student, _ batch: PackedBatch, rate: Double, recipe: TrainingRecipe,
+    teacher: ((PackedBatch) throws -> [Float])? = nil, mask: (UInt64) -> Dropout?
   ) throws -> LossReport {
     let number = step
     guard recipe.clipScope == .global else {
@@ -80,8 +82,17 @@ package final class AdamW {
     var report = LossReport()
     for (index, part) in parts.enumerated() {
       let pass = UInt64(number) &* UInt64(recipe.accumulationSteps) &+ UInt64(index)
-      let one = try student.forwardBackward(
-        part, dropout: mask(pass), accumulate: index > 0, normalizer: parts.count > 1 ? Float(batch.targetWeight) : nil)
+      let normalizer = parts.count > 1 ? Float(batch.targetWeight) : nil
+      let one: LossReport
+      if let teacher {
+        one = try teacher(part).withUnsafeBufferPointer {
+          try student.forwardBackward(
+            part, teacherLogits: $0, klWeight: Float(recipe.distillWeight), loss: recipe.distillLoss,
+            dropout: mask(pass), accumulate: index > 0, normalizer: normalizer)
+        }
+      } else {
+        one = try student.forwardBackward(part, dropout: mask(pass), accumulate: index > 0, normalizer: normalizer)
+      }
       report = report + (try Self.finite(one, step: number))
     }
     try apply(to: student, rate: rate, recipe: recipe)

@@ -1,3 +1,4 @@
+import Evaluation
 import ModelFiles
 import StudentModel
 import Topics
@@ -164,12 +165,18 @@ extension JSON {
 
 extension TrainerState {
   fileprivate var json: JSON {
-    [
+    var object: JSONObject = [
       "chain": .string(chain.digest.hex), "position": .integer(position), "round": .integer(Int64(round)),
       "samples_learned": .integer(Int64(samplesLearned)), "since_release": .integer(Int64(sinceRelease)),
       "release_points": .integer(Int64(releasePoints)), "is_cut": .bool(isCut), "is_release_due": .bool(isReleaseDue),
       "prequential": prequential.json, "recent": .array(recent.map(\.json)),
     ]
+    if let detector {
+      object["drift"] = [
+        "detector": detector.json, "count": .integer(Int64(drifts)), "until": .integer(Int64(driftsUntil)),
+      ]
+    }
+    return .object(object)
   }
 
   fileprivate init?(json: JSON) {
@@ -192,6 +199,13 @@ extension TrainerState {
     isReleaseDue = isDue
     prequential = tally
     self.recent = recent
+    guard let drift = json["drift"] else { return }
+    guard let detector = drift["detector"].flatMap({ DriftDetector(json: $0) }), let drifts = drift.count("count"),
+      let until = drift.count("until")
+    else { return nil }
+    self.detector = detector
+    self.drifts = drifts
+    driftsUntil = until
   }
 }
 

@@ -14,6 +14,18 @@ package struct CounterRandom: Sendable {
     case initialization
     case recovery
     case recoverySwap
+    case balance
+    case rejectionOrder
+    case rejectionSwap
+    case rejectionSampling
+    case rejectionMix
+    case rejectionReplay
+    case rewardOrder
+    case rewardSwap
+    case rewardSampling
+    case inventedCalls
+    case inventedRows
+    case sharedRows
   }
 
   private let key: UInt64

@@ -53,8 +53,11 @@ package struct SampleEncoder: Sendable {
 }
 
 extension PackedBatch {
-  /// Appends an encoded sample, the loss on the answer alone.
-  mutating func append(_ encoded: SampleEncoder.Encoded, weight: Double) {
-    append(prompt: encoded.prompt, completion: encoded.answer, weight: Float(weight))
+  /// Appends an encoded sample: its loss is on the answer, and to a share on the request.
+  mutating func append(_ encoded: SampleEncoder.Encoded, weight: Double, promptShare: Double) {
+    append(
+      prompt: encoded.prompt, completion: encoded.answer, weight: Float(weight),
+      promptWeight: Float(weight * promptShare)
+    )
   }
 }

@@ -121,6 +121,12 @@ package struct SampleMemory: Sendable {
     }
   }
 
+  /// The indices of learned samples by function, the functions in the order of their names.
+  package var learnedByFunction: [[Int]] {
+    Dictionary(grouping: learned.indices) { learned[$0].sample.call.name }
+      .sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.map(\.value)
+  }
+
   /// Counts one more presentation of a learned sample and returns how many there were before.
   package mutating func present(_ index: Int) -> Int {
     learned[index].presentations += 1

@@ -4,7 +4,8 @@ package import Topics
 ///
 /// A string value that stands in the request as a piece bounded by words is exchanged with a probability; the new one is
 /// drawn from the pool of its function and key. Where the result would contradict itself (a value that stood in the
-/// request no longer does), the sample stays as it is. All choices are a function of the seed, the sample and the count of
+/// request no longer does) or the function's schema, the sample stays as it is. The more often a slot's next value is likely
+/// to be one never seen, the more often one is invented: it can only be copied, not known by heart. All choices are a function of the seed, the sample and the count of
 /// its presentations.
 ///
 /// Reference: the idea is slot-value replacement, e.g. Louvan and Magnini 2020, "Simple is better! Lightweight data
@@ -13,11 +14,15 @@ package import Topics
 package struct SlotSwap: Sendable {
   private let probability: Double
   private let uniformShare: Double
+  private let inventedShare: Double
+  private let functions: FunctionSet
   private let random: CounterRandom
 
-  package init(recipe: TrainingRecipe, domain: CounterRandom.Domain) {
+  package init(recipe: TrainingRecipe, functions: FunctionSet, domain: CounterRandom.Domain) {
     probability = recipe.swapProbability
     uniformShare = recipe.swapUniformShare
+    inventedShare = recipe.swapInventedShare
+    self.functions = functions
     random = CounterRandom(seed: UInt64(recipe.seed), domain)
   }
 
@@ -45,7 +50,9 @@ package struct SlotSwap: Sendable {
       replacements.append((span, text))
     }
     guard !replacements.isEmpty else { return unchanged }
-    return exchange(replacements, of: sample, leaves: leaves, texts: texts) ?? unchanged
+    guard let changed = exchange(replacements, of: sample, leaves: leaves, texts: texts) else { return unchanged }
+    // Values that were seen are valid; an invented one need not be.
+    return inventedShare == 0 || functions.violations(of: changed.call).isEmpty ? changed : unchanged
   }
 
   private func replacement(
@@ -57,7 +64,9 @@ package struct SlotSwap: Sendable {
     let text = pool.draw(
       leaf.slot, choice: random.unit(name, presentation, place + 1),
       position: random.bits(name, presentation, place + 2), uniformShare: uniformShare)
-    return text == leaf.text ? nil : text
+    let isInvented = random.unit(name, presentation, place + 3) < inventedShare * pool.unseenShare(leaf.slot)
+    guard isInvented, let text else { return text == leaf.text ? nil : text }
+    return pool.invent(like: text) { random.bits(name, presentation, UInt64(index + 1) << 32 | $0) }
   }
 
   private func exchange(

@@ -11,4 +11,6 @@ public struct StudentBranch {
   public let steps: Int
   /// The mean loss of a target token over the last tenth of the steps (the last one at least), in nats.
   public let finalLoss: Double
+  /// What was done after the rate had fallen.
+  public let refinement: RefinementReport
 }

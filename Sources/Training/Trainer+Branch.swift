@@ -3,20 +3,30 @@ import Topics
 
 extension Trainer {
   /// A copy of the trunk, trained on while the rate falls linearly, on presentations of everything learned so far in
-  /// random order. The trunk stays as it is.
+  /// random order; then what else the recipe asks for: steps on accepted answers of its own, and reinforcement learning.
+  /// The trunk stays as it is.
   ///
-  /// - Parameter steps: The number of steps; `nil` for the recipe's `decay_steps`.
-  /// - Throws: ``TrainingError`` `not_ready` before the first round, `diverged`; what ``progress`` throws.
-  public func branch(steps: Int? = nil) throws -> StudentBranch {
+  /// Where the trunk has taken few steps, the branch first takes those that the recipe's `candidate_steps` ask for, at the
+  /// trunk's rate: what a candidate costs is not tied to how many samples have arrived.
+  ///
+  /// - Parameters:
+  ///   - steps: The number of steps in which the rate falls; `nil` for the recipe's `decay_steps`.
+  ///   - teacher: The model that the recipe's `distill_teacher` names.
+  /// - Throws: ``TrainingError`` `not_ready` before the first round, `diverged`, `invalid_base` for a teacher that is
+  ///   missing, another, or of another tokenizer; what ``progress`` throws.
+  public func branch(steps: Int? = nil, teacher: DistillationTeacher? = nil) throws -> StudentBranch {
     guard let trunk, state.round > 0 else { throw Self.notStarted }
-    let count = memory.learned.isEmpty ? 0 : max(0, steps ?? recipe.decaySteps)
+    let teacher = try check(teacher, trunk)
+    let fall = memory.learned.isEmpty ? 0 : max(0, steps ?? recipe.decaySteps)
+    let taken = trunk.optimizer.step
+    let level = memory.learned.isEmpty ? 0 : max(0, recipe.candidateSteps - taken - fall)
+    let count = level + fall
     let copy = trunk.copy()
     let order = plan.branchOrder(
       round: state.round, learned: memory.learned.count, count: count * recipe.batchSize)
-    let swap = SlotSwap(recipe: recipe, domain: .branchSwap)
+    let swap = SlotSwap(recipe: recipe, functions: functions, domain: .branchSwap)
     let dropout = CounterRandom(seed: UInt64(recipe.seed), .branchDropout)
     let schedule = LearningRateSchedule(recipe)
-    let start = schedule.trunk(step: trunk.optimizer.step)
     var last = LossReport()
     for step in 0..<count {
       let range = step * recipe.batchSize..<(step + 1) * recipe.batchSize
@@ -25,15 +35,34 @@ extension Trainer {
         position += 1
         return position
       }
-      let rate = schedule.decay(step: step, of: count, from: start)
-      let report = try copy.learn(batch, rate: rate, recipe: recipe, dropout: dropout)
+      let rate =
+        step < level
+        ? schedule.trunk(step: taken + step)
+        : schedule.decay(step: step - level, of: fall, from: schedule.trunk(step: taken + level))
+      let report = try copy.learn(batch, rate: rate, recipe: recipe, dropout: dropout, teacher: teacher?.student)
       if step >= count - max(1, count / 10) { last = last + report }
       try progress?(
         StepReport(
           isBranch: true, step: step + 1, steps: count, meanLoss: report.meanLoss, tokens: batch.rowCount, rate: rate))
     }
+    var refinement = RefinementReport()
+    if recipe.rftSteps > 0, !memory.learned.isEmpty { refinement.rejection = try learnAccepted(copy) }
+    if recipe.rlSteps > 0, !memory.learned.isEmpty { refinement.reward = try climb(copy) }
+    teacher?.student.releaseBuffers()
     copy.student.releaseBuffers()
     return StudentBranch(
-      student: copy.student.merged(), tokenizer: copy.tokenizer, steps: count, finalLoss: last.meanLoss)
+      student: copy.student.merged(), tokenizer: copy.tokenizer, steps: count, finalLoss: last.meanLoss,
+      refinement: refinement)
+  }
+
+  private func check(_ teacher: DistillationTeacher?, _ trunk: Trunk) throws(TrainingError) -> DistillationTeacher? {
+    guard !recipe.distillTeacher.isEmpty else { return nil }
+    guard let teacher else {
+      throw TrainingError(
+        .invalidBase, context: "the teacher", expected: "the model \(recipe.distillTeacher) that the recipe names",
+        found: "none", advice: "name its folder as train.teacher")
+    }
+    try teacher.check(recipe: recipe, tokenizer: trunk.tokenizer, student: trunk.student)
+    return teacher
   }
 }

@@ -20,36 +20,40 @@ extension Trainer {
         skipped.append(SkippedSample(id: sample.id, reason: failure.reason))
       }
     }
-    let score = try predict(lessons, trunk)
+    let scores = try predict(lessons, trunk)
     memory.learn(entries, skipping: unlearnable)
     state.round += 1
     let totals = try learn(newSamples: lessons.count, trunk)
+    let score = scores.map { PredictionTally($0) }
     if let score { state.add(score) }
+    state.watch(
+      zip(lessons, scores ?? []).filter(\.0.audited).map(\.1.isExact), newSamples: lessons.count, recipe: recipe)
     state.samplesLearned += lessons.count
     state.sinceRelease += lessons.count
-    state.isReleaseDue = state.sinceRelease >= recipe.releaseEvery
+    state.isReleaseDue = state.sinceRelease >= state.releaseInterval(recipe)
     return RoundReport(
       round: state.round, newSamples: lessons.count, skipped: skipped, steps: totals.steps,
       presentations: totals.presentations, tokens: totals.tokens, meanLoss: totals.loss.meanLoss, prequential: score)
   }
 
-  private func predict(_ samples: [TrainingSample], _ trunk: Trunk) throws -> PredictionTally? {
+  private func predict(_ samples: [TrainingSample], _ trunk: Trunk) throws -> [CallScore]? {
     guard let predictor, !samples.isEmpty else { return nil }
     let calls = try predictor.predict(
       samples.map(\.messages), student: trunk.student, tokenizer: trunk.tokenizer, functions: functions)
-    return PredictionTally(zip(calls, samples).map { CallScore(predicted: $0, expected: $1.call) })
+    return zip(calls, samples).map { CallScore(predicted: $0, expected: $1.call) }
   }
 
   private func learn(newSamples count: Int, _ trunk: Trunk) throws -> WorkTotals {
     var totals = WorkTotals()
     let steps = plan.steps(newSamples: count)
-    let swap = SlotSwap(recipe: recipe, domain: .swap)
+    let swap = SlotSwap(recipe: recipe, functions: functions, domain: .swap)
     let dropout = CounterRandom(seed: UInt64(recipe.seed), .dropout)
     let schedule = LearningRateSchedule(recipe)
+    let functions = recipe.replayBalance > 0 ? memory.learnedByFunction : []
     for step in 0..<steps {
       let indices = plan.indices(
         round: state.round, step: step, of: steps, newSamples: count, learned: memory.learned.count,
-        presentations: { memory.learned[$0].presentations })
+        functions: functions, presentations: { memory.learned[$0].presentations })
       let batch = present(indices, swap: swap, trunk: trunk) { UInt64(memory.present($0)) }
       let rate = schedule.trunk(step: trunk.optimizer.step)
       let report = try trunk.learn(batch, rate: rate, recipe: recipe, dropout: dropout)
@@ -73,9 +77,9 @@ extension Trainer {
       if observer != nil { names.append(sample.id) }
       // An exchange can make a sample too long; it is then presented as it is.
       if case .success(let encoded) = trunk.encoder.encode(messages, call) {
-        batch.append(encoded, weight: sample.weight)
+        batch.append(encoded, weight: sample.weight, promptShare: recipe.promptLossShare)
       } else if case .success(let encoded) = trunk.encoder.encode(sample) {
-        batch.append(encoded, weight: sample.weight)
+        batch.append(encoded, weight: sample.weight, promptShare: recipe.promptLossShare)
       }
     }
     observer?(names)

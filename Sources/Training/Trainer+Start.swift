@@ -4,8 +4,10 @@ import Tokenization
 import Topics
 
 extension Trainer {
-  /// A trunk from scratch: a tokenizer trained on these texts, and random weights.
-  static func makeTrunk(texts: [String], recipe: TrainingRecipe, functions: FunctionSet) throws -> Trunk {
+  /// A trunk from scratch: a tokenizer trained on these texts, and random weights, or random embeddings on a pretrained body.
+  static func makeTrunk(
+    texts: [String], recipe: TrainingRecipe, functions: FunctionSet, body: PretrainedBody?
+  ) throws -> Trunk {
     let structure = CallCodec.structureTokens(for: functions)
     let tokenizer = try Tokenizer.train(
       texts, vocabularySize: recipe.vocabularySize + structure.count, spaceFused: recipe.spaceFusedPieces,
@@ -13,8 +15,11 @@ extension Trainer {
     let student = try Student(
       configuration: recipe.configuration(vocabularySize: tokenizer.vocabularySize),
       seed: CounterRandom(seed: UInt64(recipe.seed), .initialization).bits(0),
-      initialization: Initialization(embeddingDeviation: recipe.embeddingDeviation, linearGain: recipe.linearGain),
-      precision: recipe.precision)
+      initialization: recipe.initialization, precision: recipe.precision)
+    if let body {
+      body.copy(into: student)
+      EmbeddingRows(recipe).write(tokenizer, into: student.parameters(PretrainedBody.embedding(of: student)))
+    }
     return try makeTrunk(student, tokenizer, recipe: recipe, functions: functions)
   }
 

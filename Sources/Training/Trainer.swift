@@ -19,8 +19,10 @@ public final class Trainer {
   public let recipe: TrainingRecipe
   /// The functions that the student may call, their keys in canonical order.
   public let functions: FunctionSet
-  /// The digest of the base model; `nil` when the student starts from scratch.
-  public let baseDigest: Digest?
+  /// The digest of the base model or of the pretrained body; `nil` when the student starts from random weights, and before it exists.
+  public private(set) var baseDigest: Digest?
+  /// Where pretrained bodies are kept between students; `nil`, the default, trains the body anew. No part of what it becomes.
+  public var bodyFolder: String?
   /// Answers new samples before they are learned; `nil` leaves the prequential score out.
   public var predictor: (any CallPredictor)?
   /// Called after every optimizer step; what it throws ends the work, as an error does.
@@ -147,7 +149,10 @@ public final class Trainer {
   private func start() throws -> Student {
     let waiting = memory.pending(recipe.tokenizerSamples)
     let texts = waiting.flatMap { $0.sample?.messages.map(\.content) ?? [] }
-    let trunk = try Self.makeTrunk(texts: texts, recipe: recipe, functions: functions)
+    let body =
+      recipe.baseSteps > 0 ? try PretrainedBody.of(recipe, folder: bodyFolder, progress: progress) : nil
+    let trunk = try Self.makeTrunk(texts: texts, recipe: recipe, functions: functions, body: body)
+    baseDigest = body?.digest
     self.trunk = trunk
     return trunk.student
   }
@@ -174,6 +179,10 @@ extension Trainer {
   public var prequential: PredictionTally { state.prequential }
   /// The predictions of the last 8 rounds.
   public var recentPrequential: PredictionTally { state.recent.reduce(PredictionTally(), +) }
+  /// Whether the traffic counts as drifting: audited samples were lately predicted worse than before.
+  public var isDrifting: Bool { state.isDrifting }
+  /// How often it began to drift.
+  public var drifts: Int { state.drifts }
   /// The student's number of parameters; 0 before it exists.
   public var parameterCount: Int { trunk?.student.layout.count ?? 0 }
   /// The student's tokenizer; `nil` before it exists.

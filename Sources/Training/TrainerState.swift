@@ -1,3 +1,4 @@
+package import Evaluation
 import Topics
 
 /// What a trainer knows besides weights, optimizer, tokenizer and samples; all of it is in a checkpoint.
@@ -23,6 +24,16 @@ package struct TrainerState: Sendable, Hashable {
   /// Those of the last rounds, oldest first, at most ``recentRounds``.
   package var recent: [PredictionTally] = []
 
+  /// Watches the predictions of audited samples; nil where the recipe watches nothing or nothing was predicted.
+  package var detector: DriftDetector?
+  /// How often they got worse.
+  package var drifts = 0
+  /// The traffic counts as drifting until so many train samples are learned.
+  package var driftsUntil = 0
+
+  /// Whether the traffic counts as drifting.
+  package var isDrifting: Bool { samplesLearned < driftsUntil }
+
   /// How many rounds count as recent.
   package static let recentRounds = 8
 
@@ -33,5 +44,25 @@ package struct TrainerState: Sendable, Hashable {
     prequential = prequential + score
     recent.append(score)
     if recent.count > Self.recentRounds { recent.removeFirst() }
+  }
+
+  /// Watches the predictions of one round, in the order of its samples; call it before the round's samples are counted.
+  ///
+  /// Only a fall is drift: a student that learns gets better.
+  package mutating func watch(_ audited: [Bool], newSamples: Int, recipe: TrainingRecipe) {
+    guard recipe.driftConfidence > 0, !audited.isEmpty else { return }
+    var detector = detector ?? DriftDetector(confidence: recipe.driftConfidence)
+    var hasFallen = false
+    for outcome in audited where detector.add(outcome) == .fall { hasFallen = true }
+    self.detector = detector
+    guard hasFallen else { return }
+    if !isDrifting { drifts += 1 }
+    driftsUntil = samplesLearned + newSamples + recipe.driftSamples
+  }
+
+  /// After how many train samples the next release point comes by itself.
+  package func releaseInterval(_ recipe: TrainingRecipe) -> Int {
+    guard isDrifting else { return recipe.releaseEvery }
+    return max(1, Int((Double(recipe.releaseEvery) * recipe.driftReleaseShare).rounded()))
   }
 }

@@ -41,8 +41,12 @@ extension TrainingRecipe {
       .integer("round_size", \.roundSize, 1...65_536),
       .number("replay_per_sample", \.replayPerSample, 0...10_000),
       .integer("replay_choices", \.replayChoices, 1...16),
+      .number("replay_balance", \.replayBalance, 0...1),
       .integer("batch_size", \.batchSize, 1...4_096),
       .integer("release_every", \.releaseEvery, 1...1_000_000_000),
+      .number("drift_confidence", \.driftConfidence, 0...0.5),
+      .integer("drift_samples", \.driftSamples, 1...1_000_000_000),
+      .number("drift_release_share", \.driftReleaseShare, 0.001...1),
       .number("learning_rate", \.learningRate, 0...1),
       .integer("warmup_steps", \.warmupSteps, 0...1_000_000),
       .number("weight_decay", \.weightDecay, 0...1),
@@ -51,6 +55,7 @@ extension TrainingRecipe {
       .number("epsilon", \.epsilon, 1e-12...0.1),
       .number("clip_norm", \.clipNorm, 1e-6...1e6),
       .number("dropout", \.dropout, 0...0.9),
+      .number("prompt_loss_share", \.promptLossShare, 0...1),
       choice("precision", \.precisionName, Precision.self),
       choice("optimizer_state", \.optimizerStateName, OptimizerState.self),
       choice("clip_scope", \.clipScopeName, ClipScope.self),
@@ -63,10 +68,34 @@ extension TrainingRecipe {
         recipe.loraTargets = text
         return recipe.loraTargetList != nil
       },
+      .integer("base_steps", \.baseSteps, 0...1_000_000),
+      .integer("base_batch_size", \.baseBatchSize, 1...4_096),
+      .number("base_learning_rate", \.baseLearningRate, 0...1),
       .number("swap_probability", \.swapProbability, 0...1),
       .number("swap_uniform_share", \.swapUniformShare, 0...1),
+      .number("swap_invented_share", \.swapInventedShare, 0...1),
       .integer("decay_steps", \.decaySteps, 0...1_000_000),
+      .integer("candidate_steps", \.candidateSteps, 0...10_000_000),
       .number("final_rate_share", \.finalRateShare, 0...1),
+      .text("distill_teacher", \.distillTeacher, allowed: "64 hexadecimal digits, or nothing") {
+        $0.isEmpty || Digest(hex: $0) != nil
+      },
+      .number("distill_weight", \.distillWeight, 0...1),
+      choice("distill_direction", \.distillDirectionName, DistillationLoss.Direction.self),
+      .integer("distill_top", \.distillTop, 0...DistillationLoss.topLimit),
+      .integer("sample_count", \.sampleCount, 2...1_024),
+      .number("sample_temperature", \.sampleTemperature, 0.05...10),
+      .integer("rft_steps", \.rftSteps, 0...1_000_000),
+      .integer("rft_requests", \.rftRequests, 1...1_000_000),
+      .number("rft_rate", \.rftRate, 0...1),
+      .integer("rl_steps", \.rlSteps, 0...1_000_000),
+      .integer("rl_requests", \.rlRequests, 1...4_096),
+      .number("rl_rate", \.rlRate, 0...1),
+      .integer("rl_updates", \.rlUpdates, 1...64),
+      .number("rl_clip_low", \.rlClipLow, 0...1),
+      .number("rl_clip_high", \.rlClipHigh, 0...100),
+      .number("rl_kl", \.rlKL, 0...1),
+      choice("rl_advantage", \.rlAdvantageName, Advantage.self),
       .integer("seed", \.seed, 0...((1 << 53) - 1)),
     ]
   }
@@ -149,6 +178,9 @@ extension TrainingRecipe {
       loraRank == 0 || precision == .bf16, "lora_rank", "0, or \"precision\": \"bf16\" (the base is kept in bf16)",
       loraRank)
     try require(
+      clipScope == .global || distillTeacher.isEmpty, "distill_teacher",
+      "none with \"clip_scope\": \"tensor\", whose gradients are of the label alone", 1)
+    try require(
       loraRank == 0 || clipScope == .global, "lora_rank", "0, or \"clip_scope\": \"global\" (adapters are small)",
       loraRank)
   }
@@ -166,6 +198,16 @@ extension TrainingRecipe {
   private var clipScopeName: String {
     get { clipScope.rawValue }
     set { clipScope = ClipScope(rawValue: newValue) ?? clipScope }
+  }
+
+  private var distillDirectionName: String {
+    get { distillDirection.rawValue }
+    set { distillDirection = DistillationLoss.Direction(rawValue: newValue) ?? distillDirection }
+  }
+
+  private var rlAdvantageName: String {
+    get { rlAdvantage.rawValue }
+    set { rlAdvantage = Advantage(rawValue: newValue) ?? rlAdvantage }
   }
 
   private static func invalid(

@@ -41,10 +41,21 @@ public struct TrainingRecipe: Sendable, Hashable {
   public var replayPerSample = 11.0
   /// From how many candidates a replayed sample is the one presented least; 1 is a uniform draw; default 1.
   public var replayChoices = 1
+  /// The share of replay draws that draw a function first and then one of its samples, so that each function is replayed
+  /// as often as every other; 0 draws all samples alike; default 0.
+  public var replayBalance = 0.0
   /// The number of samples in one optimizer step; default 16.
   public var batchSize = 16
   /// After how many train samples a release point comes by itself; default 4,000.
   public var releaseEvery = 4_000
+
+  /// The probability of a false alarm of the drift detector, which watches how well audited samples are predicted before
+  /// they are learned; 0 watches nothing; default 0.002.
+  public var driftConfidence = 0.002
+  /// For how many train samples after an alarm the traffic counts as drifting; default 1,000.
+  public var driftSamples = 1_000
+  /// While it drifts, release points come after this share of `release_every`; default 0.25.
+  public var driftReleaseShare = 0.25
 
   /// The trunk's learning rate after the warm-up; default 0.0012.
   public var learningRate = 1.2e-3
@@ -62,6 +73,11 @@ public struct TrainingRecipe: Sendable, Hashable {
   public var clipNorm = 1.0
   /// The dropout probability; default 0.1.
   public var dropout = 0.1
+
+  /// How much a token of the request counts in the loss against one of the answer: 0 learns answers alone; default 0.
+  ///
+  /// Reference: Shi et al. 2024, "Instruction tuning with loss over instructions", arXiv 2405.14394 (a share of 1).
+  public var promptLossShare = 0.0
 
   /// The operands of matrix products: `fp32` or `bf16`; default `fp32`. Another precision is another numerics version.
   public var precision = Precision.fp32
@@ -84,18 +100,79 @@ public struct TrainingRecipe: Sendable, Hashable {
   /// Which linear maps have adapters, names of `q k v o gate up down` with commas between; default all.
   public var loraTargets = AdapterSettings.Target.allCases.map(\.rawValue).joined(separator: ",")
 
+  /// How many steps of generated lessons the layers of a student from scratch learn before its first sample; 0, the default, for
+  /// none. See ``PretrainedBody``.
+  public var baseSteps = 0
+  /// The lessons in one of these steps; default 12.
+  public var baseBatchSize = 12
+  /// The learning rate of these steps after the warm-up; it falls over the last quarter. Default 0.002.
+  public var baseLearningRate = 2e-3
+
   /// The probability with which each swappable value is exchanged in a presentation; default 0.5.
   public var swapProbability = 0.5
   /// The share of exchanges drawn uniformly over distinct values rather than by frequency; default 0.5.
   public var swapUniformShare = 0.5
+  /// How often an exchanged value is invented, as a multiple of how likely its slot's next value is one never seen; default 0.
+  public var swapInventedShare = 0.0
 
-  /// The number of steps of a branch, over which the rate falls linearly; default 800.
+  /// The number of steps of a branch in which the rate falls linearly; default 800.
   public var decaySteps = 800
+  /// The fewest steps behind a candidate, the trunk's included, however few samples there are: what the trunk has not taken
+  /// a branch takes at the trunk's rate before the rate falls; default 0.
+  public var candidateSteps = 0
   /// The rate at the end of a branch as a share of the trunk's; default 0.02.
   public var finalRateShare = 0.02
 
+  // What a branch does besides: all off by default.
+
+  /// The teacher that a branch's steps also learn from, by the SHA-256 of its weights, sizes and tokenizer; empty: none.
+  public var distillTeacher = ""
+  /// How much the divergence from the teacher counts in the loss, against the label; 0…1, default 0.5.
+  public var distillWeight = 0.5
+  /// Which divergence: `forward`, KL(teacher ‖ student), or `reverse`; default `forward`.
+  public var distillDirection = DistillationLoss.Direction.forward
+  /// How many of the teacher's likeliest tokens are kept apart, all others being one class; 0: all; default 0.
+  public var distillTop = 0
+
+  /// How many answers are sampled to a request, by rejection sampling and by reinforcement learning; default 8.
+  public var sampleCount = 8
+  /// The temperature at which rejection sampling draws; reinforcement learning draws from the student itself; default 1.
+  public var sampleTemperature = 1.0
+  /// The number of steps on accepted answers of the student's own, after the rate has fallen; default 0.
+  public var rftSteps = 0
+  /// How many requests are answered for them; default 512.
+  public var rftRequests = 512
+  /// The learning rate of the first of these steps, which falls linearly; default 0.0003.
+  public var rftRate = 3e-4
+
+  /// The number of steps of reinforcement learning at the end; default 0.
+  public var rlSteps = 0
+  /// How many requests are answered in one of them; default 16.
+  public var rlRequests = 16
+  /// The learning rate of the first of them, which falls linearly; default 0.0001.
+  public var rlRate = 1e-4
+  /// How often a step's answers are learned from before others are sampled; default 1.
+  public var rlUpdates = 1
+  /// How far a token's probability may fall below what it was, as a share, before it no longer counts; default 0.2.
+  public var rlClipLow = 0.2
+  /// How far it may rise; default 0.28.
+  public var rlClipHigh = 0.28
+  /// How much KL(student ‖ student before) counts in the loss; 0…1, default 0.02.
+  public var rlKL = 0.02
+  /// What an answer's advantage is: its reward less its group's mean (`centered`), or that over the group's standard
+  /// deviation (`normalized`); default `centered`.
+  public var rlAdvantage = Advantage.centered
+
   /// The seed of everything random; 0…2^53 − 1, default 0.
   public var seed = 0
+
+  /// How rewards of a group become advantages.
+  public enum Advantage: String, Sendable, Hashable, CaseIterable {
+    case centered, normalized
+  }
+
+  /// The divergence from the teacher.
+  var distillLoss: DistillationLoss { DistillationLoss(distillDirection, top: distillTop) }
 
   /// The gradient whose norm is clipped.
   public enum ClipScope: String, Sendable, Hashable, CaseIterable {
@@ -127,6 +204,11 @@ public struct TrainingRecipe: Sendable, Hashable {
       vocabularySize: vocabularySize, hiddenSize: hiddenSize, layerCount: layerCount, headCount: headCount,
       keyValueHeadCount: keyValueHeadCount, feedForwardSize: feedForwardSize, maximumPositions: maximumSequence,
       ropeTheta: ropeTheta)
+  }
+
+  /// How the weights of a student from scratch begin.
+  var initialization: Initialization {
+    Initialization(embeddingDeviation: embeddingDeviation, linearGain: linearGain)
   }
 
   /// The SHA-256 of the canonical JSON of all knobs, defaults included.

@@ -14,20 +14,24 @@ public struct TrainingSample: Sendable, Hashable {
   public let split: Split
   /// The weight of the loss, ≥ 0; default 1.
   public let weight: Double
+  /// Whether it is of the uniform share of the traffic, from which drift is seen; default true.
+  public let audited: Bool
 
   /// A sample; equal contents give equal values, in whatever order the call's keys came.
   public init(
-    id: String, digest: Digest, messages: [ChatMessage], call: Call, split: Split = .train, weight: Double = 1
+    id: String, digest: Digest, messages: [ChatMessage], call: Call, split: Split = .train, weight: Double = 1,
+    audited: Bool = true
   ) {
     self.id = id
     self.digest = digest
     self.messages = messages.map { ChatMessage(role: $0.role, content: $0.content) }
     self.call = Call(name: call.name, arguments: Self.ordered(call.arguments))
     self.split = split
+    self.audited = audited
     self.weight = weight.isFinite ? max(0, weight) : 1
   }
 
-  /// The sample as JSON: `id`, `digest`, `messages`, `call`, `split`, `weight`.
+  /// The sample as JSON: `id`, `digest`, `messages`, `call`, `split`, `weight`, and `audited` where it is false.
   public var json: JSON {
     var object = JSONObject()
     object["id"] = .string(id)
@@ -37,6 +41,7 @@ public struct TrainingSample: Sendable, Hashable {
     object["call"] = call.json
     object["split"] = .string(split.rawValue)
     object["weight"] = .number(weight)
+    if !audited { object["audited"] = false }
     return .object(object)
   }
 
@@ -53,7 +58,9 @@ public struct TrainingSample: Sendable, Hashable {
       else { return nil }
       messages.append(ChatMessage(role: role, content: content))
     }
-    self.init(id: id, digest: digest, messages: messages, call: call, split: split, weight: weight)
+    self.init(
+      id: id, digest: digest, messages: messages, call: call, split: split, weight: weight,
+      audited: json["audited"]?.boolValue ?? true)
   }
 
   private static func ordered(_ object: JSONObject) -> JSONObject {

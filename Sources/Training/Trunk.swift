@@ -27,10 +27,11 @@ package final class Trunk {
   ///
   /// - Throws: ``TrainingError`` `diverged`; the student's error for a batch that does not fit it.
   package func learn(
-    _ batch: PackedBatch, rate: Double, recipe: TrainingRecipe, dropout: CounterRandom
+    _ batch: PackedBatch, rate: Double, recipe: TrainingRecipe, dropout: CounterRandom, teacher: Student? = nil
   ) throws -> LossReport {
     guard batch.weights.contains(where: { $0 > 0 }) else { return LossReport() }
-    return try optimizer.learn(student, batch, rate: rate, recipe: recipe) { pass in
+    let logits = teacher.map { teacher in { (part: PackedBatch) in try teacher.forward(part) } }
+    return try optimizer.learn(student, batch, rate: rate, recipe: recipe, teacher: logits) { pass in
       recipe.dropout > 0 ? Dropout(rate: Float(recipe.dropout), seed: dropout.bits(0), step: pass) : nil
     }
   }

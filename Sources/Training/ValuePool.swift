@@ -5,15 +5,26 @@ package struct ValuePool: Sendable {
   private struct Slot: Sendable {
     var all: [String] = []
     var distinct: [String] = []
-    var seen: Set<String> = []
+    var counts: [String: Int] = [:]
+    var onceCount = 0
 
     mutating func add(_ text: String) {
       all.append(text)
-      if seen.insert(text).inserted { distinct.append(text) }
+      let count = counts[text, default: 0]
+      counts[text] = count + 1
+      if count == 0 {
+        distinct.append(text)
+        onceCount += 1
+      } else if count == 1 {
+        onceCount -= 1
+      }
     }
   }
 
   private var slots: [String: Slot] = [:]
+  /// The distinct words of all values, in the order in which they came.
+  package private(set) var words: [String] = []
+  private var knownWords: Set<String> = []
 
   package init() {}
 
@@ -21,7 +32,18 @@ package struct ValuePool: Sendable {
   package mutating func add(_ call: Call) {
     for leaf in CallLeaf.strings(of: call) {
       slots[leaf.slot, default: Slot()].add(leaf.text)
+      for word in leaf.text.split(separator: " ").map(String.init) where knownWords.insert(word).inserted {
+        words.append(word)
+      }
     }
+  }
+
+  /// How likely the slot's next value is one that was never seen: the share of values seen once; 0 of an unseen slot.
+  ///
+  /// Reference: Good 1953, "The population frequencies of species and the estimation of population parameters", equation 9.
+  package func unseenShare(_ slot: String) -> Double {
+    guard let slot = slots[slot], !slot.all.isEmpty else { return 0 }
+    return Double(slot.onceCount) / Double(slot.all.count)
   }
 
   /// A value of the slot: with `uniformShare` uniformly over distinct values, else by frequency; `nil` of an unseen slot.

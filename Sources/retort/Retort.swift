@@ -13,9 +13,9 @@ struct Retort: AsyncParsableCommand {
     version: BuildVersion.text,
     subcommands: [
       DemoCommand.self, InitCommand.self, RunCommand.self, LabelCommand.self, TrainCommand.self, ReleaseCommand.self,
-      ReplayCommand.self, RequestsCommand.self, TopicsCommand.self, ModelsCommand.self, SubscribeCommand.self,
-      ServeCommand.self,
-      PredictCommand.self, EvalCommand.self, CompressCommand.self, BenchCommand.self, DeadLettersCommand.self,
+      ReplayCommand.self, BaseCommand.self, RequestsCommand.self, TopicsCommand.self, ModelsCommand.self,
+      SubscribeCommand.self, ServeCommand.self, PredictCommand.self, EvalCommand.self, CompressCommand.self,
+      BenchCommand.self, DeadLettersCommand.self,
       AuditCommand.self, StatusCommand.self, DoctorCommand.self, ConfigCommand.self, KeysCommand.self,
     ])
 

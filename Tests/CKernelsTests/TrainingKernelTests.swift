@@ -35,6 +35,40 @@ import Testing
     }
   }
 
+  @Test(
+    "mixed losses agree with double precision, all levels bit for bit", arguments: [1, 7, 33, 1023],
+    [(reverse: 0, top: 0), (0, 5), (1, 0), (1, 5), (0, 256)])
+  func mixedLoss(vocabulary: Int, divergence: (reverse: Int32, top: Int)) {
+    let rows = 9
+    let (logits, teacher) = (numbers(rows * vocabulary, scale: 8), numbers(rows * vocabulary, seed: 2, scale: 8))
+    let targets = (0..<Int32(rows)).map { $0 * 31 % Int32(vocabulary) }
+    let (weights, shares) = (numbers(rows, seed: 3, scale: 2), numbers(rows, seed: 4).map { abs($0) })
+    var results: [[UInt32]] = []
+    teacher.withUnsafeBufferPointer { teacher in
+      shares.withUnsafeBufferPointer { shares in
+        var signal = retort_teacher_rows(
+          logits: teacher.baseAddress, ldt: vocabulary, weights: shares.baseAddress, reverse: divergence.reverse,
+          top: divergence.top)
+        var (plain, plainLosses) = (logits, [retort_row_loss](repeating: retort_row_loss(), count: rows))
+        retort_reference_mixed_loss(
+          rows, vocabulary, &plain, vocabulary, targets, weights, 0.25, &signal, 1, &plainLosses)
+        forEachLevel { _ in
+          var (fast, losses) = (logits, plainLosses)
+          retort_mixed_loss(rows, vocabulary, &fast, vocabulary, targets, weights, 0.25, &signal, 0, &losses)
+          #expect(fast == logits)
+          retort_mixed_loss(rows, vocabulary, &fast, vocabulary, targets, weights, 0.25, &signal, 1, &losses)
+          #expect(difference(fast, plain) < 2e-6 || vocabulary == 1)
+          for (a, b) in zip(losses, plainLosses) {
+            #expect(abs(a.cross_entropy - b.cross_entropy) < 1e-5 && abs(a.divergence - b.divergence) < 1e-5)
+            #expect(a.correct == b.correct && a.divergence > -1e-5)
+          }
+          results.append(bits(fast) + losses.map(\.divergence.bitPattern))
+        }
+      }
+    }
+    #expect(results.allSatisfy { $0 == results[0] })
+  }
+
   @Test("rows of softmax sum to one and their logarithms agree")
   func softmax() {
     forEachLevel { _ in

@@ -36,7 +36,8 @@ struct BadInputTests {
     ]
     try write(lines.joined(separator: "\n"), "in.jsonl", in: retort)
     let result = try await retort.run("requests", "import", "in.jsonl", "--json")
-    #expect(result.status == 0)
+    #expect(result.status == 1)
+    #expect(result.errors.contains("5 lines of in.jsonl are not requests"), "\(result.errors)")
     let json = try result.json()
     #expect(json["imported"]?.integerValue == 2)
     #expect(json["refused"]?.integerValue == 5)

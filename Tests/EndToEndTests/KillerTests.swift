@@ -98,6 +98,11 @@ struct World {
         replay_per_sample: 2
         batch_size: 16
         decay_steps: 10
+        sample_count: 4
+        rft_steps: 4
+        rft_requests: 32
+        rl_steps: 4
+        rl_requests: 4
     release:
       every: 160
       prune: 0.5

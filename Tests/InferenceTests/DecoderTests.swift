@@ -44,6 +44,49 @@ struct DecoderTests {
     #expect(String(decoding: text, as: UTF8.self) == answer.text)
   }
 
+  @Test(
+    "Drawn answers are the same whatever shares their batch, and others with another seed", arguments: [true, false])
+  func sampling(_ constrained: Bool) throws {
+    let model = try TinyModels.serving(seed: 3)
+    let prompts = TinyModels.requests.flatMap { Array(repeating: [ChatMessage.user($0)], count: 4) }
+    func draw(_ seed: UInt64, batch: Int, temperature: Double = 1) throws -> [[Int32]] {
+      try Decoder(model: model, maximumBatch: batch).answer(
+        prompts,
+        options: DecodeOptions(
+          constrained: constrained, maximumTokens: 12,
+          sampling: DecodeOptions.Sampling(temperature: temperature, seed: seed))
+      ).map(\.generated)
+    }
+    let alone = try draw(1, batch: 1)
+    for batch in [3, 24] { #expect(try draw(1, batch: batch) == alone) }
+    #expect(try draw(2, batch: 8) != alone)
+    #expect(Set(alone).count > TinyModels.requests.count)
+    let greedy = try Decoder(model: model).answer(
+      prompts, options: DecodeOptions(constrained: constrained, maximumTokens: 12))
+    #expect(try draw(1, batch: 8, temperature: 0.001) == greedy.map(\.generated))
+  }
+
+  @Test("Tokens are drawn as often as they are probable", arguments: [1.0, 0.5])
+  func drawnFrequencies(temperature: Double) throws {
+    let model = try TinyModels.serving(seed: 3)
+    let prompt = [ChatMessage.user(TinyModels.requests[0])]
+    let count = 4_000
+    let answers = try Decoder(model: model, maximumBatch: 256).answer(
+      Array(repeating: prompt, count: count),
+      options: DecodeOptions(
+        constrained: false, maximumTokens: 1, sampling: DecodeOptions.Sampling(temperature: temperature, seed: 9)))
+    let logits = try #require(try model.logits(tokens: model.codec.prompt(prompt)).last)
+    let top = Double(try #require(logits.max()))
+    let shares = logits.map { exp((Double($0) - top) / temperature) }
+    let sum = shares.reduce(0, +)
+    var found = [Double](repeating: 0, count: logits.count)
+    for answer in answers { found[Int(try #require(answer.generated.first))] += 1 }
+    for (share, drawn) in zip(shares, found) {
+      let expected = Double(count) * share / sum
+      #expect(abs(drawn - expected) < 5 * (expected + 1).squareRoot())
+    }
+  }
+
   @Test("An answer has the same bits whatever shares its batch", arguments: [true, false])
   func batchInvariance(_ constrained: Bool) throws {
     let model = try TinyModels.serving(seed: 3)

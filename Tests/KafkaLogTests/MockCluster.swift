@@ -55,8 +55,7 @@ final class MockCluster: @unchecked Sendable {
     // The mock answers an empty fetch only when its time is up.
     var all = ["fetch.wait.max.ms": "10"]
     for (name, value) in properties { all[name] = value }
-    var options = KafkaLog.Options(properties: all)
-    options.asksForTopicSettings = false
+    let options = KafkaLog.Options(properties: all, managesTopics: false)
     return MockedLog(cluster: self, log: try KafkaLog(servers: servers, options: options))
   }
 }

@@ -39,7 +39,10 @@ extension ContractSuite {
       }
       var stranger = offsets
       stranger.membership.memberID = "nobody"
-      try await expectError(.fenced) { _ = try await writer.commit(append: [new("out", "a")], offsets: stranger) }
+      let refused = try await expectError(.fenced) {
+        _ = try await writer.commit(append: [new("out", "a")], offsets: stranger)
+      }
+      try expect(refused.isRetriable && !refused.isFatal, "the writer itself is not fenced")
       try expectEqual(try await log.committedOffsets(group: "g"), [:])
       let output = try await log.reader(of: [at("out"): .earliest], options: ReaderOptions())
       try expectEqual(try await output.next(maximum: 10, timeout: .milliseconds(100)), [])

@@ -60,6 +60,86 @@ import Testing
     }
   }
 
+  @Test(
+    "the gradients of reverse divergences and of divergences with a tail agree with finite differences",
+    arguments: [
+      DistillationLoss(.forward, top: 3), DistillationLoss(.reverse), DistillationLoss(.reverse, top: 3),
+    ])
+  func otherDivergences(loss: DistillationLoss) throws {
+    let student = try Student(configuration: Small.configuration, seed: 3)
+    let teacher = try Student(configuration: Small.configuration, seed: 4)
+    let batch = Small.batch([5, 9, 1])
+    let logits = try teacher.forward(batch)
+    let own = try student.forward(batch)
+    func mean() throws -> Double {
+      try logits.withUnsafeBufferPointer {
+        try student.forwardBackward(batch, teacherLogits: $0, klWeight: 0.7, loss: loss).meanLoss
+      }
+    }
+    _ = try mean()
+    let gradients = Array(student.gradients)
+    for entry in student.layout.entries {
+      try Self.compare(student, entry: entry, loss: mean, gradients: gradients)
+    }
+    let divergence = try own.withUnsafeBufferPointer { try student.loss(batch, teacherLogits: $0, loss: loss) }
+    #expect(abs(divergence.divergenceSum) < 1e-4, "nothing from itself")
+    #expect(throws: StudentError.self) {
+      try logits.withUnsafeBufferPointer {
+        try student.loss(batch, teacherLogits: $0, loss: DistillationLoss(top: 257))
+      }
+    }
+  }
+
+  @Test(
+    "the gradient of the clipped surrogate with a reference agrees with finite differences",
+    arguments: [false, true])
+  func policy(hasMoved: Bool) throws {
+    let student = try Student(configuration: Small.configuration, seed: 3)
+    let reference = try Student(configuration: Small.configuration, seed: 4)
+    let batch = Small.batch([5, 9, 1])
+    let logits = try reference.forward(batch)
+    let now = try student.logProbabilities(batch)
+    // Some tokens have become more likely since, some less, some beyond the bounds; none is at a bound, where there is a kink.
+    let sampled = now.enumerated().map { $1 + [0.8, 0.08, -0.08, -0.8][$0 % 4] }
+    let advantages = now.indices.map { Float($0 % 3) - 0.8 }
+    let signal = PolicySignal(advantages: advantages, sampledLogProbabilities: hasMoved ? sampled : nil)
+    func mean() throws -> Double {
+      // The probabilities at which the answers were sampled stay, whatever is changed.
+      var signal = signal
+      signal.sampledLogProbabilities = hasMoved ? sampled : now
+      return try logits.withUnsafeBufferPointer {
+        try student.forwardBackward(batch, policy: signal, referenceLogits: $0, klWeight: 0.3).meanLoss
+      }
+    }
+    _ = try logits.withUnsafeBufferPointer {
+      try student.forwardBackward(batch, policy: signal, referenceLogits: $0, klWeight: 0.3)
+    }
+    let gradients = Array(student.gradients)
+    for entry in student.layout.entries {
+      try Self.compare(student, entry: entry, loss: mean, gradients: gradients)
+    }
+    var short = signal
+    short.advantages.removeLast()
+    #expect(throws: StudentError.self) { try student.forwardBackward(batch, policy: short) }
+  }
+
+  @Test("beyond its bound a token no longer counts, on the side where it would go on")
+  func clipping() throws {
+    let student = try Student(configuration: Small.configuration, seed: 3)
+    let batch = Small.batch([5])
+    let now = try student.logProbabilities(batch)
+    func gradient(_ advantage: Float, _ change: Float) throws -> Float {
+      let signal = PolicySignal(
+        advantages: now.map { _ in advantage }, sampledLogProbabilities: now.map { $0 - change }, clipLow: 0.2,
+        clipHigh: 0.3)
+      _ = try student.forwardBackward(batch, policy: signal)
+      return student.gradients.map(abs).max() ?? 0
+    }
+    // e^0.25 = 1.28 and e^0.3 = 1.35; e^−0.2 = 0.82 and e^−0.25 = 0.78.
+    #expect(try gradient(1, 0.25) > 0 && gradient(1, 0.3) == 0 && gradient(1, -2) > 0)
+    #expect(try gradient(-1, -0.2) > 0 && gradient(-1, -0.25) == 0 && gradient(-1, 2) > 0)
+  }
+
   @Test("accumulated gradients of two halves are the gradient of the whole")
   func accumulation() throws {
     let student = try Student(configuration: Small.configuration, seed: 3)

@@ -61,6 +61,15 @@ import Testing
     #expect(batch.targetRows == [2, 3])
   }
 
+  @Test("a prompt's tokens have targets where they have a weight")
+  func promptWeight() {
+    var batch = PackedBatch()
+    batch.append(prompt: [1, 2], completion: [3])
+    batch.append(prompt: [5, 6, 7], completion: [8, 9], weight: 2, promptWeight: 0.5)
+    #expect(batch.targets == [-1, 3, 6, 7, 8, 9])
+    #expect(batch.weights == [1, 1, 0.5, 0.5, 2, 2])
+  }
+
   @Test("what the linear layers read is shown block by block, the same whatever the targets")
   func linearInputs() throws {
     let student = try Student(configuration: Small.configuration, seed: 1)

@@ -67,10 +67,10 @@ struct ExampleTests {
   /// Adds a field to the value, and to the objects in it that are ours to extend.
   private static func growing(_ json: JSON) -> JSON {
     guard case .object(var object) = json else { return json }
-    for key in ["votes", "usage", "source", "prequential", "response", "signature"] {
+    for key in ["votes", "usage", "source", "prequential", "response", "signature", "choice"] {
       if let inner = object[key] { object[key] = growing(inner) }
     }
-    for key in ["ranges", "skipped", "outcomes", "headers", "verdicts", "evidence"] {
+    for key in ["ranges", "skipped", "outcomes", "headers", "verdicts", "evidence", "asked"] {
       if let inner = object[key]?.arrayValue { object[key] = .array(inner.map(growing)) }
     }
     object["field_of_tomorrow"] = ["nested": [1, 2.5, nil, true, "é"]]

@@ -86,6 +86,12 @@ struct TaskTests {
     #expect(NormalisedText.of("What's 3.5?") == "what's 3.5")
     #expect(NormalisedText.of(" ?! ") == "")
     #expect(NormalisedText.of("ÉCOLE\u{A0}ici") == "école ici")
+    // ASCII takes a way of its own; after a word that is none, the same text takes the general one.
+    let ascii = String(decoding: (UInt8(0)..<0x80).map { $0 }, as: UTF8.self)
+    for text in [ascii, String(ascii.reversed()), "x\r\n\u{B}\u{C}y\u{1C}z ?!. ", "a ! b!", ""] {
+      let general = NormalisedText.of("é " + text)
+      #expect(general == ("é " + NormalisedText.of(text)).trimmed, "\(text.debugDescription)")
+    }
     let conversation = [ChatMessage.system("S"), .user("A."), ChatMessage(role: .assistant, content: "B"), .user("C")]
     #expect(NormalisedText.of(conversation) == "a\nc")
   }
@@ -122,5 +128,14 @@ struct TaskTests {
         #expect(functions.violations(of: call) == [])
       }
     }
+  }
+}
+
+extension String {
+  /// Without spaces at the end.
+  fileprivate var trimmed: String {
+    var text = self
+    while text.last == " " { text.removeLast() }
+    return text
   }
 }

@@ -3,11 +3,13 @@ import Topics
 import Training
 
 @Suite("Exchanging values") struct SlotSwapTests {
-  private func swap(_ probability: Double = 1, seed: Int = 1) -> SlotSwap {
+  private func swap(
+    _ probability: Double = 1, seed: Int = 1, invented: Double = 0, functions: FunctionSet? = nil
+  ) throws -> SlotSwap {
     SlotSwap(
       recipe: Fixture.recipe {
-        $0.swapProbability = probability; $0.seed = seed
-      }, domain: .swap)
+        $0.swapProbability = probability; $0.seed = seed; $0.swapInventedShare = invented
+      }, functions: try functions ?? Fixture.functions(), domain: .swap)
   }
 
   private func pool(_ calls: [Call]) -> ValuePool {
@@ -21,13 +23,13 @@ import Training
   }
 
   @Test("The request and the call change together, by values of the same key")
-  func consistent() {
+  func consistent() throws {
     let values = pool([song("yellow moon", "ada"), song("blue river", "nina"), song("silver", "the crows")])
     let sample = Fixture.make(
       id: "1", text: "please play yellow moon by ada tonight", call: song("yellow moon", "ada"))
     var texts: Set<String> = []
     for presentation in 0..<60 {
-      let (messages, call) = swap().apply(sample, presentation: UInt64(presentation), pool: values)
+      let (messages, call) = try swap().apply(sample, presentation: UInt64(presentation), pool: values)
       let song = call.arguments["song"]?.stringValue ?? ""
       let artist = call.arguments["artist"]?.stringValue ?? ""
       #expect(messages[0].content == "please play \(song) by \(artist) tonight")
@@ -39,52 +41,52 @@ import Training
   }
 
   @Test("The same presentation gives the same exchange, another one or another seed may give another")
-  func deterministic() {
+  func deterministic() throws {
     let values = pool(Fixture.songs.map { song($0, "ada") } + Fixture.artists.map { song("silver", $0) })
     let sample = Fixture.make(id: "1", text: "play silver by ada", call: song("silver", "ada"))
-    let one = (0..<20).map { swap().apply(sample, presentation: $0, pool: values).messages[0].content }
-    let two = (0..<20).map { swap().apply(sample, presentation: $0, pool: values).messages[0].content }
-    let other = (0..<20).map { swap(seed: 2).apply(sample, presentation: $0, pool: values).messages[0].content }
+    let one = try (0..<20).map { try swap().apply(sample, presentation: $0, pool: values).messages[0].content }
+    let two = try (0..<20).map { try swap().apply(sample, presentation: $0, pool: values).messages[0].content }
+    let other = try (0..<20).map { try swap(seed: 2).apply(sample, presentation: $0, pool: values).messages[0].content }
     #expect(one == two)
     #expect(one != other)
     #expect(Set(one).count > 5)
   }
 
   @Test("With probability 0, without a value in the request, or inside a word nothing changes")
-  func unchanged() {
+  func unchanged() throws {
     let values = pool([song("yellow moon", "ada"), song("silver", "nina")])
     let sample = Fixture.make(id: "1", text: "play silver by ada", call: song("silver", "ada"))
-    #expect(swap(0).apply(sample, presentation: 1, pool: values).call == sample.call)
+    #expect(try swap(0).apply(sample, presentation: 1, pool: values).call == sample.call)
     let hidden = Fixture.make(id: "2", text: "play quicksilver by canada", call: song("silver", "ada"))
     let elsewhere = Fixture.make(id: "3", text: "play something", call: song("silver", "ada"))
     for presentation in 0..<20 {
-      #expect(swap().apply(hidden, presentation: UInt64(presentation), pool: values).messages == hidden.messages)
-      #expect(swap().apply(elsewhere, presentation: UInt64(presentation), pool: values).call == elsewhere.call)
+      #expect(try swap().apply(hidden, presentation: UInt64(presentation), pool: values).messages == hidden.messages)
+      #expect(try swap().apply(elsewhere, presentation: UInt64(presentation), pool: values).call == elsewhere.call)
     }
   }
 
   @Test("A value inside another value is never torn apart")
-  func overlapping() {
+  func overlapping() throws {
     let call = Call(
       name: "set_light", arguments: ["room": "living room", "device": "living room lamp", "level": 5])
     let other = Call(name: "set_light", arguments: ["room": "attic", "device": "fan", "level": 7])
     let sample = Fixture.make(id: "1", text: "set the living room lamp to 5", call: call)
     for presentation in 0..<40 {
-      let (messages, result) = swap().apply(sample, presentation: UInt64(presentation), pool: pool([call, other]))
+      let (messages, result) = try swap().apply(sample, presentation: UInt64(presentation), pool: pool([call, other]))
       for leaf in CallLeaf.leaves(of: result) { #expect(messages[0].content.contains(leaf.text)) }
       #expect(result.arguments["level"] == 5)
     }
   }
 
   @Test("Values in lists and nested objects are exchanged too, numbers never")
-  func nested() {
+  func nested() throws {
     let call = Call(
       name: "f", arguments: ["list": ["red", "blue"], "inner": ["name": "zoë", "count": 3]])
     let other = Call(name: "f", arguments: ["list": ["green"], "inner": ["name": "jörg", "count": 9]])
     let sample = Fixture.make(id: "1", text: "red and blue for zoë, 3 times", call: call)
     var seen: Set<String> = []
     for presentation in 0..<40 {
-      let (messages, result) = swap().apply(sample, presentation: UInt64(presentation), pool: pool([call, other]))
+      let (messages, result) = try swap().apply(sample, presentation: UInt64(presentation), pool: pool([call, other]))
       let list = result.arguments["list"]?.arrayValue?.compactMap(\.stringValue) ?? []
       let name = result.arguments["inner"]?["name"]?.stringValue ?? ""
       #expect(messages[0].content == "\(list[0]) and \(list[1]) for \(name), 3 times")
@@ -95,7 +97,7 @@ import Training
   }
 
   @Test("Only what users say is rewritten")
-  func roles() {
+  func roles() throws {
     let values = pool([song("yellow moon", "ada"), song("silver", "nina")])
     let record = SampleRecord(
       id: "1", messages: [.system("silver by ada"), .user("play silver by ada")], call: song("silver", "ada"),
@@ -103,7 +105,7 @@ import Training
     let sample = TrainingSample(
       id: "1", digest: record.digest, messages: record.messages, call: song("silver", "ada"))
     for presentation in 0..<20 {
-      let messages = swap().apply(sample, presentation: UInt64(presentation), pool: values).messages
+      let messages = try swap().apply(sample, presentation: UInt64(presentation), pool: values).messages
       #expect(messages[0].content == "silver by ada")
     }
   }
@@ -123,4 +125,58 @@ import Training
     #expect(abs(Double(frequent) / 4_000 - 0.5045) < 0.03)
     #expect(values.draw("play_song\u{0}genre", choice: 0, position: 0, uniformShare: 1) == nil)
   }
+
+  @Test(
+    "Values of open slots are invented in the likeness of seen ones, in request and call alike; of closed ones never")
+  func invention() throws {
+    let songs = (0..<20).map { song("moon\($0 % 10)x of river\($0)", "ada") }
+    let values = pool(songs)
+    #expect(values.unseenShare("play_song\u{0}song") == 1 && values.unseenShare("play_song\u{0}artist") == 0)
+    let sample = Fixture.make(id: "1", text: "play \(songs[3].text("song")) by ada", call: songs[3])
+    let seen = Set(songs.map { $0.text("song") })
+    var texts: [String] = []
+    for presentation in 0..<100 {
+      let (messages, call) = try swap(invented: 1).apply(sample, presentation: UInt64(presentation), pool: values)
+      #expect(messages[0].content == "play \(call.text("song")) by ada" && call.text("artist") == "ada")
+      #expect(try Fixture.functions().violations(of: call).isEmpty)
+      texts.append(call.text("song"))
+    }
+    #expect(Set(texts).subtracting(seen).count > 60)
+    let again = try (0..<100).map {
+      try swap(invented: 1).apply(sample, presentation: UInt64($0), pool: values).call.text("song")
+    }
+    #expect(again == texts)
+    let none = try (0..<100).map {
+      try swap(invented: 0).apply(sample, presentation: UInt64($0), pool: values).call.text("song")
+    }
+    #expect(Set(none).isSubset(of: seen))
+  }
+
+  @Test("An invented value that the schema does not allow is not presented")
+  func inventionWithinSchema() throws {
+    let functions = try FunctionSet(
+      json: [
+        [
+          "type": "function",
+          "function": [
+            "name": "paint",
+            "parameters": [
+              "type": "object", "properties": ["colour": ["type": "string", "enum": ["red", "green", "blue"]]],
+            ],
+          ],
+        ]
+      ])
+    let calls = ["red", "green", "blue"].map { Call(name: "paint", arguments: ["colour": .string($0)]) }
+    let sample = Fixture.make(id: "1", text: "make it red", call: calls[0])
+    for presentation in 0..<60 {
+      let call = try swap(invented: 1, functions: functions).apply(
+        sample, presentation: UInt64(presentation), pool: pool(calls)
+      ).call
+      #expect(calls.contains(call))
+    }
+  }
+}
+
+extension Call {
+  fileprivate func text(_ key: String) -> String { arguments[key]?.stringValue ?? "" }
 }

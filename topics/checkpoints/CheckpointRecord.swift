@@ -26,6 +26,8 @@ public struct CheckpointRecord: TopicValue, Hashable {
   public var releasePoint: Int?
   /// How well the student predicted samples before it learned from them.
   public var prequential: PrequentialScore?
+  /// Whether the traffic has drifted lately: audited samples were predicted worse than before.
+  public var isDrifting = false
   /// The numerics version that made the weights.
   public var numerics: String
   /// The digest of the recipe.
@@ -72,6 +74,7 @@ public struct CheckpointRecord: TopicValue, Hashable {
     prequential = try fields.optionalNested("prequential") { (json) throws(TopicError) -> PrequentialScore in
       try PrequentialScore(json: json)
     }
+    isDrifting = try fields.optionalBool("drifting") ?? false
     numerics = try fields.string("numerics", 1...64)
     recipe = try fields.optionalDigest("recipe")
     extra = fields.rest
@@ -85,6 +88,7 @@ public struct CheckpointRecord: TopicValue, Hashable {
     ]
     object["release_point"] = releasePoint.map { .integer(Int64($0)) }
     object["prequential"] = prequential?.json
+    if isDrifting { object["drifting"] = true }
     object["numerics"] = .string(numerics)
     object["recipe"] = recipe.map { .string($0.hex) }
     object.merge(extra)

@@ -19,6 +19,8 @@ public struct LedgerRecord: TopicValue, Hashable {
   public var outcomes: [OutcomeCount]
   /// The skipped requests one by one; sampled and dead ones are found by their own records.
   public var skipped: [SkippedRequest]
+  /// About how many of them the teacher was asked, by day.
+  public var asked: [AskedCount]
   /// What a deletion request erased.
   public var erasure: Erasure?
   /// When, RFC 3339.
@@ -29,13 +31,14 @@ public struct LedgerRecord: TopicValue, Hashable {
   /// The account of a transaction; outcomes are what `ledger` readers add up.
   public init(
     transaction: String, ranges: [OffsetRange], requests: Int, outcomes: [OutcomeCount], skipped: [SkippedRequest],
-    time: String? = nil, extra: JSONObject = [:]
+    asked: [AskedCount] = [], time: String? = nil, extra: JSONObject = [:]
   ) {
     self.transaction = transaction
     self.ranges = ranges
     self.requests = requests
     self.outcomes = outcomes
     self.skipped = skipped
+    self.asked = asked
     erasure = nil
     self.time = time
     self.extra = extra
@@ -71,6 +74,10 @@ public struct LedgerRecord: TopicValue, Hashable {
       try fields.optionalArray("skipped", 0...100_000) { (json) throws(TopicError) -> SkippedRequest in
         try SkippedRequest(json: json)
       } ?? []
+    asked =
+      try fields.optionalArray("asked", 0...10_000) { (json) throws(TopicError) -> AskedCount in
+        try AskedCount(json: json)
+      } ?? []
     time = try fields.optionalTime("time")
     extra = fields.rest
     let sum = outcomes.reduce(0) { $0 + $1.count }
@@ -89,6 +96,7 @@ public struct LedgerRecord: TopicValue, Hashable {
     object["requests"] = .integer(Int64(requests))
     object["outcomes"] = .array(outcomes.map(\.json))
     if !skipped.isEmpty { object["skipped"] = .array(skipped.map(\.json)) }
+    if !asked.isEmpty { object["asked"] = .array(asked.map(\.json)) }
     object["erasure"] = erasure?.json
     object["time"] = time.map { .string($0) }
     object.merge(extra)

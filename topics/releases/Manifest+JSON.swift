@@ -39,6 +39,9 @@ extension Manifest {
         try Latency(json: json)
       },
       confidenceThreshold: try fields.optionalNumber("confidence_threshold", 0...1),
+      confidenceCalibration: try fields.optionalNested("confidence_calibration") {
+        (json) throws(TopicError) -> ConfidenceCalibration in try ConfidenceCalibration(json: json)
+      },
       licence: try fields.string("licence", 1...512), created: try fields.time("created"))
     signature = try fields.optionalNested("signature") { (json) throws(TopicError) -> Signature in
       try Signature(json: json)
@@ -72,6 +75,7 @@ extension Manifest {
     object["evidence"] = .array(evidence.map(\.json))
     object["latency"] = latency?.json
     object["confidence_threshold"] = confidenceThreshold.map { .number($0) }
+    object["confidence_calibration"] = confidenceCalibration?.json
     object["licence"] = .string(licence)
     object["created"] = .string(created)
     object.merge(extra)

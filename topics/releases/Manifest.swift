@@ -37,6 +37,8 @@ public struct Manifest: Sendable, Hashable {
   public var latency: Latency?
   /// Below which confidence an answer should be escalated, 0 to 1; nil where it was not calibrated.
   public var confidenceThreshold: Double?
+  /// How probable it is that an answer of some confidence is right; nil where it was not calibrated.
+  public var confidenceCalibration: ConfidenceCalibration?
   /// The licence of the weights, as an SPDX expression or a sentence.
   public var licence: String
   /// When it was made, RFC 3339.
@@ -51,7 +53,9 @@ public struct Manifest: Sendable, Hashable {
     model: String, version: Int, files: [ManifestFile], architecture: Architecture, parameters: Int64,
     precision: String = "fp32", quantization: String, pruning: Pruning? = nil, tokenizerDigest: Digest,
     template: String, functionsDigest: Digest, minimumRuntime: String, parent: Digest? = nil, lineage: Lineage,
-    evidence: [Evidence], latency: Latency? = nil, confidenceThreshold: Double? = nil, licence: String, created: String
+    evidence: [Evidence], latency: Latency? = nil, confidenceThreshold: Double? = nil,
+    confidenceCalibration: ConfidenceCalibration? = nil, licence: String,
+    created: String
   ) {
     self.model = model
     self.version = version
@@ -70,6 +74,7 @@ public struct Manifest: Sendable, Hashable {
     self.evidence = evidence
     self.latency = latency
     self.confidenceThreshold = confidenceThreshold
+    self.confidenceCalibration = confidenceCalibration
     self.licence = licence
     self.created = created
     signature = nil

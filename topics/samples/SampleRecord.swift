@@ -30,6 +30,9 @@ public struct SampleRecord: TopicValue, Hashable {
   public let split: Split?
   /// How much it counts in training, above 0 to 1,000; default 1.
   public let weight: Double
+  /// Whether it belongs to the uniform share of the traffic; false where only the labelling policy's interest chose it,
+  /// so that no accuracy is estimated from it without weights. Default true.
+  public let audited: Bool
   /// The digest of the functions that the call is one of.
   public let functionsDigest: Digest?
   /// The digest of the content that training sees; see `contentDigest`.
@@ -44,6 +47,8 @@ public struct SampleRecord: TopicValue, Hashable {
   public var verdicts: [LabelVerdict]
   /// The probability with which the labelling policy chose this request, above 0 to 1.
   public var propensity: Double?
+  /// Why the labelling policy chose it; nil where everything is labelled.
+  public var choice: LabelChoice?
   /// What the teacher's answers took.
   public var usage: TokenUsage?
   /// What they cost, in the currency of the configuration.
@@ -59,21 +64,24 @@ public struct SampleRecord: TopicValue, Hashable {
 
   /// A labelled request.
   public init(
-    id: String, messages: [ChatMessage], call: Call, split: Split, functionsDigest: Digest? = nil, weight: Double = 1
+    id: String, messages: [ChatMessage], call: Call, split: Split, functionsDigest: Digest? = nil, weight: Double = 1,
+    audited: Bool = true
   ) {
     self.init(
       kind: .sample, id: id, messages: messages, call: call, split: split, functionsDigest: functionsDigest,
-      weight: weight)
+      weight: weight, audited: audited)
   }
 
   /// The cut number `number` (from 1): its id is `cut/<number>`.
   public static func cut(_ number: Int) -> SampleRecord {
-    SampleRecord(kind: .cut, id: "cut/\(number)", messages: [], call: nil, split: nil, functionsDigest: nil, weight: 1)
+    SampleRecord(
+      kind: .cut, id: "cut/\(number)", messages: [], call: nil, split: nil, functionsDigest: nil, weight: 1,
+      audited: true)
   }
 
   private init(
     kind: Kind, id: String, messages: [ChatMessage], call: Call?, split: Split?, functionsDigest: Digest?,
-    weight: Double
+    weight: Double, audited: Bool
   ) {
     self.kind = kind
     self.id = id
@@ -82,21 +90,22 @@ public struct SampleRecord: TopicValue, Hashable {
     self.split = split
     self.functionsDigest = functionsDigest
     self.weight = weight
+    self.audited = audited
     digest = Self.contentDigest(
       kind: kind, id: id, messages: messages, call: call, split: split, weight: weight,
-      functionsDigest: functionsDigest)
+      functionsDigest: functionsDigest, audited: audited)
     verdicts = []
     trace = []
     extra = [:]
   }
 
-  /// SHA-256 of the canonical JSON of what training sees: id, role and content of each message, call, split, weight and
-  /// functions digest; nothing about time, offsets, cost or usage. Of a cut: its kind and id.
+  /// SHA-256 of the canonical JSON of what training sees: id, role and content of each message, call, split, weight,
+  /// functions digest, and `audited` where it is false; nothing about time, offsets, cost or usage. Of a cut: its kind and id.
   public var contentDigest: Digest { digest }
 
   private static func contentDigest(
     kind: Kind, id: String, messages: [ChatMessage], call: Call?, split: Split?, weight: Double,
-    functionsDigest: Digest?
+    functionsDigest: Digest?, audited: Bool
   ) -> Digest {
     var content: JSONObject = ["id": .string(id), "kind": .string(kind.rawValue)]
     if kind == .sample {
@@ -106,6 +115,7 @@ public struct SampleRecord: TopicValue, Hashable {
       content["split"] = split.map { .string($0.rawValue) } ?? .null
       content["weight"] = .number(weight)
       content["functions_digest"] = functionsDigest.map { .string($0.hex) } ?? .null
+      if !audited { content["audited"] = false }
     }
     return .sha256(JSON.object(content).canonical)
   }
@@ -123,7 +133,7 @@ extension SampleRecord {
     let id = try fields.string("id")
     let stated = try fields.digest("digest")
     if kind == .cut {
-      self.init(kind: .cut, id: id, messages: [], call: nil, split: nil, functionsDigest: nil, weight: 1)
+      self.init(kind: .cut, id: id, messages: [], call: nil, split: nil, functionsDigest: nil, weight: 1, audited: true)
     } else {
       let messages = try fields.array("messages", 1...1_000) { (json) throws(TopicError) -> ChatMessage in
         try ChatMessage(json: json)
@@ -134,7 +144,7 @@ extension SampleRecord {
         kind: .sample, id: id, messages: messages,
         call: try fields.nested("call") { (json) throws(TopicError) -> Call in try Call(json: json) },
         split: try fields.word("split", as: Split.self), functionsDigest: try fields.optionalDigest("functions_digest"),
-        weight: weight)
+        weight: weight, audited: try fields.optionalBool("audited") ?? true)
       try readLabelling(&fields)
     }
     guard stated == digest else {
@@ -153,6 +163,9 @@ extension SampleRecord {
       } ?? []
     propensity = try fields.optionalNumber("propensity", 0...1)
     if propensity == 0 { throw fields.invalid("propensity", "a probability above 0", "0") }
+    choice = try fields.optionalNested("choice") { (json) throws(TopicError) -> LabelChoice in
+      try LabelChoice(json: json)
+    }
     usage = try fields.optionalNested("usage") { (json) throws(TopicError) -> TokenUsage in
       try TokenUsage(json: json)
     }
@@ -179,6 +192,7 @@ extension SampleRecord {
       object["votes"] = votes?.json
       if !verdicts.isEmpty { object["verdicts"] = .array(verdicts.map(\.json)) }
       object["propensity"] = propensity.map { .number($0) }
+      object["choice"] = choice?.json
       object["usage"] = usage?.json
       object["cost"] = cost.map { .number($0) }
       if !trace.isEmpty { object["trace"] = .array(trace.map(\.json)) }
@@ -186,6 +200,7 @@ extension SampleRecord {
       object["source"] = source?.json
       object["split"] = split.map { .string($0.rawValue) }
       if weight != 1 { object["weight"] = .number(weight) }
+      if !audited { object["audited"] = false }
     }
     object["digest"] = .string(digest.hex)
     object.merge(extra)

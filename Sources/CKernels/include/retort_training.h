@@ -28,6 +28,31 @@ void retort_cross_entropy(ptrdiff_t rows, ptrdiff_t vocabulary, float *logits, p
                           const float *weights, float gradient_scale, const float *teacher, ptrdiff_t ldt, float kl_weight,
                           int gradient, retort_row_loss *losses);
 
+/// The distributions that rows are moved towards.
+typedef struct retort_teacher_rows {
+  /// [rows, ldt].
+  const float *logits;
+  ptrdiff_t ldt;
+  /// How much each row's divergence counts, [rows].
+  const float *weights;
+  /// 0: KL(teacher ‖ student); 1: KL(student ‖ teacher).
+  int reverse;
+  /// 0, or 1…RETORT_TOP_LIMIT: the divergence of the tokens with the teacher's so many highest logits (all that equal the last of them too)
+  /// and of one more class, the tail: all others together, its mass their sum in either distribution.
+  ptrdiff_t top;
+} retort_teacher_rows;
+
+/// The most tokens that a divergence keeps apart from the tail.
+#define RETORT_TOP_LIMIT 256
+
+/// For each row of logits [rows, vocabulary]: the losses, and, if `gradient`, the logits become (in place) gradient_scale times the gradient of
+/// target_weights[r]·CE + teacher->weights[r]·divergence: target_weights[r]·(p − onehot(target)) + teacher->weights[r]·g with p = softmax(z),
+/// q = softmax(teacher), and sums over tokens kept apart or the tail (T): forward g = p − q, in the tail p − p·q_T/p_T; reverse
+/// g = p·(log(p/q) − divergence), in the tail p·(log(p_T/q_T) − divergence). Weights may be negative. teacher may be NULL.
+void retort_mixed_loss(ptrdiff_t rows, ptrdiff_t vocabulary, float *logits, ptrdiff_t ldl, const int32_t *targets,
+                       const float *target_weights, float gradient_scale, const retort_teacher_rows *teacher, int gradient,
+                       retort_row_loss *losses);
+
 /// out[r][j] = softmax(x[r])[j], and if `logarithm` its logarithm; out may be x. [rows, columns].
 void retort_softmax_rows(ptrdiff_t rows, ptrdiff_t columns, const float *x, ptrdiff_t ldx, float *out, ptrdiff_t ldo, int logarithm);
 

@@ -12,7 +12,7 @@ final class ClientContext: Sendable {
     /// The last trouble with a broker: it says why a call timed out.
     var lastTrouble: (code: rd_kafka_resp_err_t, text: String)?
     var fatal: (code: rd_kafka_resp_err_t, text: String)?
-    var statistics: String?
+    var statistics: ClientStatistics?
   }
 
   private let logger: Logger
@@ -40,11 +40,16 @@ final class ClientContext: Sendable {
     }
   }
 
-  /// The newest statistics, as JSON, once.
-  func takeStatistics() -> String? {
+  /// From now on librdkafka's statistics are exported under this name.
+  func exportStatistics(client: String, role: String) {
+    state.withLock { $0.statistics = ClientStatistics(client: client, role: role) }
+  }
+
+  /// What was exported of this client is forgotten.
+  func endStatistics() {
     state.withLock { state in
-      defer { state.statistics = nil }
-      return state.statistics
+      state.statistics?.end()
+      state.statistics = nil
     }
   }
 
@@ -68,8 +73,8 @@ final class ClientContext: Sendable {
     }
     rd_kafka_conf_set_stats_cb(conf) { _, json, length, opaque in
       guard let json, let opaque else { return 0 }
-      let bytes = UnsafeRawBufferPointer(start: json, count: length)
-      ClientContext.of(opaque).state.withLock { $0.statistics = String(decoding: bytes, as: UTF8.self) }
+      let bytes = [UInt8](UnsafeRawBufferPointer(start: json, count: length))
+      ClientContext.of(opaque).state.withLock { $0.statistics?.record(bytes) }
       return 0
     }
     if groupMember {

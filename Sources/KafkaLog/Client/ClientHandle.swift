@@ -32,6 +32,7 @@ final class ClientHandle {
         advice: "correct the properties under log.kafka")
     }
     self.raw = raw
+    context.exportStatistics(client: String(cString: rd_kafka_name(raw)), role: properties.role)
     let main = rd_kafka_queue_get_main(raw)!
     queues.append(main)
     wakeOn(main)
@@ -86,6 +87,7 @@ final class ClientHandle {
   private func letGo() {
     isDestroyed = true
     context.beginClosing()
+    context.endStatistics()
     for queue in queues {
       rd_kafka_queue_cb_event_enable(queue, nil, nil)
       rd_kafka_queue_destroy(queue)

@@ -65,23 +65,23 @@ final class ConsumerHandle {
     return found
   }
 
-  /// What waits in the data queue, at most `maximum` messages.
-  func fetch(_ maximum: Int) -> [FetchedMessage] {
+  /// What waits in the data queue, at most `maximum` messages, one after the other.
+  ///
+  /// - Returns: how many there were.
+  func fetch(_ maximum: Int, _ take: (consuming FetchedMessage) -> Void) -> Int {
     if buffer.count < maximum { buffer = Array(repeating: nil, count: maximum) }
     let count = buffer.withUnsafeMutableBufferPointer { buffer in
       rd_kafka_consume_batch_queue(data, 0, buffer.baseAddress, maximum)
     }
-    var found: [FetchedMessage] = []
-    guard count > 0 else { return found }
-    found.reserveCapacity(count)
+    guard count > 0 else { return 0 }
     for index in 0..<count {
       guard let message = buffer[index] else { continue }
       let read = reader.read(message)
-      if !unheard.isEmpty, let place = read.place { unheard.remove(place) }
-      found.append(read)
       rd_kafka_message_destroy(message)
+      if !unheard.isEmpty, let place = read.place { unheard.remove(place) }
+      take(read)
     }
-    return found
+    return count
   }
 
   // MARK: - Partitions

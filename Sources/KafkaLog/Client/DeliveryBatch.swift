@@ -14,16 +14,18 @@ struct DeliverySlot {
 /// The slots lie side by side, and each message carries the address of its own, so that a report costs no allocation.
 final class DeliveryBatch {
   private let slots: UnsafeMutablePointer<DeliverySlot>
-  private let count: Int
+  private let records: [NewRecord]
   private var open: Int
   private var keepAlive: DeliveryBatch?
   private var firstFailure: rd_kafka_resp_err_t?
-  private let done: ([(offset: Int64, timestamp: Int64)], rd_kafka_resp_err_t?) -> Void
+  private let done: ([RecordPosition], rd_kafka_resp_err_t?) -> Void
 
-  /// A batch of `count` records; `done` is called once, when the last report has come.
-  init(count: Int, done: @escaping ([(offset: Int64, timestamp: Int64)], rd_kafka_resp_err_t?) -> Void) {
-    self.count = count
+  /// A batch of records whose partitions are chosen; `done` is called once, when the last report has come, with their
+  /// positions.
+  init(_ records: [NewRecord], done: @escaping ([RecordPosition], rd_kafka_resp_err_t?) -> Void) {
+    self.records = records
     self.done = done
+    let count = records.count
     open = count
     slots = .allocate(capacity: max(1, count))
     keepAlive = self
@@ -55,7 +57,12 @@ final class DeliveryBatch {
   }
 
   private func finish() {
-    done((0..<count).map { (slots[$0].offset, slots[$0].timestamp) }, firstFailure)
+    let positions = records.enumerated().map { index, record in
+      RecordPosition(
+        topicPartition: TopicPartition(topic: record.topic, partition: record.partition ?? -1),
+        offset: slots[index].offset, timestamp: slots[index].timestamp)
+    }
+    done(positions, firstFailure)
     keepAlive = nil
   }
 }

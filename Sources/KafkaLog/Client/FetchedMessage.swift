@@ -30,24 +30,24 @@ struct MessageReader {
   /// What a message says; it stays the caller's to destroy.
   mutating func read(_ message: UnsafeMutablePointer<rd_kafka_message_t>) -> FetchedMessage {
     let raw = message.pointee
-    let name = raw.rkt.map { topicName($0) }
-    let place = name.map { TopicPartition(topic: $0, partition: Int(raw.partition)) }
-    guard raw.err == RD_KAFKA_RESP_ERR_NO_ERROR, let name else {
-      let text = raw.payload.map {
-        String(decoding: UnsafeRawBufferPointer(start: $0, count: raw.len), as: UTF8.self)
-      }
-      switch (raw.err, place) {
-      case (RD_KAFKA_RESP_ERR__PARTITION_EOF, let place?): return .end(place, raw.offset)
-      case (RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET, let place?): return .lost(place, raw.offset)
-      default: return .trouble(place, raw.err, text ?? "")
-      }
-    }
+    guard raw.err == RD_KAFKA_RESP_ERR_NO_ERROR, let name = raw.rkt.map({ topicName($0) }) else { return event(raw) }
     var type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE
     return .record(
       Record(
         topic: name, partition: Int(raw.partition), offset: raw.offset,
         timestamp: rd_kafka_message_timestamp(message, &type), key: Self.bytes(raw.key, raw.key_len),
         value: Self.bytes(raw.payload, raw.len), headers: Self.headers(message)))
+  }
+
+  /// What is said beside records.
+  private mutating func event(_ raw: rd_kafka_message_t) -> FetchedMessage {
+    let place = raw.rkt.map { TopicPartition(topic: topicName($0), partition: Int(raw.partition)) }
+    let text = raw.payload.map { String(decoding: UnsafeRawBufferPointer(start: $0, count: raw.len), as: UTF8.self) }
+    switch (raw.err, place) {
+    case (RD_KAFKA_RESP_ERR__PARTITION_EOF, let place?): return .end(place, raw.offset)
+    case (RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET, let place?): return .lost(place, raw.offset)
+    default: return .trouble(place, raw.err, text ?? "")
+    }
   }
 
   private mutating func topicName(_ raw: OpaquePointer) -> String {

@@ -12,7 +12,7 @@ package enum KafkaFailure {
     _ code: rd_kafka_resp_err_t, _ doing: String, topic: String? = nil, partition: Int? = nil, detail: String? = nil
   ) -> MessageLogError {
     let said = detail.flatMap { $0.isEmpty ? nil : $0 } ?? String(cString: rd_kafka_err2str(code))
-    let meaning = connection(said, code) ?? meaning(of: code)
+    let meaning = connection(said, code) ?? nonce(said, code) ?? meaning(of: code)
     return MessageLogError(
       meaning.code, "\(doing): \(meaning.what)", topic: topic, partition: partition,
       found: "\(name(of: code)): \(said.prefix(400))", advice: meaning.advice, isRetriable: meaning.isRetriable)
@@ -100,6 +100,19 @@ package enum KafkaFailure {
       advice: "start the brokers or correct log.url; `nc -vz HOST PORT` shows whether a port is open")
   }
 
+  /// Before 2.6.1 librdkafka repeats its nonce in SCRAM's last message, which Kafka refuses from 4.0 on (librdkafka #4895).
+  private static func nonce(_ said: String, _ code: rd_kafka_resp_err_t) -> Meaning? {
+    guard rd_kafka_version() < 0x0206_01FF, said.contains("SCRAM-"),
+      code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED
+    else { return nil }
+    return Meaning(
+      code: .unavailable, what: "the brokers do not accept who we say we are",
+      advice: "correct the name and the password under log.kafka; brokers of Kafka 4 refuse SCRAM from librdkafka "
+        + "before 2.6.1, which this is (\(String(cString: rd_kafka_version_str()))): install a newer one, or use PLAIN over TLS, "
+        + "certificates or OAUTHBEARER",
+      isRetriable: false)
+  }
+
   private static func takeover(_ code: rd_kafka_resp_err_t) -> Meaning? {
     switch code {
     case RD_KAFKA_RESP_ERR__FENCED, RD_KAFKA_RESP_ERR_PRODUCER_FENCED, RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH:
@@ -110,7 +123,7 @@ package enum KafkaFailure {
       RD_KAFKA_RESP_ERR__ASSIGNMENT_LOST:
       Meaning(
         code: .fenced, what: "the group has given the partitions to another member",
-        advice: "read on from what the group has committed")
+        advice: "read on from what the group has committed", isRetriable: true)
     case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:
       Meaning(
         code: .fenced, what: "another member has the same group.instance.id",

@@ -6,6 +6,8 @@ import MessageLog
 final class ProducerHandle {
   private let client: ClientHandle
   private var topics: [String: OpaquePointer] = [:]
+  /// The topic of the last record: most have the same, and hashing its name for each is dear.
+  private var lastTopic: (name: String, raw: OpaquePointer)?
   private var units: [rd_kafka_vu_t] = []
   private var isClosed = false
 
@@ -39,15 +41,15 @@ final class ProducerHandle {
     client.destroy()
   }
 
-  /// Hands a record to librdkafka, which copies it; the report goes to `slot`.
+  /// Hands a record, whose partition is chosen, to librdkafka, which copies it; the report goes to `slot`.
   ///
   /// - Returns: nil, or why it was not taken; then no report will come. `_QUEUE_FULL`: try again after reports have come.
-  func produce(_ record: NewRecord, partition: Int, slot: UnsafeMutableRawPointer) -> rd_kafka_resp_err_t? {
+  func produce(_ record: NewRecord, slot: UnsafeMutableRawPointer) -> rd_kafka_resp_err_t? {
     guard let topic = topic(record.topic) else { return rd_kafka_last_error() }
-    let code = produce(record, topic, partition, slot)
+    let code = produce(record, topic, slot)
     // The partition was added after this producer had looked.
     guard code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, lookAgain(topic) else { return code }
-    return produce(record, topic, partition, slot)
+    return produce(record, topic, slot)
   }
 
   private func lookAgain(_ topic: OpaquePointer) -> Bool {
@@ -58,14 +60,14 @@ final class ProducerHandle {
   }
 
   private func produce(
-    _ record: NewRecord, _ topic: OpaquePointer, _ partition: Int, _ slot: UnsafeMutableRawPointer
+    _ record: NewRecord, _ topic: OpaquePointer, _ slot: UnsafeMutableRawPointer
   ) -> rd_kafka_resp_err_t? {
     let headers = Self.headers(record.headers)
     let error = Self.withBytes(record.key) { key in
       Self.withBytes(record.value) { value -> OpaquePointer? in
         units.removeAll(keepingCapacity: true)
         add(RD_KAFKA_VTYPE_RKT) { $0.u.rkt = topic }
-        add(RD_KAFKA_VTYPE_PARTITION) { $0.u.i32 = Int32(partition) }
+        add(RD_KAFKA_VTYPE_PARTITION) { $0.u.i32 = record.partition.map(Int32.init) ?? RD_KAFKA_PARTITION_UA }
         add(RD_KAFKA_VTYPE_MSGFLAGS) { $0.u.i = Int32(RD_KAFKA_MSG_F_COPY) }
         add(RD_KAFKA_VTYPE_OPAQUE) { $0.u.ptr = slot }
         if let key { add(RD_KAFKA_VTYPE_KEY) { Self.set(&$0, key) } }
@@ -113,9 +115,10 @@ final class ProducerHandle {
   }
 
   private func topic(_ name: String) -> OpaquePointer? {
-    if let topic = topics[name] { return topic }
-    let topic = rd_kafka_topic_new(client.raw, name, nil)
-    if let topic { topics[name] = topic }
+    if let lastTopic, lastTopic.name == name { return lastTopic.raw }
+    guard let topic = topics[name] ?? rd_kafka_topic_new(client.raw, name, nil) else { return nil }
+    topics[name] = topic
+    lastTopic = (name, topic)
     return topic
   }
 

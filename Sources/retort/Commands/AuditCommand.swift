@@ -9,10 +9,13 @@ struct AuditCommand: AsyncParsableCommand {
 
   @OptionGroup var global: GlobalOptions
 
+  @Flag(name: .long, help: "Every request in the log must have its outcome: none may wait.")
+  var all = false
+
   func run() async throws {
     let wiring = Wiring(try global.configuration())
     let log = try await wiring.openLog()
-    let audit = try await Audit.run(log: log, names: wiring.names)
+    let audit = try await Audit.run(log: log, names: wiring.names, all: all)
     try await log.close()
     if global.json {
       Output.print(audit.json)

@@ -1,12 +1,8 @@
 import ArgumentParser
 import Foundation
 import Inference
-import MessageLog
 import ModelFiles
-import Pipeline
-import SQLiteLog
 import StudentModel
-import Teacher
 import Tokenization
 import Topics
 import Training
@@ -203,71 +199,6 @@ struct BenchCommand: AsyncParsableCommand {
         throw ConfigurationError("\(path): cannot be read; check the path and its permissions")
       }
       return [UInt8](data)
-    }
-  }
-
-  /// `retort bench log`.
-  struct Log: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-      abstract:
-        "Records a second of 1 KB appended in batches of 1,000, and read; on Kafka in a topic of its own, which stays.")
-    @OptionGroup var global: GlobalOptions
-    @Option(name: .long, help: "Records.")
-    var records = 300_000
-
-    func run() async throws {
-      let wiring = Wiring(try global.configuration())
-      let (result, sync): (LogBenchmark.Result, Double?) =
-        wiring.configuration.text("log.url").hasPrefix("kafka:")
-        ? (
-          try await run(on: wiring.openBareLog(), topic: wiring.names.prefix + "bench-\(UUID().uuidString.prefix(8))"),
-          nil
-        )
-        : try await runEmbedded()
-      if global.json {
-        Output.print([
-          "append_per_second": .number(result.appendPerSecond), "read_per_second": .number(result.readPerSecond),
-          "records": .integer(Int64(result.records)), "disk_sync_ms": sync.map(JSON.number) ?? .null,
-        ])
-      } else {
-        Output.print(
-          "\(Figures.short(result.appendPerSecond)) records/s appended, \(Figures.short(result.readPerSecond)) records/s read"
-            + (sync.map { " (this disk syncs 1 MB in \(Figures.short($0)) ms)" } ?? ""))
-      }
-    }
-
-    /// A fresh embedded log, and how long its disk takes to sync: the log of a deployment is left alone.
-    private func runEmbedded() async throws -> (LogBenchmark.Result, Double?) {
-      let folder = FileManager.default.temporaryDirectory.appendingPathComponent("retort-bench-\(UUID().uuidString)")
-        .path
-      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-      defer { try? FileManager.default.removeItem(atPath: folder) }
-      let sync = DiskSync.milliseconds(in: folder)
-      return (try await run(on: try SQLiteLog(path: folder + "/bench.db"), topic: "bench"), sync)
-    }
-
-    private func run(on log: any MessageLog, topic: String) async throws -> LogBenchmark.Result {
-      let result = try await LogBenchmark.run(log: log, topic: topic, records: max(1_000, records))
-      try await log.close()
-      return result
-    }
-  }
-
-  /// `retort bench label`.
-  struct Label: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-      abstract: "Requests a second through the label stage, labels recorded.")
-    @OptionGroup var global: GlobalOptions
-    @Option(name: .long, help: "Requests.")
-    var requests = 20_000
-
-    func run() async throws {
-      let perSecond = try await LabelBenchmark.run(requests: max(100, requests))
-      if global.json {
-        Output.print(["requests_per_second": .number(perSecond)])
-      } else {
-        Output.print("\(Figures.short(perSecond)) requests/s labelled")
-      }
     }
   }
 }

@@ -69,8 +69,10 @@ struct DoctorCommand: AsyncParsableCommand {
         let records = try await embedded.verify()
         findings.append(Finding(subject: "log file", problem: nil, detail: "checksums of \(records) records hold"))
       }
-      let plan = try await DeploymentTopics.plan(
+      var plan = try await DeploymentTopics.plan(
         log: log, names: wiring.names, requestPartitions: wiring.configuration.integer("log.partitions"))
+      // Their settings were not asked for.
+      if log is KafkaLog, !wiring.configuration.flag("log.manage_topics") { plan.differing = [] }
       findings += Self.topics(plan)
       if log is KafkaLog { findings += await Self.rights(log, wiring) }
       try await log.close()

@@ -38,10 +38,18 @@ struct EvalCommand: AsyncParsableCommand {
       return
     }
     let samples = try LabelledFile.read(data)
-    let model = try await which.load(wiring)
+    let (model, manifest) = try await which.loadWithManifest(wiring)
     let cases = try Answering.evaluate(samples, model: model, options: DecodeOptions(constrained: !unconstrained))
     let report = EvaluationReport(cases)
-    if global.json { Output.print(report.json) } else { Output.print(Self.text(of: report)) }
+    let cost = manifest.flatMap(LabelCost.init)
+    if global.json {
+      var object = report.json.objectValue ?? [:]
+      object["labels"] = cost.map { .integer(Int64($0.samples)) }
+      object["teacher_calls"] = cost.map { .integer(Int64($0.calls)) }
+      Output.print(.object(object))
+    } else {
+      Output.print(Self.text(of: report) + (cost.map { "\n\($0.text)" } ?? ""))
+    }
     if let threshold, report.exactMatch.estimate < threshold {
       Output.complain(
         "exact match \(Figures.percent(report.exactMatch.estimate)) is below \(Figures.percent(threshold))")
@@ -84,4 +92,19 @@ struct EvalCommand: AsyncParsableCommand {
       "latency            \(Figures.short(report.latency.p50)) ms median, \(Figures.short(report.latency.p99)) ms at 99 %",
     ].joined(separator: "\n")
   }
+}
+
+/// What the labels of a release took: the other side of its accuracy.
+private struct LabelCost {
+  let samples: Int
+  let calls: Int
+
+  /// `nil` where the manifest does not say.
+  init?(_ manifest: Manifest) {
+    guard let calls = manifest.evidence.first(where: { $0.metric == "teacher_calls" }) else { return nil }
+    samples = manifest.lineage.samples
+    self.calls = Int(calls.value)
+  }
+
+  var text: String { "labels             \(samples), for \(calls) calls to the teacher" }
 }

@@ -25,12 +25,7 @@ struct RequestsCommand: AsyncParsableCommand {
       let wiring = Wiring(try global.configuration())
       let lines = try LineReader(path: file)
       let log = try await wiring.openLog()
-      let bar = ProgressLine("import")
-      let report = try await RequestImport.run(lines, name: file, log: log, names: wiring.names) { count in
-        bar.show("\(count) requests")
-      }
-      bar.end()
-      if let failure = lines.failure { throw ConfigurationError(failure) }
+      let report = try await append(lines, to: log, names: wiring.names)
       try await log.close()
       for problem in report.problems { Output.complain(problem) }
       if global.json {
@@ -38,7 +33,34 @@ struct RequestsCommand: AsyncParsableCommand {
       } else {
         Output.print("imported \(report.imported) requests, refused \(report.refused) lines")
       }
-      if report.refused > 0 && report.imported == 0 { throw ExitStatus.failed }
+      guard report.refused > 0 else { return }
+      Output.complain(
+        "\(report.refused) lines of \(file) are not requests and were left out; correct them and import the file again: "
+          + "requests that are in already are recognized")
+      throw ExitStatus.failed
+    }
+
+    /// Appends the lines; where that ends early, says how many are in.
+    private func append(_ lines: LineReader, to log: any MessageLog, names: TopicNames) async throws
+      -> RequestImport.Report
+    {
+      let bar = ProgressLine("import")
+      var imported = 0
+      do {
+        let report = try await RequestImport.run(lines, name: file, log: log, names: names) { count in
+          imported = count
+          bar.show("\(count) requests")
+        }
+        bar.end()
+        if let failure = lines.failure { throw ConfigurationError(failure) }
+        return report
+      } catch {
+        bar.end()
+        Output.complain(
+          "the first \(imported) requests of \(file) are in the log; import it again when the cause is mended: "
+            + "those that are in are recognized")
+        throw error
+      }
     }
   }
 

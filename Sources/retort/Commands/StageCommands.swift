@@ -1,6 +1,9 @@
 import ArgumentParser
+import Logging
 import MessageLog
+import Metrics
 import Pipeline
+import Serving
 import Teacher
 import Topics
 import Training
@@ -27,6 +30,16 @@ struct StageOptions: ParsableArguments {
     if let first = problems.first { throw ConfigurationError(first) }
     let wiring = Wiring(configuration)
     let logger = Wiring.logger("retort")
+    let port = configuration.integer("metrics.port")
+    guard port > 0 else { return try await run(choice, wiring, logger) }
+    let registry = PrometheusRegistry()
+    MetricsSystem.bootstrap(registry)
+    let server = MetricsServer(
+      host: configuration.text("metrics.host"), port: port, registry: registry, logger: logger)
+    try await server.whileServing { try await run(choice, wiring, logger) }
+  }
+
+  private func run(_ choice: StageChoice, _ wiring: Wiring, _ logger: Logger) async throws {
     let log = try await wiring.openLog()
     let teacher = choice.contains(.label) ? try wiring.teacher(logger: logger) : nil
     let report = RunReport()

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Evaluation
 import MessageLog
 import Pipeline
 import RetortClient
@@ -20,12 +21,24 @@ struct StatusCommand: AsyncParsableCommand {
   }
 
   private static func text(of status: Status) -> String {
+    let about = status.isCounted ? "" : "about "
     var lines = [
-      "label    \(status.requests) requests, \(status.unlabelled) wait for a label",
-      "train    \(status.samples) samples, \(status.untrained) wait, round \(status.round), "
+      "label    \(about)\(status.requests) requests, \(about)\(status.unlabelled) wait for a label",
+      "train    \(status.samples) samples, \(about)\(status.untrained) wait, round \(status.round), "
         + "prequential \(status.prequential.map(Figures.percent) ?? "none")",
       "release  \(status.releases) made, \(status.deployed.map { "version \($0) deployed at epoch \(status.epoch)" } ?? "none deployed")",
     ]
+    let labelling = status.labelling
+    let skipped = labelling.skipped.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }
+    lines.insert(
+      "         the teacher was asked about \(labelling.asked)"
+        + (skipped.isEmpty ? "" : "; skipped: " + skipped.joined(separator: ", ")), at: 1)
+    for live in labelling.live {
+      lines.append(
+        "         version \(live.version) was right on \(Figures.percent(live.exactMatch.estimate)) of live requests "
+          + "(95 %: \(Figures.percent(live.exactMatch.lower)) to \(Figures.percent(live.exactMatch.upper)); \(live.count) asked)"
+      )
+    }
     for adoption in status.adoptions {
       lines.append(
         "         \(adoption.subscriber) \(adoption.status.rawValue) version \(adoption.version) since \(adoption.since)"

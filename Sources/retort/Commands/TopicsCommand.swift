@@ -23,6 +23,10 @@ struct TopicsCommand: AsyncParsableCommand {
 
     func run() async throws {
       let wiring = Wiring(try global.configuration())
+      guard wiring.configuration.flag("log.manage_topics") else {
+        throw ConfigurationError(
+          "log.manage_topics: expected true for this command, found false; set it, or leave topics to who makes them")
+      }
       let log = try wiring.openBareLog()
       let plan = try await DeploymentTopics.plan(
         log: log, names: wiring.names, requestPartitions: wiring.configuration.integer("log.partitions"))
@@ -121,18 +125,26 @@ struct TopicsCommand: AsyncParsableCommand {
       let log = try await wiring.openLog()
       let specification = try TopicLookup.find(name)
       let topic = wiring.names[specification]
+      if once {
+        try await TopicScan.each(log: log, topic: topic) { Output.print(Self.json(of: $0)) }
+      } else {
+        try await follow(topic, of: log)
+      }
+      try await log.close()
+    }
+
+    private func follow(_ topic: String, of log: any MessageLog) async throws {
       guard let configuration = try await log.topics().first(where: { $0.name == topic }) else { return }
-      let start: StartPosition = fromBeginning || once ? .earliest : .latest
+      let start: StartPosition = fromBeginning ? .earliest : .latest
       let reader = try await log.reader(
         of: Dictionary(uniqueKeysWithValues: configuration.topicPartitions.map { ($0, start) }),
         options: ReaderOptions(onLostRange: .skip))
       while !Task.isCancelled {
-        let records = try await reader.next(maximum: 1_000, timeout: .milliseconds(once ? 200 : 1_000))
-        if records.isEmpty && once { break }
-        for record in records { Output.print(Self.json(of: record)) }
+        for record in try await reader.next(maximum: 1_000, timeout: .seconds(1)) {
+          Output.print(Self.json(of: record))
+        }
       }
       await reader.close()
-      try await log.close()
     }
 
     static func json(of record: Record) -> JSON {

@@ -3,7 +3,7 @@ import Topics
 /// Every key of `retort.yaml`, in the order in which `retort init` writes them.
 enum Settings {
   /// All of them.
-  static let all: [Setting] = model + log + task + teacher + split + train + release + serve
+  static let all: [Setting] = model + log + metrics + task + teacher + label + split + train + release + serve
 
   /// The same by key.
   static let byKey: [String: Setting] = Dictionary(uniqueKeysWithValues: all.map { ($0.key, $0) })
@@ -33,9 +33,17 @@ enum Settings {
       "Kafka: replicas of topics that are created; -1: the brokers' own."
     ),
     Setting(
+      "log.manage_topics", .flag, true,
+      "Kafka: create topics and check their settings; false takes them as administrators made them."),
+    Setting(
       "log.kafka", .tree, .object([:]),
       "Kafka: librdkafka's properties. Secrets by file (sasl.password_file) or variable (RETORT_LOG_KAFKA_SASL_PASSWORD)."
     ),
+  ]
+
+  private static let metrics: [Setting] = [
+    Setting("metrics.host", .text, "127.0.0.1", "Address on which stages answer /metrics and /healthz."),
+    Setting("metrics.port", .integer(0...65_535), 0, "Port for it; 0: none. `retort serve` has them on its own port."),
   ]
 
   private static let task: [Setting] = [
@@ -76,6 +84,30 @@ enum Settings {
     Setting("teacher.price_per_million_completion_tokens", .number(0...1e9), 0, "The same for what it writes."),
   ]
 
+  private static let label: [Setting] = [
+    Setting(
+      "label.policy", .choice(["everything", "selective"]), "everything",
+      "Label every request, or those that teach something and a uniform share."),
+    Setting(
+      "label.confidence", .number(0...1), 0.9,
+      "Selective: below this calibrated confidence of the deployed student a request is labelled."),
+    Setting(
+      "label.novelty", .number(0.01...1), 0.5,
+      "Selective: from this share of words in no labelled request it is labelled."),
+    Setting(
+      "label.audit_share", .number(0.0001...1), 0.05,
+      "Selective: share labelled whatever the student thinks, from which accuracy is estimated."),
+    Setting(
+      "label.held_out_share", .number(0.0001...1), 0.5,
+      "Selective: the same of the requests that are held out for thresholds and the gate."),
+    Setting(
+      "label.drift_share", .number(0.0001...1), 0.25,
+      "Selective: both shares are at least this while the trainer sees the traffic drift."),
+    Setting(
+      "label.requests_per_day", .integer(0...1_000_000_000), 0,
+      "Selective: most requests of a day (UTC) that the teacher is asked about; 0 is no limit."),
+  ]
+
   private static let split: [Setting] = [
     Setting("split.salt", .text, "retort", "Mixed into the hash that holds samples out."),
     Setting("split.dev", .number(0...0.5), 0.04, "Share of samples for thresholds."),
@@ -84,6 +116,9 @@ enum Settings {
 
   private static let train: [Setting] = [
     Setting("train.base", .text, "", "A Hugging Face folder to start from; empty: from scratch."),
+    Setting(
+      "train.teacher", .text, "",
+      "A Hugging Face folder or .gguf file with the student's tokens that releases are distilled from; empty: none."),
     Setting("train.seed", .integer(0...Int.max), 1, "The seed of everything random in training."),
     Setting(
       "train.recipe", .tree, .object([:]),
@@ -107,6 +142,22 @@ enum Settings {
     Setting(
       "release.gate.margin", .number(0...1), 0.02, "How much worse than the incumbent a release may be, at worst."),
     Setting("release.gate.floor", .number(0...1), 0, "Exact match that a release must reach in any case."),
+    Setting(
+      "release.gate.alpha", .number(0.001...1), 0.4,
+      "Risk that a release worse by the margin passes, over all tries against one incumbent."),
+    Setting(
+      "release.gate.compression_margin", .number(0...1), 0.02,
+      "What compression may cost; twice as much where the samples cannot tell it from nothing."),
+    Setting("release.gate.best_margin", .number(0...1), 0.03, "How far below the best release ever one may be."),
+    Setting(
+      "release.gate.slice_alpha", .number(0.0001...1), 0.05,
+      "Risk that a release as good on every function fails for one of them."),
+    Setting(
+      "release.gate.slice_minimum", .integer(1...1_000_000), 20,
+      "Functions with fewer gate samples are judged together, as rare ones."),
+    Setting("release.gate.max_latency_ms", .number(0...1e6), 0, "Longest median answer; 0 is no limit."),
+    Setting("release.gate.max_bytes", .integer(0...Int.max), 0, "Largest weights file; 0 is no limit."),
+    Setting("release.gate.window", .integer(1...1_000_000), 4_000, "How many gate samples, the newest, are looked at."),
     Setting(
       "release.probes", .text, "", "JSONL of requests that subscribers ask a new model; empty: made from the functions."
     ),

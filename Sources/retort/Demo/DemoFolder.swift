@@ -12,10 +12,10 @@ struct DemoFolder {
   static let unseen = 500
   static let seed: UInt64 = 2_026
 
-  /// Writes the folder for a teacher at an address.
-  func write(endpoint: String) throws {
+  /// Writes the folder for a teacher at an address; `additions` are more lines of the configuration.
+  func write(endpoint: String, additions: String = "") throws {
     let base = String(endpoint.hasSuffix("/v1") ? endpoint.dropLast(3)[...] : endpoint[...])
-    try put(Self.configuration(endpoint: endpoint, base: base), "retort.yaml")
+    try put(Self.configuration(endpoint: endpoint, base: base) + "\n" + additions, "retort.yaml")
     try put(FunctionFile.text(of: HomeFunctions.functions()), "functions.json")
   }
 

@@ -19,10 +19,13 @@ struct ModelOptions: ParsableArguments {
   var version: Int?
 
   /// The model, loaded; a released one is fetched and its signature and digests are checked.
-  func load(_ wiring: Wiring) async throws -> ServingModel {
+  func load(_ wiring: Wiring) async throws -> ServingModel { try await loadWithManifest(wiring).model }
+
+  /// The same with its manifest; a file has none.
+  func loadWithManifest(_ wiring: Wiring) async throws -> (model: ServingModel, manifest: Manifest?) {
     if let file {
       guard model == nil else { throw ConfigurationError("give --model or --file, not both") }
-      return try ServingModel(gguf: file)
+      return (try ServingModel(gguf: file), nil)
     }
     let log = try await wiring.openLog()
     do {
@@ -35,9 +38,10 @@ struct ModelOptions: ParsableArguments {
     }
   }
 
-  private func fetch(_ wiring: Wiring, log: any MessageLog) async throws -> ServingModel {
+  private func fetch(_ wiring: Wiring, log: any MessageLog) async throws -> (ServingModel, Manifest?) {
     let lookup = ReleaseLookup(wiring: wiring, log: log)
-    return try await lookup.load(lookup.manifest(model ?? wiring.model, version: version))
+    let manifest = try await lookup.manifest(model ?? wiring.model, version: version)
+    return (try await lookup.load(manifest), manifest)
   }
 }
 

@@ -35,6 +35,7 @@ extension Wiring {
   ) async throws {
     let services = StageServices(
       label: try choice.contains(.label) ? teacher.map { try label(log: log, teacher: $0, logger: logger) } : nil,
+      feedback: try choice.contains(.label) ? teacher.map { try feedback(log: log, teacher: $0, logger: logger) } : nil,
       train: try choice.contains(.train) ? train(log: log, logger: logger, observer: observer) : nil,
       release: try choice.contains(.release) ? release(log: log, logger: logger, observer: observer) : nil,
       observer: observer)
@@ -48,7 +49,27 @@ extension Wiring {
     LabelStage(
       log: log, names: relabelling?.names ?? names, teacher: teacher, functions: try functions(),
       trustedProducers: Set(configuration.texts("task.trusted_producers")), split: try split(),
-      range: relabelling?.range, logger: logger)
+      selection: relabelling == nil ? selection() : nil, range: relabelling?.range, logger: logger)
+  }
+
+  /// Joining corrections into samples.
+  private func feedback(log: any MessageLog, teacher: Teacher, logger: Logger) throws -> FeedbackStage {
+    FeedbackStage(
+      log: log, names: names, teacher: teacher, functions: try functions(),
+      trustedProducers: Set(configuration.texts("task.trusted_producers")), split: try split(), logger: logger)
+  }
+
+  /// Which requests are labelled; `nil` for all.
+  private func selection() -> LabelSelection? {
+    guard configuration.text("label.policy") == "selective" else { return nil }
+    return LabelSelection(
+      policy: LabellingPolicy(
+        auditShare: configuration.number("label.audit_share"),
+        heldOutShare: configuration.number("label.held_out_share"),
+        driftShare: configuration.number("label.drift_share"),
+        confidence: configuration.number("label.confidence"), novelty: configuration.number("label.novelty"),
+        dailyBudget: configuration.integer("label.requests_per_day"), salt: configuration.text("split.salt")),
+      model: model, store: store, keys: trustedKeys)
   }
 
   /// Training: of the live student, or a replay.
@@ -62,21 +83,27 @@ extension Wiring {
     }
     return TrainStage(
       log: log, names: replay?.names ?? names, model: replay?.name ?? model, recipe: try replay?.recipe ?? recipe(),
-      functions: functions, base: base, checkpoints: checkpoints(of: replay?.name ?? model), range: replay?.range,
-      logger: logger,
-      observer: observer)
+      functions: functions, base: base, checkpoints: checkpoints(of: replay?.name ?? model), bodies: bodies,
+      range: replay?.range, logger: logger, observer: observer)
   }
 
   /// Releasing: the live model's candidates, or a replay's.
   func release(
     log: any MessageLog, replay: ReplayPlan? = nil, logger: Logger, observer: @escaping PipelineObserver
   ) throws -> ReleaseStage {
-    ReleaseStage(
-      log: log, names: replay?.names ?? names, model: replay?.name ?? model, functions: try functions(),
+    let functions = try functions()
+    var teacher: (@Sendable () throws -> DistillationTeacher)?
+    if let path = teacherPath { teacher = { try DistillationTeacher(path: path, functions: functions) } }
+    return ReleaseStage(
+      log: log, names: replay?.names ?? names, model: replay?.name ?? model, functions: functions,
       checkpoints: checkpoints(of: replay?.name ?? model), store: store, policy: try releasePolicy(),
       key: try keys.signingKey(),
-      replay: replay.map { Replay.Origin(model: model, range: $0.range) }, logger: logger, observer: observer)
+      replay: replay.map { Replay.Origin(model: model, range: $0.range) }, teacher: teacher, logger: logger,
+      observer: observer)
   }
+
+  /// Where pretrained bodies are kept.
+  var bodies: String { state + "/bodies" }
 
   /// Where checkpoints lie. A replay has a folder of its own: one process at a time writes to a folder.
   func checkpoints(of name: String) -> CheckpointStore {
@@ -91,7 +118,15 @@ extension Wiring {
     let gate = GatePolicy(
       minimumSamples: configuration.integer("release.gate.minimum"),
       margin: configuration.number("release.gate.margin"),
-      floor: configuration.number("release.gate.floor"))
+      alpha: configuration.number("release.gate.alpha"),
+      compressionMargin: configuration.number("release.gate.compression_margin"),
+      bestMargin: configuration.number("release.gate.best_margin"),
+      floor: configuration.number("release.gate.floor"),
+      sliceAlpha: configuration.number("release.gate.slice_alpha"),
+      sliceMinimum: configuration.integer("release.gate.slice_minimum"),
+      maximumLatency: configuration.number("release.gate.max_latency_ms"),
+      maximumBytes: Int64(configuration.integer("release.gate.max_bytes")),
+      window: configuration.integer("release.gate.window"))
     return ReleaseStage.Policy(
       compression: compression, gate: gate, probes: try probes(),
       storesInLog: configuration.text("release.store") == "log", licence: configuration.text("release.licence"),

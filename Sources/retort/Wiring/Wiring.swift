@@ -45,6 +45,9 @@ struct Wiring: Sendable {
     return log
   }
 
+  /// Whether the log is Kafka's.
+  var isOnKafka: Bool { configuration.text("log.url").hasPrefix("kafka:") }
+
   /// The log as it is.
   func openBareLog() throws -> any MessageLog {
     let url = configuration.text("log.url")
@@ -80,6 +83,7 @@ struct Wiring: Sendable {
     KafkaLog.Options(
       properties: try KafkaProperties.read(configuration), topicPrefix: names.prefix,
       replicationFactor: configuration.integer("log.replication_factor"),
+      managesTopics: configuration.flag("log.manage_topics"),
       logger: Self.logger("retort.kafka", level: .warning))
   }
 
@@ -98,12 +102,22 @@ struct Wiring: Sendable {
     if object["release_every"] == nil {
       object["release_every"] = .integer(Int64(configuration.integer("release.every")))
     }
+    if object["distill_teacher"] == nil, let path = teacherPath {
+      do {
+        object["distill_teacher"] = .string(try DistillationTeacher.digest(path: path, functions: functions()).hex)
+      } catch {
+        throw ConfigurationError("train.teacher: \(error)")
+      }
+    }
     do {
       return try TrainingRecipe(json: .object(object))
     } catch {
       throw ConfigurationError("\(file ?? "train.recipe"): \(error)")
     }
   }
+
+  /// Where the model is that releases are distilled from.
+  var teacherPath: String? { configuration.optionalText("train.teacher").map { configuration.resolve($0) } }
 
   /// How samples are held out.
   func split() throws -> LabelStage.Split {

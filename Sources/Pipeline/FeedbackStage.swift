@@ -1,0 +1,168 @@
+public import Logging
+public import MessageLog
+import RetortClient
+public import Teacher
+public import Topics
+
+/// Joins corrections from production into `samples`: a trusted producer's right call becomes a new version of the sample,
+/// which training learns in place of the old one.
+///
+/// Delivery: the new versions and the group's position are one transaction. Ordering: corrections of one request in the order
+/// of their partition, the last one counts. Back-pressure: a batch at a time; a correction waits until labelling has decided
+/// on its request, so that no label overwrites it. Cancellation: what is not written is joined by whoever comes next.
+///
+/// A request that the labelling policy had skipped becomes a training sample. A held-out one does not: people complain about
+/// mistakes, and a gate made of complaints would measure them. A score without a call is no label, and changes nothing here.
+public struct FeedbackStage: Sendable {
+  let log: any MessageLog
+  let names: TopicNames
+  let teacher: Teacher
+  let functions: FunctionSet
+  let trustedProducers: Set<String>
+  let split: LabelStage.Split
+  let logger: Logger
+
+  /// A feedback stage over a log.
+  ///
+  /// - Parameters:
+  ///   - teacher: checks a corrected call as it would check a label of its own.
+  ///   - trustedProducers: whose corrections count.
+  public init(
+    log: any MessageLog, names: TopicNames, teacher: Teacher, functions: FunctionSet, trustedProducers: Set<String>,
+    split: LabelStage.Split = LabelStage.Split(), logger: Logger
+  ) {
+    self.log = log
+    self.names = names
+    self.teacher = teacher
+    self.functions = functions
+    self.trustedProducers = trustedProducers
+    self.split = split
+    self.logger = logger
+  }
+
+  /// Joins until the mode says to stop.
+  ///
+  /// - Parameters:
+  ///   - mode: for ever, or until all feedback in the log is joined and no more labels will come.
+  ///   - upstreamIsIdle: whether labelling has ended; asked only in ``RunMode/untilIdle``.
+  public func run(_ mode: RunMode, upstreamIsIdle: @escaping UpstreamCheck = { true }) async throws {
+    try await StageRetry.run("feedback", logger: logger) {
+      let reader = try await log.groupReader(
+        group: names.feedbackGroup, topics: [names.feedback], options: ReaderOptions(onLostRange: .skip))
+      do {
+        let member = try await reader.membership.memberID
+        let writer = try await log.transactionalWriter(id: "\(names.feedbackGroup).\(member)")
+        try await loop(mode, reader: reader, writer: writer, upstreamIsIdle: upstreamIsIdle)
+        await writer.close()
+      } catch {
+        await reader.close()
+        throw error
+      }
+      await reader.close()
+    }
+    try Task.checkCancellation()
+  }
+
+  private func loop(
+    _ mode: RunMode, reader: any GroupReader, writer: any TransactionalWriter, upstreamIsIdle: UpstreamCheck
+  ) async throws {
+    var passed: [TopicPartition: Int64] = [:]
+    while !Task.isCancelled {
+      var isLast = mode == .untilIdle
+      if isLast { isLast = try await upstreamIsIdle() }
+      let records = try await reader.next(maximum: 500, timeout: .milliseconds(250))
+      if records.isEmpty {
+        // The position passes what is not there, so that one at the end means that all is joined.
+        let positions = await reader.positions.filter { passed[$0.key] != $0.value }
+        if !positions.isEmpty { try await reader.commit(positions) }
+        passed.merge(positions) { $1 }
+        if isLast, try await GroupProgress.isAtEnd(group: names.feedbackGroup, of: names.feedback, log: log) { return }
+        continue
+      }
+      let corrections = corrections(in: records)
+      let joined = try await join(corrections, waits: !isLast)
+      let membership = try await reader.membership
+      var offsets: [TopicPartition: Int64] = [:]
+      for record in records { offsets[record.topicPartition] = record.offset + 1 }
+      if joined.isEmpty {
+        try await reader.commit(offsets)
+      } else {
+        _ = try await writer.commit(
+          append: joined, offsets: GroupOffsets(membership: membership, offsets: offsets))
+        logger.info("feedback: samples corrected", metadata: ["count": "\(joined.count)"])
+      }
+    }
+    try Task.checkCancellation()
+  }
+
+  /// A call that a trusted producer says would have been right.
+  private struct Correction {
+    let record: Record
+    let call: Call
+    let producer: String
+  }
+
+  /// The last correction of each request.
+  private func corrections(in records: [Record]) -> [String: Correction] {
+    var corrections: [String: Correction] = [:]
+    for record in records where record.value != nil {
+      guard let feedback = try? RecordCoding.value(of: record, as: FeedbackRecord.self) else {
+        logger.warning("feedback: record left out", metadata: ["offset": "\(record.offset)", "reason": "unreadable"])
+        continue
+      }
+      guard let call = feedback.call else { continue }
+      guard let producer = feedback.producer, trustedProducers.contains(producer) else {
+        logger.warning(
+          "feedback: correction left out",
+          metadata: ["request": "\(feedback.requestID)", "reason": "its producer is on no list of teachers"])
+        continue
+      }
+      corrections[feedback.requestID] = Correction(record: record, call: call, producer: producer)
+    }
+    return corrections
+  }
+
+  /// The new versions of samples; waits for requests that labelling has not decided on.
+  private func join(_ corrections: [String: Correction], waits: Bool) async throws -> [NewRecord] {
+    guard !corrections.isEmpty else { return [] }
+    var subjects = try await FeedbackSubjects(Set(corrections.keys), log: log, names: names)
+    while waits, !subjects.undecided.isEmpty {
+      try await Task.sleep(for: .milliseconds(250))
+      subjects = try await FeedbackSubjects(Set(corrections.keys), log: log, names: names)
+    }
+    var records: [NewRecord] = []
+    for (id, correction) in corrections.sorted(by: { $0.key < $1.key }) {
+      guard let sample = try await version(of: subjects, id: id, correction) else { continue }
+      records.append(
+        RecordCoding.record(sample, topic: names.samples, key: id, partition: 0, derivedFrom: correction.record))
+    }
+    return records
+  }
+
+  /// The sample with the right call; nil where nothing changes or may change.
+  private func version(
+    of subjects: FeedbackSubjects, id: String, _ correction: Correction
+  ) async throws -> SampleRecord? {
+    guard let subject = subjects.found[id] else { return nil }
+    let split = split.assign(subject.messages)
+    guard let old = subject.sample ?? (split == .train ? subject.unlabelled : nil),
+      subject.sample == nil || old.call != correction.call
+    else { return nil }
+    let outcome = try await teacher.check(
+      correction.call, for: RequestRecord(id: id, messages: subject.messages), producer: correction.producer)
+    guard case .accepted(let label) = outcome else {
+      logger.warning("feedback: correction refused", metadata: ["request": "\(id)", "reason": "\(outcome)"])
+      return nil
+    }
+    var sample = SampleRecord(
+      id: id, messages: subject.messages, call: label.call, split: old.split ?? split,
+      functionsDigest: functions.digest, weight: old.weight, audited: old.audited)
+    sample.producer = correction.producer
+    sample.votes = label.votes
+    sample.verdicts = label.verdicts
+    sample.propensity = old.propensity
+    sample.choice = old.choice
+    sample.source = old.source
+    return sample
+  }
+}

@@ -1,0 +1,55 @@
+import MessageLog
+import RetortClient
+import Topics
+
+/// The requests that feedback is about: their newest samples, or the requests themselves.
+struct FeedbackSubjects {
+  /// A request with what labelling made of it.
+  struct Subject {
+    let messages: [ChatMessage]
+    /// Its newest sample; nil where it has none.
+    let sample: SampleRecord?
+    /// What a sample of it would be that only its correction chose.
+    let unlabelled: SampleRecord?
+  }
+
+  /// By the request's id; erased ones are not found.
+  private(set) var found: [String: Subject] = [:]
+  /// Those whose outcome is still to come.
+  private(set) var undecided: Set<String> = []
+
+  /// Scans `samples`, and `requests` for what has no sample.
+  init(_ ids: Set<String>, log: any MessageLog, names: TopicNames) async throws {
+    let erasures = try await Erasures(log: log, names: names)
+    var missing = ids.filter { erasures.accounts[.sha256($0)] == nil }
+    try await TopicScan.each(log: log, topic: names.samples) { record in
+      guard let key = record.key.map({ String(decoding: $0, as: UTF8.self) }), ids.contains(key) else { return }
+      found[key] = nil
+      guard record.value != nil, let sample = try? RecordCoding.value(of: record, as: SampleRecord.self),
+        sample.kind == .sample
+      else { return }
+      found[key] = Subject(messages: sample.messages, sample: sample, unlabelled: nil)
+    }
+    missing.subtract(found.keys)
+    guard !missing.isEmpty else { return }
+    let committed = try await log.committedOffsets(group: names.labelGroup)
+    try await TopicScan.each(log: log, topic: names.requests) { record in
+      guard record.value != nil, let request = try? RecordCoding.value(of: record, as: RequestRecord.self),
+        missing.contains(request.id)
+      else { return }
+      guard record.offset < committed[record.topicPartition] ?? 0 else {
+        undecided.insert(request.id)
+        return
+      }
+      found[request.id] = Subject(messages: request.messages, sample: nil, unlabelled: Self.sample(of: request, record))
+    }
+  }
+
+  /// The place in the log and the messages of a request that nobody labelled; its call is the correction's to give.
+  private static func sample(of request: RequestRecord, _ record: Record) -> SampleRecord {
+    var sample = SampleRecord(
+      id: request.id, messages: request.messages, call: Call(name: "", arguments: [:]), split: .train, audited: false)
+    sample.source = RecordCoordinates(topic: record.topic, partition: record.partition, offset: record.offset)
+    return sample
+  }
+}

@@ -1,0 +1,148 @@
+import Evaluation
+import Inference
+import Logging
+import MessageLog
+import RetortClient
+import Teacher
+import Topics
+
+/// Decides which requests are labelled: facts from the log and the newest released student, rules from the policy.
+///
+/// Its decisions are written down, in the samples and the ledger; nothing downstream makes them again. So a student that is
+/// a function of the samples stays one, whatever release happened to be deployed when they were chosen.
+actor LabelChooser {
+  private let thread = StageThread("retort.choose")
+  private let stage: LabelStage
+  private let selection: LabelSelection
+  private var requests = SeenRequests()
+  private var spending = Spending()
+  private var student: ReleasedStudent?
+  private var epoch: Int64 = 0
+  private var isDrifting = false
+  private var checkpointsEnd: [TopicPartition: Int64] = [:]
+  private var deploymentsEnd: [TopicPartition: Int64] = [:]
+
+  nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
+  init(stage: LabelStage, selection: LabelSelection) {
+    self.stage = stage
+    self.selection = selection
+  }
+
+  /// Learns what other members have written since.
+  func update() async throws {
+    var seen = requests
+    try await seen.update(log: stage.log, names: stage.names)
+    requests = seen
+  }
+
+  /// One decision a request, in order.
+  ///
+  /// - Parameter asked: requests that the teacher is being asked about and that the ledger does not have yet, by day.
+  func decide(on open: [OpenRequest], asked: [String: Int]) async throws -> [LabelDecision] {
+    if open.isEmpty { return [] }
+    try await followReleases()
+    try await followCheckpoints()
+    if selection.policy.dailyBudget > 0 {
+      var spent = spending
+      try await spent.update(log: stage.log, names: stage.names)
+      spending = spent
+    }
+    let plans = open.map(plan)
+    let opinions = try opinions(on: plans)
+    var asked = asked
+    return plans.indices.map { index in
+      let plan = plans[index]
+      guard !plan.open.isFree else { return .label(ChosenRequest(reason: .recorded)) }
+      let day = plan.open.day
+      let decision = decision(on: plan, opinion: opinions[index], asked: spending[day] + asked[day, default: 0])
+      if case .label = decision {
+        asked[day, default: 0] += 1
+        requests.learn(plan.open.request.messages)
+      }
+      return decision
+    }
+  }
+
+  /// What is known of a request without the student.
+  private struct Plan {
+    let open: OpenRequest
+    let split: Split
+    let coin: Double
+  }
+
+  private func plan(_ open: OpenRequest) -> Plan {
+    Plan(
+      open: open, split: stage.split.assign(open.request.messages), coin: selection.policy.coin(of: open.request.id))
+  }
+
+  /// The student's opinions on the requests whose label or estimate they may concern.
+  private func opinions(on plans: [Plan]) throws -> [ReleasedStudent.Opinion?] {
+    guard let student else { return plans.map { _ in nil } }
+    let concerned = plans.indices.filter { index in
+      let plan = plans[index]
+      if plan.open.isFree { return false }
+      if plan.coin < selection.policy.uniformShare(of: plan.split, isDrifting: isDrifting) { return true }
+      return plan.split == .train && !requests.hasSeen(plan.open.request.messages)
+    }
+    let given = try student.opinions(on: concerned.map { plans[$0].open.request.messages })
+    var opinions = [ReleasedStudent.Opinion?](repeating: nil, count: plans.count)
+    for (index, opinion) in zip(concerned, given) { opinions[index] = opinion }
+    return opinions
+  }
+
+  private func decision(on plan: Plan, opinion: ReleasedStudent.Opinion?, asked: Int) -> LabelDecision {
+    let messages = plan.open.request.messages
+    let facts = LabellingPolicy.Facts(
+      split: plan.split, coin: plan.coin, confidence: student == nil ? nil : opinion?.confidence ?? 1,
+      novelty: requests.novelty(of: messages), isRepeated: requests.hasSeen(messages), asked: asked,
+      isDrifting: isDrifting)
+    switch selection.policy.decision(on: facts) {
+    case .skip(let reason): return .skip(reason: reason.rawValue)
+    case .ask(let reason, let propensity, let isAudited):
+      return .label(
+        ChosenRequest(propensity: propensity, isAudited: isAudited, reason: reason, student: opinion))
+    }
+  }
+
+  /// Loads what was deployed since; what cannot be used leaves no student, so that everything is labelled.
+  private func followReleases() async throws {
+    let ends = try await ends(of: stage.names.models)
+    guard ends != deploymentsEnd else { return }
+    let newest = try await DeploymentScan.newest(of: selection.model, log: stage.log, names: stage.names)
+    deploymentsEnd = ends
+    guard let newest, newest.epoch != epoch else { return }
+    epoch = newest.epoch
+    do {
+      student = try await ReleasedStudent(
+        newest, selection: selection, functions: stage.functions,
+        fetcher: ArtifactFetcher(log: stage.log, names: stage.names))
+    } catch let error as CancellationError {
+      throw error
+    } catch {
+      student = nil
+      stage.logger.warning(
+        "label: the deployed student is not asked, so that every request is labelled",
+        metadata: ["version": "\(newest.manifest.version)", "reason": "\(error)"])
+    }
+  }
+
+  /// Whether the trainer has lately seen the traffic drift.
+  private func followCheckpoints() async throws {
+    let ends = try await ends(of: stage.names.checkpoints)
+    guard ends != checkpointsEnd else { return }
+    isDrifting =
+      try await TrainStage.announced(log: stage.log, names: stage.names, model: selection.model).progress?.isDrifting
+      ?? false
+    checkpointsEnd = ends
+  }
+
+  /// The ends of a topic's partitions: nothing has come while they stay the same.
+  private func ends(of topic: String) async throws -> [TopicPartition: Int64] {
+    var ends: [TopicPartition: Int64] = [:]
+    for partition in try await stage.log.topics().first(where: { $0.name == topic })?.topicPartitions ?? [] {
+      ends[partition] = try await stage.log.watermarks(of: partition).high
+    }
+    return ends
+  }
+}

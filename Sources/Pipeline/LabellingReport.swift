@@ -1,0 +1,69 @@
+public import Evaluation
+public import MessageLog
+import RetortClient
+public import Topics
+
+/// What labelling cost, and how right the released student was on live requests: accuracy against teacher calls spent.
+public struct LabellingReport: Sendable {
+  /// How right a release was on the requests that it was asked before their label was known.
+  public struct LiveAccuracy: Sendable, Hashable {
+    /// The release's version.
+    public let version: Int
+    /// The labelled requests that it was asked.
+    public let count: Int
+    /// Its exact match on the traffic, 0 to 1: weighted by the inverse propensities.
+    public let exactMatch: Interval
+  }
+
+  /// Requests that the teacher was asked about.
+  public private(set) var asked = 0
+  /// Requests skipped, by reason.
+  public private(set) var skipped: [String: Int] = [:]
+  /// One entry a release that was asked, by version; only with a labelling policy.
+  public private(set) var live: [LiveAccuracy] = []
+
+  /// Reads the ledger and the newest `limit` records of `samples`.
+  public static func read(log: any MessageLog, names: TopicNames, limit: Int64 = 100_000) async throws
+    -> LabellingReport
+  {
+    var report = LabellingReport()
+    try await TopicScan.each(log: log, topic: names.ledger) { record in
+      guard let entry = try? RecordCoding.value(of: record, as: LedgerRecord.self) else { return }
+      report.asked += entry.asked.reduce(0) { $0 + $1.count }
+      for item in entry.outcomes where item.outcome == .skipped {
+        report.skipped[item.reason ?? "", default: 0] += item.count
+      }
+    }
+    let partition = TopicPartition(topic: names.samples, partition: 0)
+    let start = max(0, try await log.watermarks(of: partition).high - limit)
+    var answers: [Int: [(isRight: Bool, propensity: Double)]] = [:]
+    try await TopicScan.each(log: log, partition: partition, from: .offset(start), to: nil) { record in
+      guard let sample = try? RecordCoding.value(of: record, as: SampleRecord.self),
+        let opinion = sample.choice?.student
+      else { return }
+      answers[opinion.version, default: []].append((opinion.exact, sample.propensity ?? 1))
+    }
+    report.live = answers.sorted { $0.key < $1.key }.map { version, answers in
+      let weights = SampleWeights(propensities: answers.map(\.propensity))
+      return LiveAccuracy(
+        version: version, count: answers.count, exactMatch: weights.share { answers[$0].isRight })
+    }
+    return report
+  }
+
+  /// The report as part of `retort status --json`.
+  public var json: JSON {
+    var reasons = JSONObject()
+    for (reason, count) in skipped.sorted(by: { $0.key < $1.key }) { reasons[reason] = .integer(Int64(count)) }
+    return [
+      "asked": .integer(Int64(asked)), "skipped": .object(reasons),
+      "live": .array(
+        live.map {
+          [
+            "version": .integer(Int64($0.version)), "n": .integer(Int64($0.count)),
+            "exact_match": .number($0.exactMatch.estimate), "interval": $0.exactMatch.json,
+          ]
+        }),
+    ]
+  }
+}

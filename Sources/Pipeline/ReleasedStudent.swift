@@ -1,0 +1,56 @@
+import Evaluation
+import Inference
+import Releases
+import RetortClient
+import Topics
+
+/// A deployed student that says how sure it is.
+struct ReleasedStudent {
+  /// What it makes of a request.
+  struct Opinion: Sendable {
+    let version: Int
+    /// The calibrated probability that the call is right.
+    let confidence: Double
+    let call: Call?
+
+    /// The opinion beside the label.
+    func recorded(label: Call) -> LabelChoice.StudentAnswer {
+      LabelChoice.StudentAnswer(version: version, confidence: confidence, exact: CallScore.exact(call, label))
+    }
+  }
+
+  private let model: ServingModel
+  private let version: Int
+  private let calibration: ConfidenceCalibration
+
+  /// Verifies and loads what is deployed.
+  ///
+  /// - Throws: what is wrong with its signature, files or answers; ``PipelineError`` where it does not know the functions or
+  ///   has no calibration.
+  init(
+    _ deployment: DeploymentRecord, selection: LabelSelection, functions: FunctionSet, fetcher: ArtifactFetcher
+  ) async throws {
+    let manifest = deployment.manifest
+    try selection.keys().verify(deployment)
+    guard manifest.functionsDigest == functions.digest else {
+      throw PipelineError(
+        .notEnough, "version \(manifest.version)", expected: "a release that knows the task's functions",
+        found: "one with others", advice: "wait for the next release")
+    }
+    guard let calibration = manifest.confidenceCalibration, let file = manifest.weights else {
+      throw PipelineError(
+        .notEnough, "version \(manifest.version)", expected: "a release with a calibrated confidence", found: "none",
+        advice: "wait for a release with at least \(ConfidenceThreshold.minimumSamples) development samples")
+    }
+    model = try ReleaseCheck.load(try await selection.store.path(of: file, fetcher: fetcher), manifest: manifest)
+    version = manifest.version
+    self.calibration = calibration
+  }
+
+  /// One opinion a conversation, in order.
+  func opinions(on requests: [[ChatMessage]]) throws -> [Opinion] {
+    try Answering.answers(to: requests, model: model, batch: 32).map {
+      Opinion(version: version, confidence: calibration.probability(of: $0.confidence), call: $0.call)
+    }
+  }
+}

@@ -1,0 +1,70 @@
+import ModelFiles
+public import StudentModel
+public import Tokenization
+public import Topics
+
+/// A model whose distributions a student learns from: a larger student of ours, or any of the families that can be read.
+///
+/// A path that ends in `.gguf` is a file that was written from a student, any other a Hugging Face folder; to that the
+/// structure tokens of the task are added, as to a base, where it has none. Its weights are held in single precision.
+public struct DistillationTeacher {
+  /// The model.
+  public let student: Student
+  /// Its tokenizer, structure tokens included.
+  public let tokenizer: Tokenizer
+  /// The SHA-256 of weights, sizes and tokenizer, before anything was added: what a recipe names it by.
+  public let digest: Digest
+
+  /// Reads a model.
+  ///
+  /// - Throws: As ``BaseModel/init(folder:functions:)``; `ModelFileError`, `TokenizationError` for a file.
+  public init(path: String, functions: FunctionSet) throws {
+    guard path.hasSuffix(".gguf") else {
+      let model = try BaseModel(folder: path, functions: functions)
+      student = try Student(configuration: model.configuration, weights: model.copy(_:into:))
+      tokenizer = model.tokenizer
+      digest = model.digest
+      return
+    }
+    let file = try GGUFFile(path: path)
+    let student = try Student(file)
+    self.student = student
+    let vocabulary = try file.vocabulary()
+    tokenizer = try Tokenizer(
+      ggufTokens: vocabulary.tokens, types: vocabulary.types, merges: vocabulary.merges,
+      normalizesToNFC: file.metadata["retort.tokenizer.nfc"]?.boolean ?? false)
+    var stream = Digest.Stream()
+    withExtendedLifetime(student) { stream.update(UnsafeRawBufferPointer(student.parameters)) }
+    stream.update(CheckpointHeader.json(student.configuration).canonical)
+    stream.update(tokenizer.digest.bytes)
+    digest = stream.digest
+  }
+
+  /// What a recipe names the model at `path` by.
+  ///
+  /// - Throws: As reading it.
+  public static func digest(path: String, functions: FunctionSet) throws -> Digest {
+    path.hasSuffix(".gguf")
+      ? try DistillationTeacher(path: path, functions: functions).digest
+      : try BaseModel(folder: path, functions: functions).digest
+  }
+
+  /// Checks that it is the teacher of a recipe, and speaks the student's tokens.
+  ///
+  /// - Throws: ``TrainingError`` `invalid_base`, naming both digests.
+  func check(recipe: TrainingRecipe, tokenizer other: Tokenizer, student: Student) throws(TrainingError) {
+    guard digest.hex == recipe.distillTeacher else {
+      throw TrainingError(
+        .invalidBase, context: "the teacher", expected: "the recipe's, \(recipe.distillTeacher)", found: digest.hex,
+        advice: "name the model that the recipe's digest is of")
+    }
+    let rows = (self.student.configuration.vocabularySize, student.configuration.vocabularySize)
+    guard tokenizer.digest == other.digest, rows.0 == rows.1 else {
+      throw TrainingError(
+        .invalidBase, context: "the teacher's tokenizer",
+        expected: "the student's, \(other.digest.hex), and \(rows.1) rows",
+        found: "\(tokenizer.digest.hex), and \(rows.0) rows",
+        advice: "distil from a model with the same tokens, or start the student from one of the teacher's family")
+    }
+  }
+}

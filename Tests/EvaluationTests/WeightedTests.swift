@@ -1,0 +1,109 @@
+import Evaluation
+import Testing
+import Topics
+
+@Suite("Weighted estimates and calibrated confidence") struct WeightedTests {
+  private func close(_ a: Double, _ b: Double, _ tolerance: Double = 1e-9) -> Bool { abs(a - b) < tolerance }
+
+  @Test("Hájek's share and Kish's effective number are what hand calculation gives")
+  func hand() {
+    // Drawn with 1, 1, 0.25 and 0.25: weights 1, 1, 4, 4. Right: the first and the third: (1 + 4) / 10.
+    let weights = SampleWeights(propensities: [1, 1, 0.25, 0.25])
+    let right = [true, false, true, false]
+    // (Σw)² / Σw² = 100 / 34.
+    #expect(close(weights.effectiveCount, 100.0 / 34))
+    #expect(close(weights.share { right[$0] }.estimate, 0.5))
+    #expect(close(weights.mean { right[$0] ? 3 : 1 }, 2))
+    #expect(weights.share { _ in true }.upper == 1)
+    #expect(weights.share { _ in false }.lower == 0)
+    // Wilson's formula at p = 0.5 with n = 100 / 34: the half width is z / (1 + z²/n) · √(0.25/n + z²/4n²).
+    let (n, z) = (100.0 / 34, Interval.z95)
+    let half = z / (1 + z * z / n) * (0.25 / n + z * z / (4 * n * n)).squareRoot()
+    #expect(close(weights.share { right[$0] }.lower, 0.5 - half))
+  }
+
+  @Test("With equal weights every figure is the unweighted one, bit for bit")
+  func equal() {
+    let first = (0..<200).map { $0 % 7 != 0 }
+    let second = (0..<200).map { $0 % 5 != 0 }
+    let weights = SampleWeights([Double](repeating: 3, count: 200))
+    #expect(weights.areEqual)
+    #expect(weights.share { first[$0] } == .wilson(successes: first.count { $0 }, trials: 200))
+    #expect(
+      PairedComparison.difference(first: first, second: second, weights: weights)
+        == PairedComparison(first: first, second: second).difference())
+    #expect(SampleWeights([]).share { _ in true } == .wilson(successes: 0, trials: 0))
+  }
+
+  @Test("A sample of the hard and a tenth of the easy gives the whole's accuracy, where the plain share does not")
+  func unbiased() {
+    // 10,000 requests: 2,000 hard ones with 40 % right, all labelled; 8,000 easy ones with 95 % right, one in ten labelled.
+    var right: [Bool] = []
+    var propensities: [Double] = []
+    for index in 0..<2_000 { right.append(index % 5 < 2); propensities.append(1) }
+    for index in 0..<800 { right.append(index % 20 != 0); propensities.append(0.1) }
+    let weights = SampleWeights(propensities: propensities)
+    let share = weights.share { right[$0] }
+    #expect(close(share.estimate, 0.84))
+    #expect(share.lower < 0.84 && share.upper > 0.84)
+    #expect(Double(right.count { $0 }) / 2_800 < 0.56)
+  }
+
+  @Test("The weighted difference is the mean of the differences")
+  func difference() {
+    let weights = SampleWeights([1, 1, 4, 4])
+    let interval = PairedComparison.difference(
+      first: [true, false, true, true], second: [false, false, true, false], weights: weights)
+    // (1·1 + 0 + 0 + 4·1) / 10
+    #expect(close(interval.estimate, 0.5))
+    #expect(interval.lower <= interval.estimate && interval.estimate <= interval.upper)
+  }
+
+  @Test("A report of weighted cases is weighted")
+  func report() {
+    let call = Call(name: "f", arguments: ["a": 1])
+    let wrong = Call(name: "g", arguments: ["a": 1])
+    let report = EvaluationReport([
+      EvaluationCase(id: "1", expected: call, predicted: call, weight: 1),
+      EvaluationCase(id: "2", expected: call, predicted: wrong, weight: 3),
+    ])
+    #expect(close(report.exactMatch.estimate, 0.25))
+    #expect(close(report.functionAccuracy.estimate, 0.25))
+    #expect(report.argumentF1.estimate == 1)
+    #expect(report.count == 2)
+    #expect(close(report.slices[0].exactMatch.estimate, 0.25))
+  }
+
+  @Test("Calibration finds the curve that made the answers, and its probabilities are the shares of right answers")
+  func calibration() throws {
+    // Overconfident: an answer of confidence c is right with logistic(0.5 · log odds(c) − 0.5).
+    let truth = ConfidenceCalibration(slope: 0.5, intercept: -0.5, n: 0)
+    var answers: [(confidence: Double, isRight: Bool, weight: Double)] = []
+    for step in 1..<50 {
+      let confidence = Double(step) / 50
+      let right = Int((truth.probability(of: confidence) * 400).rounded())
+      for index in 0..<400 { answers.append((confidence, index < right, 1)) }
+    }
+    let found = try #require(ConfidenceCalibration(fitting: answers))
+    #expect(close(found.slope, 0.5, 0.01) && close(found.intercept, -0.5, 0.01))
+    #expect(found.n == answers.count)
+    // Scoring equation of the maximum: the mean probability is the share of right answers, but for smoothing and pull.
+    let mean = answers.reduce(0) { $0 + found.probability(of: $1.confidence) } / Double(answers.count)
+    #expect(close(mean, Double(answers.count { $0.isRight }) / Double(answers.count), 1e-3))
+  }
+
+  @Test("Answers that are all right, all of one confidence, or too few give no extreme curve")
+  func degenerate() throws {
+    let sure = [(confidence: Double, isRight: Bool, weight: Double)](repeating: (0.99, true, 1), count: 40)
+    let curve = try #require(ConfidenceCalibration(fitting: sure))
+    #expect((0.9...0.999).contains(curve.probability(of: 0.99)))
+    let wrong = [(confidence: Double, isRight: Bool, weight: Double)](repeating: (0.99, false, 1), count: 40)
+    #expect(try #require(ConfidenceCalibration(fitting: wrong)).probability(of: 0.99) < 0.2)
+    #expect(ConfidenceCalibration(fitting: Array(sure.prefix(29))) == nil)
+    #expect(curve.probability(of: 0) == 0)
+    #expect(curve.probability(of: 1) > curve.probability(of: 0.5))
+    // Weights count: the same answers, where each wrong one stands for nine others.
+    let mixed = (0..<100).map { (confidence: 0.8, isRight: $0 % 2 == 0, weight: $0 % 2 == 0 ? 1.0 : 9.0) }
+    #expect(close(try #require(ConfidenceCalibration(fitting: mixed)).probability(of: 0.8), 0.11, 0.03))
+  }
+}

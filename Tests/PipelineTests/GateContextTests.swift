@@ -1,0 +1,65 @@
+import Pipeline
+import Testing
+import Topics
+
+@Suite("The gate's window and its sequence of verdicts") struct GateContextTests {
+  private static func entry(_ offset: Int64, teacher: String = "t/1", changed: Bool = false) -> GateWindow.Entry {
+    .init(
+      sample: MeasuredSample(id: "\(offset)", messages: [.user("x")], call: Call(name: "f", arguments: [:])),
+      offset: offset, teacher: teacher, hasChanged: changed)
+  }
+
+  private static func release(
+    _ version: Int, promoted: Bool, to offset: Int64
+  ) -> (manifest: Manifest, verdict: ReleaseVerdict?) {
+    let manifest = Manifest(
+      model: "m", version: version, files: [],
+      architecture: Architecture(
+        layers: 1, hiddenSize: 32, heads: 1, keyValueHeads: 1, feedForwardSize: 32, vocabularySize: 300,
+        maximumPositions: 64), parameters: 1, quantization: "none", tokenizerDigest: .sha256([]), template: "t",
+      functionsDigest: .sha256([]), minimumRuntime: "1",
+      lineage: Lineage(
+        base: nil, chain: .sha256([]), fromOffset: 0, toOffset: offset, samples: 1, recipe: .sha256([]), seed: 0,
+        numerics: "n", code: "c", teachers: []), evidence: [], licence: "none", created: "2026-01-01T00:00:00Z")
+    let verdict = ReleaseVerdict(
+      model: "m", version: version, manifestDigest: manifest.digest, promoted: promoted, reasons: ["Because."],
+      evidence: [], time: "2026-01-01T00:00:00Z")
+    return (manifest, verdict)
+  }
+
+  @Test("a window is the newest samples, and says who labelled them and what was labelled anew")
+  func window() {
+    let entries = (0..<10).map { Self.entry(Int64($0), teacher: $0 < 6 ? "t/1" : "t/2", changed: $0 == 9) }
+    let window = GateWindow(entries, limit: 8)
+    #expect(window.samples.map(\.id) == ["2", "3", "4", "5", "6", "7", "8", "9"])
+    #expect(window.share(from: 6) == 0.5)
+    #expect(GateWindow([], limit: 8).share(from: 0) == 0)
+    let evidence = window.labelEvidence
+    #expect(evidence.map { $0.extra["teacher"]?.stringValue } == ["t/1", "t/2"])
+    #expect(evidence.map(\.value) == [0, 0.25])
+    #expect(evidence.map(\.n) == [4, 4])
+  }
+
+  @Test("rejected candidates since the incumbent are tries, until half of the window is new")
+  func looks() {
+    let history = [
+      Self.release(1, promoted: true, to: 10), Self.release(2, promoted: false, to: 20),
+      Self.release(3, promoted: true, to: 30), Self.release(4, promoted: false, to: 40),
+      Self.release(5, promoted: false, to: 90),
+    ]
+    func look(_ deployed: Int?, _ offsets: Range<Int64>) -> Int {
+      GateContext(
+        history: history, deployed: deployed, window: GateWindow(offsets.map { Self.entry($0) }, limit: 1_000)
+      ).look
+    }
+    #expect(look(nil, 0..<100) == 1)
+    // Of 0..<60 a third lies behind 40, none behind 90: both are tries.
+    #expect(look(3, 0..<60) == 3)
+    // Of 0..<100 six tenths lie behind 40: that verdict is forgotten; a tenth lies behind 90.
+    #expect(look(3, 0..<100) == 2)
+    #expect(look(5, 0..<100) == 1)
+    let context = GateContext(
+      history: history, deployed: 3, window: GateWindow((0..<40).map { Self.entry($0) }, limit: 1_000))
+    #expect(context.evidence.first { $0.metric == "gate_fresh_share" }?.value == 0.25)
+  }
+}

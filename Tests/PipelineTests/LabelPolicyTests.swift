@@ -1,0 +1,260 @@
+import Compression
+import DemoWorld
+import Foundation
+import Logging
+import MessageLog
+import ModelFiles
+import Pipeline
+import Releases
+import RetortClient
+import SQLiteLog
+import StudentModel
+import Teacher
+import Testing
+import Tokenization
+import Topics
+
+/// The label stage with a labelling policy, over the embedded log and the stand-in teacher.
+@Suite struct LabelPolicyTests {
+  /// A log, and an untrained student that can be deployed with any calibration: so that it is as sure as a test wants.
+  final class Bench {
+    let folder: String
+    let log: SQLiteLog
+    let names = TopicNames()
+    let key = SigningKey.generate()
+    let functions: FunctionSet
+    var policy = LabellingPolicy(auditShare: 0.1, heldOutShare: 0.5, confidence: 0.8, novelty: 1)
+
+    init() async throws {
+      folder = FileManager.default.temporaryDirectory.appendingPathComponent("retort-\(UUID().uuidString)").path
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+      log = try SQLiteLog(path: folder + "/log.db")
+      try await DeploymentTopics.ensure(log: log, names: names, requestPartitions: 1)
+      functions = try HomeFunctions.functions()
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: folder) }
+
+    func append(_ range: Range<Int>, prefix: String = "") async throws {
+      let grammar = RequestGrammar(seed: 7)
+      let records = range.map { index in
+        RecordCoding.record(
+          RequestRecord(id: "\(prefix)\(index)", text: grammar.request(at: index).text), topic: names.requests,
+          key: "\(prefix)\(index)")
+      }
+      _ = try await log.append(records)
+    }
+
+    /// Labels all that waits; the teacher's statistics.
+    @discardableResult
+    func label(selective: Bool = true) async throws -> StandInStatistics {
+      let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+      let standIn = StandInTeacher(faults: .none, seed: 1)
+      let (functions, log, names, folder, policy) = (functions, log, names, folder, policy)
+      let trusted = TrustedKeys([key.publicKey])
+      return try await standIn.whileRunning { endpoint in
+        var configuration = TeacherConfiguration(endpoint: endpoint + "/v1", model: StandInTeacher.model)
+        configuration.cachePath = folder + "/cache.db"
+        let teacher = try Teacher(
+          task: TaskDefinition(
+            instructions: HomeFunctions.instructions, functions: functions, trustedProducers: ["import"]),
+          configuration: configuration, logger: logger)
+        try await LabelStage(
+          log: log, names: names, teacher: teacher, functions: functions, trustedProducers: ["import"],
+          selection: selective
+            ? LabelSelection(policy: policy, model: "home", store: ContentStore(folder: folder + "/store")) { trusted }
+            : nil,
+          logger: logger, window: 64, transactionRecords: 40
+        ).run(.untilIdle)
+        await teacher.shutdown()
+        return standIn.statistics
+      }
+    }
+
+    /// Joins all feedback that waits.
+    func join(_ feedback: [FeedbackRecord]) async throws {
+      _ = try await log.append(
+        feedback.map { RecordCoding.record($0, topic: names.feedback, key: $0.requestID) })
+      let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+      let teacher = try Teacher(
+        task: TaskDefinition(instructions: "", functions: functions),
+        configuration: TeacherConfiguration(endpoint: nil), logger: logger)
+      try await FeedbackStage(
+        log: log, names: names, teacher: teacher, functions: functions, trustedProducers: ["people"], logger: logger
+      ).run(.untilIdle)
+      await teacher.shutdown()
+    }
+
+    /// Deploys the untrained student; a calibration with a large positive intercept is sure of every valid answer.
+    func deploy(intercept: Double, epoch: Int64) async throws {
+      let texts = RequestGrammar(seed: 7).requests(0..<50).map(\.text)
+      let tokenizer = try Tokenizer.train(
+        texts, vocabularySize: 400, spaceFused: 8, structure: CallCodec.structureTokens(for: functions))
+      let student = try Student(
+        configuration: DecoderConfiguration(
+          vocabularySize: tokenizer.vocabularySize, hiddenSize: 32, layerCount: 1, headCount: 2, keyValueHeadCount: 1,
+          feedForwardSize: 32, maximumPositions: 256), seed: 3)
+      let path = folder + "/student.gguf"
+      _ = try StudentFile.write(student, tokenizer: tokenizer, functions: functions, as: .q8, to: path)
+      let bytes = [UInt8](FileManager.default.contents(atPath: path) ?? Data())
+      let digest = try ContentStore(folder: folder + "/store").put(bytes)
+      let manifest = try key.sign(
+        Manifest(
+          model: "home", version: Int(epoch),
+          files: [
+            ManifestFile(role: .weights, format: "gguf", bytes: Int64(bytes.count), sha256: digest, uri: "log:0")
+          ],
+          architecture: Architecture(
+            layers: 1, hiddenSize: 32, heads: 2, keyValueHeads: 1, feedForwardSize: 32,
+            vocabularySize: tokenizer.vocabularySize, maximumPositions: 256),
+          parameters: 1, quantization: "q8_0", tokenizerDigest: tokenizer.digest, template: "retort-1",
+          functionsDigest: functions.digest, minimumRuntime: "0.1.0",
+          lineage: Lineage(
+            base: nil, chain: .sha256([]), fromOffset: 0, toOffset: 1, samples: 1, recipe: .sha256([]), seed: 0,
+            numerics: "n", code: "0.1.0", teachers: []),
+          evidence: [],
+          confidenceCalibration: ConfidenceCalibration(slope: 0, intercept: intercept, n: 100), licence: "none",
+          created: "2026-01-01T00:00:00Z"))
+      let deployment = try key.sign(
+        DeploymentRecord(epoch: epoch, action: .promote, manifest: manifest, reason: "test", time: manifest.created))
+      _ = try await log.append([RecordCoding.record(deployment, topic: names.models, key: "home")])
+    }
+
+    func samples() async throws -> [SampleRecord] {
+      var samples: [SampleRecord] = []
+      try await TopicScan.each(log: log, topic: names.samples) { record in
+        samples.append(try RecordCoding.value(of: record, as: SampleRecord.self))
+      }
+      return samples
+    }
+  }
+
+  @Test(
+    "without a release everything is labelled; a sure student leaves the uniform share; every request has one outcome")
+  func share() async throws {
+    let bench = try await Bench()
+    try await bench.append(0..<150)
+    try await bench.label()
+    let first = try await bench.samples()
+    #expect(first.allSatisfy { $0.choice?.reason == .noStudent && $0.propensity == 1 && $0.audited })
+    try await bench.deploy(intercept: 30, epoch: 1)
+    try await bench.append(1_000..<1_600)
+    try await bench.label()
+
+    let samples = try await bench.samples().dropFirst(first.count)
+    let audit = try await Audit.run(log: bench.log, names: bench.names)
+    #expect(audit.holds, "\(audit.findings)")
+    #expect(audit.requests == 750)
+    // About a tenth of 528 and half of 72; an untrained student's invalid answers have no confidence and are uncertain.
+    for sample in samples {
+      let choice = try #require(sample.choice)
+      let coin = bench.policy.coin(of: sample.id)
+      #expect(sample.audited == (coin < bench.policy.uniformShare(of: sample.split ?? .train)))
+      switch choice.reason {
+      case .audit:
+        #expect(sample.audited && sample.propensity == bench.policy.uniformShare(of: sample.split ?? .train))
+      case .uncertain: #expect(sample.propensity == 1 && choice.student?.confidence == 0 && sample.split == .train)
+      default: Issue.record("\(choice.reason)")
+      }
+      #expect(choice.student?.version == 1)
+    }
+    let audited = samples.count { $0.choice?.reason == .audit }
+    #expect((40...140).contains(audited), "\(audited)")
+    let report = try await LabellingReport.read(log: bench.log, names: bench.names)
+    #expect(report.skipped["confident", default: 0] + report.skipped["held_out", default: 0] > 300)
+    #expect(report.asked == audit.samples + audit.deadLetters)
+    #expect(report.live.map(\.version) == [1])
+    #expect(try #require(report.live.first).count == samples.count)
+    try await bench.log.close()
+  }
+
+  @Test("an unsure student has everything labelled once; the same words again are skipped")
+  func unsure() async throws {
+    let bench = try await Bench()
+    try await bench.deploy(intercept: -30, epoch: 1)
+    try await bench.append(0..<80)
+    try await bench.label()
+    let samples = try await bench.samples()
+    #expect(samples.filter { $0.split == .train }.allSatisfy { $0.choice?.reason == .uncertain })
+    #expect(samples.filter { $0.split == .train }.contains { !$0.audited })
+    // The same texts under other ids.
+    try await bench.append(0..<80, prefix: "again-")
+    let asked = try await LabellingReport.read(log: bench.log, names: bench.names).asked
+    try await bench.label()
+    let report = try await LabellingReport.read(log: bench.log, names: bench.names)
+    #expect(report.skipped["near_duplicate", default: 0] > 40)
+    #expect(report.asked - asked < 25)
+    #expect(try await Audit.run(log: bench.log, names: bench.names).holds)
+    try await bench.log.close()
+  }
+
+  @Test("a day's budget holds over restarts, and what it left out says so")
+  func budget() async throws {
+    let bench = try await Bench()
+    bench.policy.dailyBudget = 50
+    try await bench.append(0..<60)
+    try await bench.label()
+    try await bench.append(60..<400)
+    try await bench.label()
+    let report = try await LabellingReport.read(log: bench.log, names: bench.names)
+    #expect(report.asked == 50)
+    #expect(report.skipped["budget", default: 0] > 300)
+    let samples = try await bench.samples()
+    // The first four fifths by interest, the last by the coin, each with its probability.
+    #expect(samples.count { $0.choice?.reason == .noStudent } <= 40)
+    #expect(samples.contains { $0.choice?.reason == .audit && $0.propensity == 0.1 })
+    let audit = try await Audit.run(log: bench.log, names: bench.names)
+    #expect(audit.holds && audit.requests == 400, "\(audit.findings)")
+    try await bench.log.close()
+  }
+
+  @Test("a trusted answer costs nothing, so no policy leaves it out; without a policy nothing is said of choices")
+  func free() async throws {
+    let bench = try await Bench()
+    bench.policy.dailyBudget = 1
+    let request = RequestGrammar(seed: 7).request(at: 3)
+    for id in ["a", "b", "c"] {
+      var record = RequestRecord(id: id, text: request.text)
+      record.response = RequestResponse(producer: "import", call: request.call)
+      _ = try await bench.log.append([RecordCoding.record(record, topic: bench.names.requests, key: id)])
+    }
+    #expect(try await bench.label().requests == 0)
+    #expect(try await bench.samples().map(\.choice?.reason) == [.recorded, .recorded, .recorded])
+    #expect(try await LabellingReport.read(log: bench.log, names: bench.names).asked == 0)
+    try await bench.append(10..<12)
+    try await bench.label(selective: false)
+    let samples = try await bench.samples().suffix(2)
+    #expect(samples.allSatisfy { $0.choice == nil && $0.audited && $0.propensity == 1 })
+    #expect(try await LabellingReport.read(log: bench.log, names: bench.names).asked == 2)
+    try await bench.log.close()
+  }
+
+  @Test("a release that nobody trusts is not asked: everything is labelled")
+  func untrusted() async throws {
+    let bench = try await Bench()
+    try await bench.deploy(intercept: 30, epoch: 1)
+    let other = try SigningKey.generate().sign(
+      DeploymentRecord(
+        epoch: 2, action: .promote,
+        manifest: try #require(
+          try await DeploymentScan.newest(of: "home", log: bench.log, names: bench.names)
+        ).manifest,
+        reason: "forged", time: "2026-01-01T00:00:00Z"))
+    _ = try await bench.log.append([RecordCoding.record(other, topic: bench.names.models, key: "home")])
+    try await bench.append(0..<30)
+    try await bench.label()
+    #expect(try await bench.samples().allSatisfy { $0.choice?.reason == .noStudent })
+    try await bench.log.close()
+  }
+
+  @Test("requests are near-duplicates if they have the same words; new if they have words that no labelled one has")
+  func words() {
+    var seen = SeenRequests()
+    seen.learn([.user("Please, turn the light on!")])
+    #expect(seen.hasSeen([.user("turn on the light please")]))
+    #expect(!seen.hasSeen([.user("turn on the light please please")]))
+    #expect(seen.novelty(of: [.user("turn the heating on")]) == 0.25)
+    #expect(seen.novelty(of: [.user("")]) == 0)
+    #expect(seen.novelty(of: [.user("abc def")]) == 1)
+  }
+}

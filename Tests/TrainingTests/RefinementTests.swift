@@ -1,0 +1,202 @@
+import Foundation
+import ModelFiles
+import StudentModel
+import Testing
+import Tokenization
+import Topics
+import Training
+
+/// What a branch does besides letting the rate fall: rejection sampling, reinforcement learning, distillation.
+@Suite("Refinement", .serialized) struct RefinementTests {
+  private static let recipe = Fixture.recipe {
+    $0.decaySteps = 6
+    $0.replayPerSample = 40
+    $0.learningRate = 4e-3
+    $0.sampleCount = 4
+    $0.rftSteps = 3
+    $0.rftRequests = 24
+    $0.rlSteps = 4
+    $0.rlRequests = 6
+    $0.rlUpdates = 2
+  }
+
+  /// A trainer that has learned enough to be right now and then.
+  private static func trained(_ recipe: TrainingRecipe) throws -> Trainer {
+    let trainer = try Trainer(recipe: recipe, functions: Fixture.functions())
+    for (offset, input) in Fixture.stream().enumerated() { try trainer.consume(input, offset: Int64(offset)) }
+    return trainer
+  }
+
+  private struct Killed: Error {}
+
+  @Test(
+    "A phase that is killed at any step and done again from the checkpoint has the same bytes, on any number of threads"
+  )
+  func kill() throws {
+    let threads = KernelPool.threads
+    defer { KernelPool.setThreads(threads) }
+    KernelPool.setThreads(1)
+    let whole = try Self.trained(Self.recipe)
+    let trunk = whole.weightsDigest
+    let branch = try whole.branch()
+    let expected = Trainer.weightsDigest(of: branch.student)
+    #expect(whole.weightsDigest == trunk, "the trunk stays as it is")
+    try Fixture.withFolder { folder in
+      let store = CheckpointStore(folder: folder)
+      let saved = try whole.checkpoint(to: store)
+      for (count, steps) in [(1, 2), (2, 7), (3, 10), (5, 12)] {
+        KernelPool.setThreads(count)
+        let killed = try Trainer(restoring: saved.digest, from: store, recipe: Self.recipe)
+        var done = 0
+        killed.progress = { _ in
+          done += 1
+          if done == steps { throw Killed() }
+        }
+        #expect(throws: Killed.self) { try killed.branch() }
+        let resumed = try Trainer(restoring: saved.digest, from: store, recipe: Self.recipe)
+        let again = try resumed.branch()
+        #expect(Trainer.weightsDigest(of: again.student) == expected, "killed at step \(steps), \(count) threads")
+        #expect(again.refinement == branch.refinement)
+      }
+    }
+  }
+
+  @Test("Every part changes the branch, and reports what it did; what is held out is never presented")
+  func parts() throws {
+    func run(_ change: (inout TrainingRecipe) -> Void) throws -> (StudentBranch, Set<String>) {
+      var recipe = Self.recipe
+      (recipe.rftSteps, recipe.rlSteps) = (0, 0)
+      change(&recipe)
+      let trainer = try Self.trained(recipe)
+      var names: Set<String> = []
+      trainer.observer = { names.formUnion($0) }
+      return (try trainer.branch(), names)
+    }
+    let plain = try run { _ in }
+    #expect(plain.0.refinement == RefinementReport())
+    var digests: Set<Digest> = [Trainer.weightsDigest(of: plain.0.student)]
+    let changes: [(inout TrainingRecipe) -> Void] = [
+      { $0.rftSteps = 3 },
+      { $0.rlSteps = 4 },
+      { ($0.rlSteps, $0.rlAdvantage) = (4, .normalized) },
+      { ($0.rlSteps, $0.rlUpdates) = (4, 1) },
+      { ($0.rlSteps, $0.rlKL) = (4, 0) },
+    ]
+    for change in changes {
+      let (branch, names) = try run(change)
+      #expect(digests.insert(Trainer.weightsDigest(of: branch.student)).inserted)
+      #expect(names.isDisjoint(with: ["r5", "r9", "r16", "r20", "r27", "r31"]))
+      if let rejection = branch.refinement.rejection {
+        #expect(rejection.requests == 24 && rejection.steps == 3 && rejection.joined > 0)
+        #expect(rejection.joined + rejection.allRight + rejection.allWrong <= rejection.requests)
+      } else {
+        let reward = try #require(branch.refinement.reward)
+        #expect(reward.steps == 4 && reward.usefulGroups > 0)
+      }
+    }
+  }
+
+  @Test("Answers learned from in several passes are learned from as in one")
+  func accumulation() throws {
+    func weights(_ steps: Int) throws -> [Float] {
+      var recipe = Self.recipe
+      (recipe.rftSteps, recipe.rlSteps, recipe.decaySteps, recipe.rlRate) = (0, 1, 0, 1e-2)
+      let trainer = try Self.trained(recipe)
+      recipe.accumulationSteps = steps
+      let other = try Self.trained(recipe)
+      // The trunks have seen the same batches in other passes: the same weights first.
+      guard let from = trainer.student, let to = other.student else { return [] }
+      _ = to.parameters.update(from: UnsafeBufferPointer(from.parameters))
+      let student = try other.branch().student
+      return Array(student.parameters)
+    }
+    let (one, three) = (try weights(1), try weights(3))
+    let difference = zip(one, three).map { abs($0 - $1) }.max() ?? 1
+    #expect(difference < 1e-3 && !one.isEmpty)
+  }
+
+  @Test("Reinforcement learning raises the reward of the answers that the student samples")
+  func climbing() throws {
+    var recipe = Self.recipe
+    (recipe.rftSteps, recipe.rlSteps, recipe.rlRequests, recipe.rlRate, recipe.rlUpdates) = (0, 100, 8, 3e-3, 1)
+    recipe.sampleCount = 8
+    let reward = try #require(try Self.trained(recipe).branch().refinement.reward)
+    #expect(reward.last > reward.first + 0.05, "\(reward)")
+  }
+
+  @Test("A teacher in a folder moves the branch towards it; one of other tokens is refused by both digests")
+  func distillation() throws {
+    let teacher = try Self.trained(Fixture.recipe { ($0.hiddenSize, $0.replayPerSample) = (64, 40) })
+    try Fixture.withFolder { folder in
+      try Self.write(try teacher.branch(), to: folder)
+      let model = try DistillationTeacher(path: folder, functions: Fixture.functions())
+      func divergence(_ change: (inout TrainingRecipe) -> Void) throws -> Double {
+        var recipe = Fixture.recipe { ($0.decaySteps, $0.replayPerSample, $0.learningRate) = (60, 40, 4e-3) }
+        change(&recipe)
+        let trainer = try Self.trained(recipe)
+        let student = try trainer.branch(teacher: model).student
+        let encoder = try SampleEncoder(
+          tokenizer: model.tokenizer, functions: Fixture.functions(), maximumSequence: 96)
+        var batch = PackedBatch()
+        for sample in trainer.trainingSamples {
+          if case .success(let encoded) = encoder.encode(sample) {
+            batch.append(prompt: encoded.prompt, completion: encoded.answer)
+          }
+        }
+        let logits = try model.student.forward(batch)
+        return try logits.withUnsafeBufferPointer { try student.loss(batch, teacherLogits: $0).divergenceSum }
+      }
+      let plain = try divergence { _ in }
+      for direction in DistillationLoss.Direction.allCases {
+        let near = try divergence {
+          ($0.distillTeacher, $0.distillWeight, $0.distillDirection) = (model.digest.hex, 1, direction)
+        }
+        let top = try divergence {
+          ($0.distillTeacher, $0.distillWeight, $0.distillDirection) = (model.digest.hex, 1, direction)
+          $0.distillTop = 4
+        }
+        #expect(near < 0.9 * plain && top < 0.9 * plain && top != near, "\(direction): \(near), \(top), \(plain)")
+      }
+      let others = try Self.trained(
+        Fixture.recipe { ($0.vocabularySize, $0.spaceFusedPieces, $0.distillTeacher) = (310, 4, model.digest.hex) })
+      let error = #expect(throws: TrainingError.self) { try others.branch(teacher: model) }
+      let tokens = try #require(others.tokenizer?.digest.hex)
+      #expect(error?.description.contains(model.tokenizer.digest.hex) == true && "\(error as Any)".contains(tokens))
+      #expect(throws: TrainingError.self) { try others.branch() }
+      let another = try Self.trained(Fixture.recipe { $0.distillTeacher = String(repeating: "0", count: 64) })
+      #expect(throws: TrainingError.self) { try another.branch(teacher: model) }
+    }
+  }
+
+  private static func write(_ branch: StudentBranch, to folder: String) throws {
+    let student = branch.student
+    let end = branch.tokenizer.controls.endOfText
+    _ = try HuggingFaceFolder.write(
+      folder, configuration: student.configuration,
+      parameters: student.layout.entries.map {
+        (name: $0.name, shape: $0.shape, values: UnsafeBufferPointer(student.parameters($0)))
+      },
+      tokenizer: HuggingFaceFolder.TokenizerFiles(
+        json: branch.tokenizer.huggingFaceJSON, chatTemplate: CallCodec.chatTemplate,
+        endOfText: (id: Int(end), text: branch.tokenizer.ggufTokens[Int(end)])),
+      replacing: true)
+  }
+
+  @Test("Recipes refuse distillation without whole gradients, and say which keys there are")
+  func recipes() throws {
+    #expect(throws: TrainingError.self) {
+      try TrainingRecipe(json: ["distill_teacher": .string(String(repeating: "0", count: 64)), "clip_scope": "tensor"])
+    }
+    for (key, value) in [
+      ("rl_advantage", JSON.string("best")), ("distill_top", .integer(257)), ("sample_count", .integer(1)),
+      ("distill_teacher", .string("folder")), ("distill_direction", .string("backward")), ("rl_kl", .number(2)),
+    ] {
+      #expect(throws: TrainingError.self) { try TrainingRecipe(json: .object([key: value])) }
+    }
+    let recipe = try TrainingRecipe(json: [
+      "rl_steps": 10, "rl_advantage": "normalized", "distill_direction": "reverse",
+    ])
+    #expect(recipe.rlSteps == 10 && recipe.rlAdvantage == .normalized && recipe.distillDirection == .reverse)
+    #expect(try TrainingRecipe(json: recipe.json) == recipe)
+  }
+}

@@ -1,0 +1,27 @@
+"""Banking77: 77 functions, no arguments."""
+
+from laboratory import Cell
+from tables import over_seeds, spent, table
+
+TITLE = "Banking77"
+RECIPES = {
+    "banking77": ("default recipe in bf16", {"precision": "bf16"}),
+    "banking77-dropout": ("dropout 0.25", {"precision": "bf16", "dropout": 0.25}),
+    "banking77-request-loss": (
+        "dropout 0.25, and a loss on the request's tokens", {"precision": "bf16", "dropout": 0.25, "prompt_loss_share": 0.3}),
+}
+
+
+def cells():
+    return [Cell(name, "banking77", None, recipe) for name, (_, recipe) in RECIPES.items()]
+
+
+def text(figures):
+    rows = [
+        [label, over_seeds([figures[name]]), str(figures[name]["n"]), spent([figures[name]])]
+        for name, (label, _) in RECIPES.items() if name in figures
+    ]
+    return (
+        "77 functions without arguments. A fifth of the 10,003 requests is held out by a hash of the words "
+        "(`held_out` in `laboratory.py`). TF-IDF with logistic regression is said to reach 90 %.\n\n"
+        + table(["recipe", "exact match", "requests", "minutes"], rows))
