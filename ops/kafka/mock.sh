@@ -3,7 +3,7 @@
 #   mock_host FOLDER BROKERS PREFIX PARTITIONS   starts it with a deployment's topics, and points retort to it
 #   mock COMMAND…                                a command of mock-cluster.c
 #
-# What it sets: RETORT_LOG_URL, RETORT_LOG_PREFIX, RETORT_LOG_MANAGE_TOPICS. The mock lets a group form only when most of the
+# What it sets: mock_pid, RETORT_LOG_URL, RETORT_LOG_PREFIX, RETORT_LOG_MANAGE_TOPICS. The mock lets a group form only when most of the
 # session's time is up, and answers an empty fetch when all of its is: `mock_properties` are for log.kafka.
 mock_properties='{"session.timeout.ms":4000,"fetch.wait.max.ms":50}'
 mock_sources=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -16,6 +16,7 @@ mock_host() {
   }
   mkfifo "$folder/commands" "$folder/answers"
   "$folder/mock-cluster" "$brokers" <"$folder/commands" >"$folder/answers" &
+  mock_pid=$!
   exec {mock_in}>"$folder/commands" {mock_out}<"$folder/answers"
   read -r bootstrap <&"$mock_out"
   export RETORT_LOG_URL="kafka://$bootstrap" RETORT_LOG_PREFIX=$prefix RETORT_LOG_MANAGE_TOPICS=false
@@ -27,7 +28,10 @@ mock_host() {
 
 mock() {
   local answer
-  echo "$*" >&"$mock_in"
+  # Where the mock has ended, the sentence below says so, instead of a signal.
+  trap '' PIPE
+  echo "$*" >&"$mock_in" 2>/dev/null || true
+  trap - PIPE
   read -r answer <&"$mock_out" || answer='no answer: it has ended'
   [ "$answer" = ok ] || {
     echo "mock cluster: '$*': $answer" >&2
