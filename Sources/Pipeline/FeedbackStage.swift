@@ -126,8 +126,8 @@ public struct FeedbackStage: Sendable {
   private func join(_ corrections: [String: Correction], waits: Bool) async throws -> [NewRecord] {
     guard !corrections.isEmpty else { return [] }
     var subjects = try await FeedbackSubjects(Set(corrections.keys), log: log, names: names)
-    while waits, !subjects.undecided.isEmpty {
-      try await Task.sleep(for: .milliseconds(250))
+    if waits, !subjects.undecided.isEmpty {
+      try await GroupProgress.wait(for: subjects.undecided, of: names.labelGroup, log: log)
       subjects = try await FeedbackSubjects(Set(corrections.keys), log: log, names: names)
     }
     var records: [NewRecord] = []

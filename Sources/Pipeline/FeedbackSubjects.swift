@@ -15,8 +15,8 @@ struct FeedbackSubjects {
 
   /// By the request's id; erased ones are not found.
   private(set) var found: [String: Subject] = [:]
-  /// Those whose outcome is still to come.
-  private(set) var undecided: Set<String> = []
+  /// Where labelling has to come, by partition, until all of them have their outcome.
+  private(set) var undecided: [TopicPartition: Int64] = [:]
 
   /// Scans `samples`, and `requests` for what has no sample.
   init(_ ids: Set<String>, log: any MessageLog, names: TopicNames) async throws {
@@ -38,7 +38,7 @@ struct FeedbackSubjects {
         missing.contains(request.id)
       else { return }
       guard record.offset < committed[record.topicPartition] ?? 0 else {
-        undecided.insert(request.id)
+        undecided[record.topicPartition] = record.offset + 1
         return
       }
       found[request.id] = Subject(messages: request.messages, sample: nil, unlabelled: Self.sample(of: request, record))

@@ -53,17 +53,3 @@ extension ReplayBound {
     return false
   }
 }
-
-/// How far a group of consumers has come.
-enum GroupProgress {
-  /// Whether a group has committed a topic to its end.
-  static func isAtEnd(group: String, of name: String, log: any MessageLog) async throws -> Bool {
-    let committed = try await log.committedOffsets(group: group)
-    guard let topic = try await log.topics().first(where: { $0.name == name }) else { return true }
-    for partition in topic.topicPartitions {
-      let marks = try await log.watermarks(of: partition)
-      if max(committed[partition] ?? 0, marks.low) < marks.high { return false }
-    }
-    return true
-  }
-}

@@ -92,12 +92,11 @@ struct GateJudge {
       var worse: [String] = []
       for slice in slices {
         let difference = paired(other, on: slice.indices, z: z)
-        var entry = Evidence(
-          metric: "slice_difference", value: difference.estimate, n: slice.indices.count,
-          low: min(difference.lower, difference.estimate), high: max(difference.upper, difference.estimate),
-          subject: subject)
-        entry.extra["function"] = .string(slice.name)
-        evidence.append(entry)
+        evidence.append(
+          Evidence(
+            metric: "slice_difference", value: difference.estimate, n: slice.indices.count,
+            low: min(difference.lower, difference.estimate), high: max(difference.upper, difference.estimate),
+            subject: subject, function: slice.name))
         if difference.upper < 0 {
           worse.append("\(slice.name) \(Self.signed(difference.estimate)) points of \(slice.indices.count)")
         }

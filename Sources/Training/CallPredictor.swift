@@ -4,7 +4,8 @@ public import Topics
 
 /// Answers requests with a student that is being trained.
 ///
-/// What it predicts is measured and never learned from, so it has no part in the weights.
+/// What it predicts is measured and never learned from. A fall of what it gets right can bring a release point forward, though,
+/// so its answers must be as reproducible as the weights.
 public protocol CallPredictor: Sendable {
   /// One call for each conversation; `nil` where the answer is none.
   func predict(

@@ -2,6 +2,7 @@ import Compression
 import Foundation
 import Inference
 import ModelFiles
+import PythonPeers
 import StudentModel
 import Testing
 import Tokenization
@@ -10,28 +11,6 @@ import Training
 
 /// What other programs make of a student pruned along every axis; skipped where they are not installed.
 @Suite("Pruned files in other runtimes", .serialized) struct OtherRuntimesTests {
-  private static let python = ProcessInfo.processInfo.environment["RETORT_PYTHON"] ?? "python3"
-
-  private static func run(_ program: String, _ arguments: [String]) throws -> (status: Int32, output: String) {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = [python, "-c", program] + arguments
-    process.environment = ProcessInfo.processInfo.environment.merging(["HF_HUB_OFFLINE": "1"]) { $1 }
-    let output = Pipe()
-    process.standardOutput = output
-    process.standardError = FileHandle.nullDevice
-    process.standardInput = FileHandle.nullDevice
-    try process.run()
-    let data = output.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    return (process.terminationStatus, String(decoding: data, as: UTF8.self))
-  }
-
-  private static func has(_ modules: String...) -> Bool {
-    let program = "import sys, importlib.util as u; sys.exit(any(u.find_spec(m) is None for m in sys.argv[1:]))"
-    return (try? run(program, modules))?.status == 0
-  }
-
   /// A file pruned along every axis, the ids of a prompt, and the logits that this project computes after each.
   private func compressed(in folder: String) throws -> (tokens: [Int32], logits: [[Float]]) {
     // Words that no request uses, so that there are tokens to drop.
@@ -71,7 +50,7 @@ import Training
 
   @Test(
     "transformers computes the same logits from a folder with the same weights",
-    .enabled(if: has("transformers", "torch"), "PyPI's transformers or torch is not installed"))
+    .enabled(if: Python.has("transformers", "torch"), "PyPI's transformers or torch is not installed"))
   func transformers() throws {
     try Fixture.withFolder { folder in
       let (tokens, logits) = try compressed(in: folder)
@@ -84,13 +63,13 @@ import Training
         m = AutoModelForCausalLM.from_pretrained(sys.argv[1])
         for row in m(torch.tensor([[int(i) for i in sys.argv[2:]]])).logits[0].tolist(): print(*row)
         """
-      compare(try Self.run(program, ["\(folder)/hf"] + tokens.map(String.init)).output, logits)
+      compare(try Python.run(program, ["\(folder)/hf"] + tokens.map(String.init)).output, logits)
     }
   }
 
   @Test(
     "llama.cpp computes the same logits from the file",
-    .enabled(if: has("llama_cpp"), "PyPI's llama-cpp-python is not installed"))
+    .enabled(if: Python.has("llama_cpp"), "PyPI's llama-cpp-python is not installed"))
   func llama() throws {
     try Fixture.withFolder { folder in
       let (tokens, logits) = try compressed(in: folder)
@@ -102,7 +81,7 @@ import Training
         m.eval(ids)
         for row in m.scores[:len(ids)].tolist(): print(*row)
         """
-      compare(try Self.run(program, [folder] + tokens.map(String.init)).output, logits)
+      compare(try Python.run(program, [folder] + tokens.map(String.init)).output, logits)
     }
   }
 }

@@ -90,7 +90,7 @@ struct GateRuleTests {
     for index in 540..<600 where index % 10 < 3 { rare[index] = false }
     #expect(verdict(rare).reasons.first?.contains("rare functions −30.0 points of 60") == true)
     let entries = verdict(rare).evidence.filter { $0.metric == "slice_difference" && $0.subject == .incumbent }
-    #expect(entries.map { $0.extra["function"]?.stringValue } == ["light", "timer", "rare functions"])
+    #expect(entries.map(\.function) == ["light", "timer", "rare functions"])
     let entry = try #require(entries.last)
     #expect(try Evidence(json: entry.json) == entry)
   }

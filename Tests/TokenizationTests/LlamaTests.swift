@@ -1,5 +1,6 @@
 import Foundation
 import ModelFiles
+import PythonPeers
 import Testing
 import Tokenization
 import Topics

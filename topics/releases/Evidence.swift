@@ -24,17 +24,23 @@ public struct Evidence: Sendable, Hashable {
   public var high: Double?
   /// Who was measured; of a difference, whom the candidate was compared with.
   public var subject: Subject
+  /// The function whose gate samples alone were compared, or "rare functions"; nil: all of them.
+  public var function: String?
   /// Fields that this version does not know.
   public var extra: JSONObject = [:]
 
   /// A measurement.
-  public init(metric: String, value: Double, n: Int, low: Double? = nil, high: Double? = nil, subject: Subject) {
+  public init(
+    metric: String, value: Double, n: Int, low: Double? = nil, high: Double? = nil, subject: Subject,
+    function: String? = nil
+  ) {
     self.metric = metric
     self.value = value
     self.n = n
     self.low = low
     self.high = high
     self.subject = subject
+    self.function = function
   }
 
   /// Reads the measurement.
@@ -50,6 +56,7 @@ public struct Evidence: Sendable, Hashable {
     high = try fields.optionalNumber("high", range)
     if let low, let high, low > high { throw fields.invalid("high", "a number from \(low)", "\(high)") }
     subject = try fields.word("subject", as: Subject.self)
+    function = try fields.optionalString("function")
     extra = fields.rest
   }
 
@@ -59,6 +66,7 @@ public struct Evidence: Sendable, Hashable {
     object["low"] = low.map { .number($0) }
     object["high"] = high.map { .number($0) }
     object["subject"] = .string(subject.rawValue)
+    object["function"] = function.map { .string($0) }
     object.merge(extra)
     return .object(object)
   }

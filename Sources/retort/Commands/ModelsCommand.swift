@@ -87,8 +87,10 @@ struct ModelsCommand: AsyncParsableCommand {
       for item in manifest.evidence {
         let range =
           item.low.flatMap { low in item.high.map { " (\(Figures.fixed(low, 4)) to \(Figures.fixed($0, 4)))" } } ?? ""
+        let slice = item.function.map { " on \($0)" } ?? ""
         Output.print(
-          "evidence  \(item.subject.rawValue) \(item.metric) \(Figures.fixed(item.value, 4))\(range), n \(item.n)")
+          "evidence  \(item.subject.rawValue) \(item.metric)\(slice) \(Figures.fixed(item.value, 4))\(range), n \(item.n)"
+        )
       }
       for reason in verdict?.reasons ?? [] { Output.print("verdict   \(reason)") }
     }
