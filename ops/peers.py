@@ -126,18 +126,62 @@ def perplexity(path, text, limit, threads, ours, shape, form):
     )
 
 
-def call(path, grammar, requests, threads):
-    """Whole answers under the grammar, one request at a time."""
+def functions(path):
+    """Definitions of functions such as a student of the 0.5B shape would serve, with arguments of every kind."""
+    def function(name, required, **properties):
+        parameters = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+        return {"type": "function", "function": {"name": name, "description": name, "parameters": parameters}}
+
+    text, number = {"type": "string"}, {"type": "integer", "minimum": 0, "maximum": 100}
+    pathlib.Path(path).write_text(json.dumps([
+        function("set_light", ["room", "state"], room=text, state={"enum": ["on", "off"]}, level=number),
+        function("play_music", ["artist", "volume"], artist=text, volume=number, shuffle={"type": "boolean"}),
+        function("set_alarm", ["time", "tone"], time=text, tone={"enum": ["soft", "loud", "birds"]}),
+        function("set_heating", ["room", "degrees"], room=text, degrees=number),
+        function("add_item", ["list", "item"], list={"enum": ["shopping", "tasks"]}, item=text),
+    ]))
+
+
+def requests(model, path):
+    """Eight requests of 20 tokens; the calls are there for the form's sake."""
+    llama = Llama(model, 1, 64, 64)
+    words = "please set the light in small kitchen to seven and play music by some band at nine before heating up".split()
+    rows = []
+    for index in range(8):
+        text, space = "", (llama.api.llama_token * 64)()
+        for step in range(64):
+            longer = (text + " " + words[(index * 5 + step) % len(words)]).strip()
+            data = longer.encode()
+            if llama.api.llama_tokenize(llama.vocabulary, data, len(data), space, 64, False, False) > 20:
+                break
+            text = longer
+        call = {"name": "set_alarm", "arguments": {"time": "nine", "tone": "soft"}}
+        rows.append(json.dumps({"id": str(index), "text": text, "call": call}))
+    pathlib.Path(path).write_text("\n".join(rows) + "\n")
+
+
+def texts(path):
+    for line in pathlib.Path(path).read_text().splitlines():
+        print(json.loads(line)["text"])
+
+
+def call(path, grammar, requests, threads, answers=None):
+    """Whole answers under the grammar, one request at a time; with our answers, none longer than ours in this vocabulary."""
     import llama_cpp
 
     model = llama_cpp.Llama(path, n_ctx=512, n_batch=512, n_threads=threads, n_threads_batch=threads, verbose=False)
     rules = llama_cpp.LlamaGrammar.from_file(grammar, verbose=False)
     times, tokens = [], 0
-    for line in pathlib.Path(requests).read_text().splitlines():
+    lines = pathlib.Path(requests).read_text().splitlines()
+    limits = [256] * len(lines)
+    if answers:
+        texts = [json.loads(line)["text"] for line in pathlib.Path(answers).read_text().splitlines()]
+        limits = [len(model.tokenize(text.encode(), add_bos=False)) for text in texts]
+    for line, limit in zip(lines, limits):
         row = json.loads(line)
         messages = row.get("messages") or [{"role": "user", "content": row["text"]}]
         start = time.perf_counter()
-        answer = model.create_chat_completion(messages, grammar=rules, temperature=0, max_tokens=256)
+        answer = model.create_chat_completion(messages, grammar=rules, temperature=0, max_tokens=limit)
         times.append(1e3 * (time.perf_counter() - start))
         tokens += answer["usage"]["completion_tokens"]
     times.sort()
@@ -159,7 +203,23 @@ def compare(shape, form, work, ours, theirs):
     )
 
 
+def compare_calls(shape, form, ours, theirs):
+    """One line of the table: the best median of both, in milliseconds."""
+    def results(path):
+        return [json.loads(line) for line in pathlib.Path(path).read_text().splitlines()]
+
+    def best(path):
+        return min(result["latency_ms"]["p50"] for result in results(path))
+
+    tokens = results(theirs)[0]["answer_tokens"]
+    print(
+        f"{shape:8} {form:6} {'call':8} {best(ours):9.1f} ms {best(theirs):9.1f} ms {best(ours) / best(theirs):7.2f} "
+        f"of its time, answers of {tokens:.0f} tokens"
+    )
+
+
 if __name__ == "__main__":
     command, arguments = sys.argv[1], sys.argv[2:]
-    functions = {f.__name__: f for f in (make, prefill, decode, perplexity, call, compare)}
-    functions[command](*[int(a) if a.isdigit() else a for a in arguments])
+    commands = (
+        make, prefill, decode, perplexity, call, compare, functions, requests, texts, compare_calls)
+    {f.__name__: f for f in commands}[command](*[int(a) if a.isdigit() else a for a in arguments])

@@ -329,3 +329,20 @@ static void kernel_bfloat_gemm(retort_layout layout, ptrdiff_t m, ptrdiff_t n, p
                   .c = c, .ldc = ldc, .bias = bias, .accumulate = accumulate};
   gemm_run(&job, scratch);
 }
+
+static void kernel_bfloat_probe(ptrdiff_t rounds, float *out) {
+  v16 sums[12], factor = splat(0.5f);
+  UNROLL for (int i = 0; i < 12; i++) sums[i] = splat((float)i);
+  for (ptrdiff_t round = 0; round < rounds; round++) {
+#if defined(LEVEL_HAS_PAIRS)
+    __m512bh pairs = (__m512bh)_mm512_castps_si512(__builtin_bit_cast(__m512, factor));
+    UNROLL for (int i = 0; i < 12; i++)
+      sums[i] = __builtin_bit_cast(v16, _mm512_dpbf16_ps(__builtin_bit_cast(__m512, sums[i]), pairs, pairs));
+#else
+    UNROLL for (int i = 0; i < 12; i++) sums[i] = fma16(factor, factor, fma16(factor, factor, sums[i]));
+#endif
+    __asm__ volatile("" : "+m"(factor));
+  }
+  UNROLL for (int i = 1; i < 12; i++) sums[0] += sums[i];
+  store(out, sums[0]);
+}

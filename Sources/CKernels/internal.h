@@ -72,6 +72,7 @@ RETORT_INLINE float half_to_float(uint16_t h) {
     (int bfloat, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const uint16_t *packed, float *c,            \
      ptrdiff_t ldc, const float *bias, float *scratch),                                                                             \
     (bfloat, m, n, k, a, lda, packed, c, ldc, bias, scratch))                                                                       \
+  X(bfloat_probe, (ptrdiff_t rounds, float *out), (rounds, out))                                                                    \
   X(probe, (ptrdiff_t rounds, float *out), (rounds, out))                                                                           \
   X(rmsnorm_forward, (ptrdiff_t rows, ptrdiff_t columns, const float *x, const float *w, float epsilon, float *y, float *rstd),     \
     (rows, columns, x, w, epsilon, y, rstd))                                                                                        \
@@ -148,6 +149,8 @@ void retort_parallel_for_limited(ptrdiff_t count, int limit, void (*fn)(void *, 
 
 /// Keeps 12 registers multiplying for `rounds` rounds: the level's fp32 peak.
 void retort_probe(ptrdiff_t rounds, float *out);
+/// The same with bfloat16 products, two in each lane and round.
+void retort_bfloat_probe(ptrdiff_t rounds, float *out);
 
 /// Asks the system for large pages (2 MB) for memory that is about to be written and then read in long streams. With pages of 4 KB an
 /// AMD Zen 4 reads packed weights at two thirds of the speed. A wish: nothing depends on whether it is granted, or on the system.

@@ -50,10 +50,10 @@ static void multiply_task(void *context, ptrdiff_t index, int worker) {
 }
 
 uint64_t retort_limit_multiply(retort_weight_type type, ptrdiff_t rounds) {
-  int quantized = type >= RETORT_WEIGHT_Q8_0;
-  multiply_job job = {.task = quantized ? retort_quantized_kernels()->probe : retort_probe, .rounds = rounds};
+  int quantized = type >= RETORT_WEIGHT_Q8_0, bfloat = type == RETORT_WEIGHT_BF16;
+  multiply_job job = {.task = quantized ? retort_quantized_kernels()->probe : bfloat ? retort_bfloat_probe : retort_probe, .rounds = rounds};
   ptrdiff_t threads = retort_pool_threads();
   retort_parallel_for(threads, multiply_task, &job);
-  // 12 registers of 16 lanes; one product a lane, or four.
-  return (uint64_t)(threads * rounds) * 12 * 16 * 2 * (quantized ? 4 : 1);
+  // 12 registers of 16 lanes; one product a lane, or two, or four.
+  return (uint64_t)(threads * rounds) * 12 * 16 * 2 * (quantized ? 4 : bfloat ? 2 : 1);
 }

@@ -8,7 +8,7 @@ package import StudentModel
 /// before query, key, value and before gate and up; the value projection before the attention's output projection (one s for
 /// all query heads of a group); the up projection before the down projection. So the file stays an ordinary one.
 /// s = (mean |x|)^α, divided by the root of its largest times its smallest; of eleven α from 0 to 1 the one with the least
-/// error of the layers' outputs after rounding to the nearest.
+/// error of the layers' outputs after rounding.
 ///
 /// Reference: Lin et al. 2023, "AWQ", arXiv 2306.00978, section 3.2.
 package enum ActivationScaling {
@@ -25,7 +25,7 @@ package enum ActivationScaling {
 
   /// Scales a student in place for rounding to `type` and says how many groups gained by it.
   ///
-  /// - Parameter element: the format of a tensor; groups without a Q4_0 matrix stay as they are.
+  /// - Parameter element: the format of a tensor; groups without a four-bit matrix stay as they are.
   package static func scale(
     _ student: Student, statistics: ActivationStatistics, grams: GramMatrices,
     element: (String, [Int]) -> ElementType
@@ -33,7 +33,8 @@ package enum ActivationScaling {
     var changed = 0
     for group in groups(of: student.configuration) {
       let readers = group.readers.compactMap { student.layout[$0] }
-      guard readers.contains(where: { element($0.name, $0.shape) == .q4_0 }), let gram = try grams(group.input)
+      guard readers.contains(where: { [.q4_0, .q4_k].contains(element($0.name, $0.shape)) }),
+        let gram = try grams(group.input)
       else { continue }
       let means = merged(statistics.meanAbsolute(group.input), group)
       guard let scales = try best(means, group, readers, student, gram, element) else { continue }
@@ -111,7 +112,11 @@ package enum ActivationScaling {
     let factors = (0..<width).map { scales[writer(of: $0, group)] }
     var rounded = [Float](repeating: 0, count: rows * width)
     for index in rounded.indices { rounded[index] = weights[index] * factors[index % width] }
-    try rounded.withUnsafeMutableBufferPointer { try Quantizer.round($0, to: type) }
+    // A channel that is scaled up is read scaled down.
+    let squares = zip(GramMatrices.diagonal(gram), factors).map { $0 / ($1 * $1) }
+    try rounded.withUnsafeMutableBufferPointer {
+      try Quantizer.round($0, to: type, importance: Quantizer.importance(squares))
+    }
     for index in rounded.indices { rounded[index] = rounded[index] / factors[index % width] - weights[index] }
     return GramMatrices.error(rounded, rows: rows, width: width, gram: gram)
   }

@@ -141,7 +141,7 @@ struct CompressionWork {
     }
     var tensors = StoredTensors(
       student: student, elementType: types, grams: GramMatrices(of: student, on: batches),
-      compensates: learned == nil && policy.calibrate.compensates)
+      rounding: learned != nil ? .nearest : policy.calibrate.compensates ? .compensated : .weighted)
     let nearest = try tensors.nearestOutputErrors()
     if learned == nil, policy.calibrate.scales, let grams = tensors.grams {
       _ = try ActivationScaling.scale(

@@ -1,7 +1,7 @@
 import CKernels
 package import ModelFiles
 
-/// Rounds a matrix block by block to Q8_0 or Q4_0, each weight's error made up for by the weights after it in its row.
+/// Rounds a matrix block by block to Q8_0, Q4_0 or Q4_K, each weight's error made up for by the weights after it in its row.
 ///
 /// With the inputs' XᵀX damped by a hundredth of its mean diagonal and factored as R·Rᵀ, R upper triangular, the output
 /// error of a row with weight errors e is ‖e·R‖². Column by column, weight j is rounded from
@@ -12,8 +12,13 @@ package import ModelFiles
 /// factor of H in place of that of its inverse, which need not be computed; columns in their order; inputs are those of the
 /// unrounded model.
 package struct ErrorCompensation {
+  /// What it rounds to.
+  static let formats: Set<ElementType> = [.q8_0, .q4_0, .q4_k]
+
   private let factor: [Float]
   private let width: Int
+  /// The mean of the inputs' squares.
+  private let mean: Float
 
   /// - Parameter gram: XᵀX, `[width, width]`, row-major; nil is returned where it is zero or not finite.
   package init?(gram: [Float], width: Int) {
@@ -24,27 +29,32 @@ package struct ErrorCompensation {
     guard Self.factorize(&matrix, width) else { return nil }
     factor = matrix
     self.width = width
+    self.mean = Float(mean)
   }
 
-  /// The bytes of a matrix `[rows, width]` in that format, whose rows are whole blocks.
+  /// The bytes of a matrix `[rows, width]` in one of ``formats``, whose rows are whole blocks.
   package func round(
     _ weights: UnsafeBufferPointer<Float>, rows: Int, as type: ElementType
   ) -> [UInt8] {
-    let grid = Grid(type)
-    let blocks = width / 32
+    let (blocks, size) = (width / type.blockSize, type.blockSize)
     var errors = [Float](repeating: 0, count: rows * width)
-    var sums = [Float](repeating: 0, count: rows * 32)
-    var bytes = [UInt8](repeating: 0, count: rows * blocks * grid.blockBytes)
-    var scratch = [Float](repeating: 0, count: Int(retort_gemm_scratch(rows, 32, width)))
+    var sums = [Float](repeating: 0, count: rows * size)
+    var bytes = [UInt8](repeating: 0, count: rows * blocks * type.blockBytes)
+    var scratch = [Float](repeating: 0, count: Int(retort_gemm_scratch(rows, size, width)))
     for block in 0..<blocks {
-      let first = block * 32
+      let first = block * size
       factor.withUnsafeBufferPointer { factor in
         if first > 0, let start = factor.baseAddress {
-          retort_gemm(RETORT_NN, rows, 32, first, errors, width, start + first, width, &sums, 32, nil, 0, &scratch)
+          retort_gemm(
+            RETORT_NN, rows, size, first, errors, width, start + first, width, &sums, size, nil, 0, &scratch)
         }
         for row in 0..<rows {
-          roundBlock(row, first, weights, factor, grid, sums: &sums, errors: &errors) { scale, codes in
-            grid.write(scale, codes, to: &bytes, at: (row * blocks + block) * grid.blockBytes)
+          let range = row * width + first..<row * width + first + size
+          let rounded = roundBlock(
+            weights[range], first, factor, type, sums: &sums[row * size..<(row + 1) * size], errors: &errors[range])
+          bytes.withUnsafeMutableBytes { bytes in
+            rounded.write(
+              to: UnsafeMutableRawBufferPointer(rebasing: bytes[((row * blocks + block) * type.blockBytes)...]))
           }
         }
       }
@@ -52,30 +62,38 @@ package struct ErrorCompensation {
     return bytes
   }
 
+  /// Rounds one block of a row, 32 weights (which share their step) at a time.
   private func roundBlock(
-    _ row: Int, _ first: Int, _ weights: UnsafeBufferPointer<Float>, _ factor: UnsafeBufferPointer<Float>, _ grid: Grid,
-    sums: inout [Float], errors: inout [Float], store: (UInt16, [Int8]) -> Void
-  ) {
-    var wanted = [Float](repeating: 0, count: 32)
-    var importance = wanted
-    for j in 0..<32 {
+    _ weights: Slice<UnsafeBufferPointer<Float>>, _ first: Int, _ factor: UnsafeBufferPointer<Float>,
+    _ type: ElementType, sums: inout ArraySlice<Float>, errors: inout ArraySlice<Float>
+  ) -> BlockGrid {
+    let size = weights.count
+    var importance = [Float](repeating: 0, count: size)
+    for j in 0..<size {
       let pivot = factor[(first + j) * width + first + j]
-      wanted[j] = weights[row * width + first + j] + sums[row * 32 + j] / pivot
-      importance[j] = pivot * pivot
+      importance[j] = pivot * pivot / mean
     }
-    let half = grid.scale(for: wanted, importance)
-    let scale = Quantization.float(half: half)
-    var codes = [Int8](repeating: 0, count: 32)
-    for j in 0..<32 {
-      let column = first + j
-      let pivot = factor[column * width + column]
-      let weight = weights[row * width + column]
-      codes[j] = grid.code(weight + sums[row * 32 + j] / pivot, scale)
-      let error = weight - Float(codes[j]) * scale
-      errors[row * width + column] = error
-      for k in j + 1..<max(32, j + 1) { sums[row * 32 + k] += error * factor[column * width + first + k] }
+    /// What the weights of a range are rounded from, as far as errors are known.
+    func wanted(_ range: Range<Int>, _ sums: ArraySlice<Float>) -> [Float] {
+      range.map { j in
+        weights[weights.startIndex + j] + sums[sums.startIndex + j] / factor[(first + j) * width + first + j]
+      }
     }
-    store(half, codes)
+    var grid = BlockGrid(type, fitting: wanted(0..<size, sums), importance)
+    for part in 0..<size / 32 {
+      let range = part * 32..<part * 32 + 32
+      if part > 0 { grid.refit(part, to: wanted(range, sums), Array(importance[range])) }
+      for j in range {
+        let (column, weight) = (first + j, weights[weights.startIndex + j])
+        let sum = sums[sums.startIndex + j] / factor[column * width + column]
+        let error = weight - grid.round(weight + sum, at: j)
+        errors[errors.startIndex + j] = error
+        for k in j + 1..<max(size, j + 1) {
+          sums[sums.startIndex + k] += error * factor[column * width + first + k]
+        }
+      }
+    }
+    return grid
   }
 
   /// Turns a symmetric positive matrix `[n, n]` into R, upper triangular, with R·Rᵀ the matrix; what is below stays as it was.
@@ -124,57 +142,5 @@ package struct ErrorCompensation {
     }
     var scratch = [Float](repeating: 0, count: Int(retort_gemm_scratch(rows, rows, width)))
     retort_gemm(RETORT_NT, rows, rows, width, negative, width, part, width, &matrix, n, nil, 1, &scratch)
-  }
-
-  /// The values that one block can hold: a half-precision scale times small whole numbers.
-  private struct Grid {
-    let type: ElementType
-    let lowest: Float
-    let highest: Float
-    let blockBytes: Int
-
-    init(_ type: ElementType) {
-      self.type = type
-      (lowest, highest) = type == .q4_0 ? (-8, 7) : (-127, 127)
-      blockBytes = type.blockBytes
-    }
-
-    func code(_ value: Float, _ scale: Float) -> Int8 {
-      guard scale != 0 else { return 0 }
-      return Int8(min(highest, max(lowest, (value / scale).rounded(.toNearestOrEven))))
-    }
-
-    /// The best scale, as its half-precision bits: for Q4_0 of nine of each sign, so that either side gets the longer end.
-    func scale(for values: [Float], _ importance: [Float]) -> UInt16 {
-      let largest = values.reduce(0) { max($0, abs($1)) }
-      guard largest > 0, largest.isFinite else { return 0 }
-      guard type == .q4_0 else { return Quantization.half(largest / 127) }
-      var best: (error: Float, half: UInt16) = (.infinity, 0)
-      for step in 0..<9 {
-        for sign: Float in [1, -1] {
-          let half = Quantization.half(sign * largest / 8 * (1.12 - 0.04 * Float(step)))
-          let scale = Quantization.float(half: half)
-          var error: Float = 0
-          for index in values.indices {
-            let difference = values[index] - Float(code(values[index], scale)) * scale
-            error += importance[index] * difference * difference
-          }
-          if error < best.error { best = (error, half) }
-        }
-      }
-      return best.half
-    }
-
-    func write(_ scale: UInt16, _ codes: [Int8], to bytes: inout [UInt8], at offset: Int) {
-      bytes[offset] = UInt8(truncatingIfNeeded: scale)
-      bytes[offset + 1] = UInt8(truncatingIfNeeded: scale >> 8)
-      if type == .q4_0 {
-        for index in 0..<16 {
-          bytes[offset + 2 + index] = UInt8(codes[index] + 8) | UInt8(codes[index + 16] + 8) << 4
-        }
-      } else {
-        for index in 0..<32 { bytes[offset + 2 + index] = UInt8(bitPattern: codes[index]) }
-      }
-    }
   }
 }

@@ -45,6 +45,12 @@ package final class GramMatrices {
     }
   }
 
+  /// The squares of what each channel reads, summed.
+  static func diagonal(_ gram: [Float]) -> [Float] {
+    let width = Int(Double(gram.count).squareRoot())
+    return (0..<width).map { gram[$0 * width + $0] }
+  }
+
   /// tr(Δ·G·Δᵀ), what errors Δ `[rows, width]` of weights add to the squares of a layer's outputs.
   package static func error(_ errors: [Float], rows: Int, width: Int, gram: [Float]) -> Double {
     var product = [Float](repeating: 0, count: rows * width)

@@ -1,8 +1,8 @@
-import ModelFiles
+package import ModelFiles
 
 /// How matrices are stored; norms and biases are always F32.
 ///
-/// As text: `q8_0`, `q6_k`, `q4_0`, `f16`, `bf16` or `f32` for all matrices, or `bytes=1.6MB`: formats chosen tensor by tensor so that the
+/// As text: `q8_0`, `q6_k`, `q4_k`, `q4_0`, `f16`, `bf16` or `f32` for all matrices, or `bytes=1.6MB`: formats chosen tensor by tensor so that the
 /// file is at most so large, see ``PrecisionMix``.
 public enum QuantizationPlan: Sendable, Hashable {
   /// A format for all matrices.
@@ -13,6 +13,9 @@ public enum QuantizationPlan: Sendable, Hashable {
     case q4 = "q4_0"
     /// Blocks of 256 six-bit numbers with sixteen scales and a half-precision one; Q8_0 where rows are no whole blocks.
     case q6 = "q6_k"
+    /// Blocks of 256 half bytes with six-bit scales and minima for each 32 of them. Where rows are no whole blocks Q8_0: never less
+    /// exact than asked for (llama.cpp takes Q5_0 there). What gives the logits is stored as Q6_K, or Q8_0.
+    case q4k = "q4_k"
     /// Half precision.
     case f16
     /// bfloat16.
@@ -23,7 +26,7 @@ public enum QuantizationPlan: Sendable, Hashable {
 
   /// One format.
   case uniform(WeightType)
-  /// A mix of Q4_0 and Q8_0 in a file of at most so many bytes.
+  /// A mix of Q4_K, Q4_0, Q6_K and Q8_0 in a file of at most so many bytes.
   case bytes(Int)
 
   /// Reads a plan.
@@ -60,7 +63,7 @@ public enum QuantizationPlan: Sendable, Hashable {
   }
 
   /// The format of a tensor, before any mix: F32 for vectors, half precision where rows are no whole blocks.
-  func elementType(_ name: String, _ shape: [Int], tied: Bool) -> ElementType {
+  package func elementType(_ name: String, _ shape: [Int], tied: Bool) -> ElementType {
     guard shape.count == 2 else { return .f32 }
     switch self {
     case .uniform(.f32): return .f32
@@ -69,10 +72,15 @@ public enum QuantizationPlan: Sendable, Hashable {
     case _ where shape[1] % Quantization.blockSize != 0: return .f16
     case .uniform(.q8): return .q8_0
     case .uniform(.q6): return shape[1] % Quantization.superBlockSize == 0 ? .q6_k : .q8_0
-    case .uniform(.q4):
-      let givesLogits = name == "lm_head.weight" || (tied && name == "model.embed_tokens.weight")
-      return givesLogits ? .q8_0 : .q4_0
-    case .bytes: return .q4_0
+    case .uniform(.q4k):
+      guard shape[1] % Quantization.superBlockSize == 0 else { return .q8_0 }
+      return Self.givesLogits(name, tied: tied) ? .q6_k : .q4_k
+    case .uniform(.q4): return Self.givesLogits(name, tied: tied) ? .q8_0 : .q4_0
+    case .bytes: return shape[1] % Quantization.superBlockSize == 0 ? .q4_k : .q4_0
     }
+  }
+
+  private static func givesLogits(_ name: String, tied: Bool) -> Bool {
+    name == "lm_head.weight" || (tied && name == "model.embed_tokens.weight")
   }
 }

@@ -8,27 +8,37 @@ package struct StoredTensors {
   let elementType: (_ name: String, _ shape: [Int]) -> ElementType
   /// What the linear layers read, for compensated rounding and for errors of outputs; nil for neither.
   var grams: GramMatrices?
-  /// Whether errors are compensated.
-  var compensates = false
+  /// How they are used.
+  var rounding = Rounding.nearest
+
+  /// What rounding makes of samples.
+  package enum Rounding: Sendable {
+    /// Nothing: each weight to the nearest, by scales that know the weights alone.
+    case nearest
+    /// Scales are chosen by what the layer reads, where their format leaves a choice.
+    case weighted
+    /// That, and errors are made up for; see ``ErrorCompensation``.
+    case compensated
+  }
 
   package init(
     student: Student, elementType: @escaping (_ name: String, _ shape: [Int]) -> ElementType,
-    grams: GramMatrices? = nil, compensates: Bool = false
+    grams: GramMatrices? = nil, rounding: Rounding = .nearest
   ) {
     self.student = student
     self.elementType = elementType
     self.grams = grams
-    self.compensates = compensates
+    self.rounding = rounding
   }
 
   /// One tensor as it is stored.
-  struct Stored {
-    let bytes: [UInt8]
-    let error: TensorError
+  package struct Stored {
+    package let bytes: [UInt8]
+    package let error: TensorError
   }
 
   /// A tensor's stored form, its rows in the order of a GGUF file.
-  func store(_ entry: ParameterLayout.Entry) throws -> Stored {
+  package func store(_ entry: ParameterLayout.Entry) throws -> Stored {
     guard let order = student.configuration.ggufRowOrder(entry.name) else {
       return try store(entry, UnsafeBufferPointer(student.parameters(entry)))
     }
@@ -42,7 +52,8 @@ package struct StoredTensors {
     let gram = try LinearInput(parameter: entry.name, layerCount: student.configuration.layerCount)
       .flatMap { input in try grams.flatMap { try $0(input) } }
     // What is not finite, or too large for a half-precision scale, is refused by plain rounding in one sentence.
-    if compensates, let gram, type == .q4_0 || type == .q8_0, values.allSatisfy({ abs($0) < 65_504 }),
+    if rounding == .compensated, let gram, ErrorCompensation.formats.contains(type),
+      values.allSatisfy({ abs($0) < 65_504 }),
       let compensation = ErrorCompensation(gram: gram, width: entry.shape[1])
     {
       let bytes = compensation.round(values, rows: entry.shape[0], as: type)
@@ -64,7 +75,8 @@ package struct StoredTensors {
   ) throws -> Stored {
     var sums = TensorError.Sums()
     var all: [Float] = []
-    let bytes = try Quantizer.nearest(values, as: type) { start, decoded in
+    let importance = rounding == .nearest ? nil : gram.flatMap { Quantizer.importance(GramMatrices.diagonal($0)) }
+    let bytes = try Quantizer.nearest(values, as: type, importance: importance) { start, decoded in
       sums.add(UnsafeBufferPointer(rebasing: values[start..<start + decoded.count]), decoded)
       if gram != nil { all += decoded }
     }

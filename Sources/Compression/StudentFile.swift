@@ -59,11 +59,10 @@ public enum StudentFile {
   ) throws -> GGUFWriter {
     var writer = GGUFWriter()
     // The file's type names what most of a mix is; runtimes read each tensor's own.
-    let fileType: GGUFWriter.FileType =
-      types.contains(.q4_0)
-      ? .q4
-      : types.contains(.q6_k)
-        ? .q6 : types.contains(.q8_0) ? .q8 : types.contains(.bf16) ? .bf16 : types.contains(.f16) ? .f16 : .f32
+    let fileTypes: [(ElementType, GGUFWriter.FileType)] = [
+      (.q4_k, .q4k), (.q4_0, .q4), (.q6_k, .q6), (.q8_0, .q8), (.bf16, .bf16), (.f16, .f16),
+    ]
+    let fileType = fileTypes.first { types.contains($0.0) }?.1 ?? .f32
     try writer.set(configuration, name: description.name, fileType: fileType)
     let codec = try functions.map { try CallCodec(tokenizer: tokenizer, functions: $0) }
     let end = description.endOfText ?? Int(codec?.endOfAnswer ?? tokenizer.controls.endOfText)

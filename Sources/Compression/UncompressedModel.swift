@@ -1,3 +1,4 @@
+import Inference
 import ModelFiles
 public import StudentModel
 public import Tokenization
@@ -53,6 +54,9 @@ public struct UncompressedModel {
     var description = StudentDescription()
     description.chatTemplate = vocabulary.chatTemplate
     description.endOfText = vocabulary.endOfText
+    if let wholeWords = file.metadata[ServingModel.wholeWordsKey] {
+      description.metadata.append((ServingModel.wholeWordsKey, wholeWords))
+    }
     self.description = description
   }
 }

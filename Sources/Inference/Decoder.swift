@@ -100,7 +100,8 @@ public final class Decoder {
     var state: AnswerConstraint.State?
     if options.constrained {
       let request = RequestContext(
-        grammar: model.grammar, texts: messages.map(\.content), isGrounded: options.grounded)
+        grammar: model.grammar, texts: messages.map(\.content), isGrounded: options.grounded,
+        wholeWords: model.answersInWholeWords)
       guard !request.isHopeless else { return refuse("no function can be filled from this request") }
       context = request
       state = constraint.start(request)

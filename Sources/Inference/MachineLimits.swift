@@ -1,7 +1,7 @@
 import CKernels
 
-/// What this machine can do at most, measured now and on the threads in force: the yardsticks of ``InferenceBenchmark``.
-enum MachineLimits {
+/// What this machine can do at most, measured now and on the threads in force: the yardsticks of the benchmarks.
+package enum MachineLimits {
   /// Bytes a second of reading `size` bytes again and again: from memory, or from the cache where they fit. The best of five.
   static func readRate(size: Int) -> Double {
     let size = max(size, 1 << 16)
@@ -22,6 +22,11 @@ enum MachineLimits {
   /// Operations a second (a multiplication and an addition are two) of multiplying weights of a type in registers.
   static func multiplicationRate(_ type: retort_weight_type) -> Double {
     rate { retort_limit_multiply(type, 200_000) }
+  }
+
+  /// Operations a second of products in training: of single-precision numbers, or of bfloat16 ones.
+  package static func productRate(bfloat: Bool) -> Double {
+    multiplicationRate(bfloat ? RETORT_WEIGHT_BF16 : RETORT_WEIGHT_F32)
   }
 
   private static func rate(_ work: () -> UInt64) -> Double {

@@ -7,6 +7,9 @@ public final class ServingModel: Sendable {
   /// The metadata key that holds a student's functions: a JSON array of tool definitions, as text.
   public static let functionsKey = "retort.functions"
 
+  /// The metadata key that says whether values are whole words of the request: true or false.
+  public static let wholeWordsKey = "retort.whole_words"
+
   /// The weights.
   public let model: DecoderModel
   /// The tokenizer.
@@ -17,6 +20,8 @@ public final class ServingModel: Sendable {
   public let functions: FunctionSet
   /// All legal answers.
   public let grammar: AnswerGrammar
+  /// Whether string values that are pieces of the request begin and end with a word, as those that the student learned do.
+  public let answersInWholeWords: Bool
   /// Texts and numbers under `retort.*` in the file: lineage, numerics, confidence threshold.
   public let metadata: [String: GGUFValue]
   let vocabulary: ConstraintVocabulary
@@ -78,6 +83,7 @@ public final class ServingModel: Sendable {
     self.tokenizer = tokenizer
     self.functions = functions
     self.metadata = metadata
+    answersInWholeWords = metadata[Self.wholeWordsKey]?.boolean ?? false
     grammar = try AnswerGrammar(functions)
     vocabulary = Self.vocabulary(of: tokenizer, functions)
   }
@@ -95,7 +101,7 @@ public final class ServingModel: Sendable {
       advice: "pass the functions, or use a file that retort released")
   }
 
-  private static func vocabulary(of tokenizer: Tokenizer, _ functions: FunctionSet) -> ConstraintVocabulary {
+  static func vocabulary(of tokenizer: Tokenizer, _ functions: FunctionSet) -> ConstraintVocabulary {
     let bytes = (0..<Int32(tokenizer.vocabularySize)).map { tokenizer.bytes(of: $0) }
     var structure = Set(CallCodec.structureTokens(for: functions).compactMap { tokenizer.structure($0) })
     structure.formUnion(bytes.indices.map(Int32.init).filter { tokenizer.kind(of: $0) == .structure })

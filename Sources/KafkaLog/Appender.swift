@@ -78,16 +78,19 @@ actor Appender {
 
   /// Hands over as much of an append as there is room for; returns whether that was all.
   private func produce(_ pending: inout Pending) -> Bool {
-    while pending.next < pending.records.count {
-      let code = producer.produce(pending.records[pending.next], slot: pending.batch.slot(pending.next))
-      if code == RD_KAFKA_RESP_ERR__QUEUE_FULL { return false }
-      if let code {
-        pending.batch.giveUp(pending.records.count - pending.next, code)
-        return true
+    // Through a pointer: records taken out of the array would be retained and released, field by field, for each.
+    pending.records.withUnsafeBufferPointer { records in
+      while pending.next < records.count {
+        let code = producer.produce(records[pending.next], slot: pending.batch.slot(pending.next))
+        if code == RD_KAFKA_RESP_ERR__QUEUE_FULL { return false }
+        if let code {
+          pending.batch.giveUp(records.count - pending.next, code)
+          return true
+        }
+        pending.next += 1
       }
-      pending.next += 1
+      return true
     }
-    return true
   }
 
   private func replace() {

@@ -44,16 +44,17 @@ actor TopicDirectory {
   func place(_ records: [NewRecord]) async throws -> [NewRecord] {
     var last: TopicConfiguration?
     var placed = records
-    for (index, record) in records.enumerated() {
+    for index in records.indices {
+      let partition = records[index].partition
       let topic: TopicConfiguration
-      if let last, last.name == record.topic, (0..<last.partitions).contains(record.partition ?? 0) {
+      if let last, last.name == records[index].topic, (0..<last.partitions).contains(partition ?? 0) {
         topic = last
       } else {
-        topic = try await self.topic(record.topic, partition: record.partition)
+        topic = try await self.topic(records[index].topic, partition: partition)
         last = topic
       }
-      if knowsSettings { try Self.check(record, topic) }
-      if record.partition == nil { placed[index].partition = choosePartition(for: record, topic) }
+      if knowsSettings { try Self.check(records[index], topic) }
+      if partition == nil { placed[index].partition = choosePartition(for: records[index], topic) }
     }
     return placed
   }

@@ -65,6 +65,8 @@ extension GGUFWriter {
     case q4 = 2
     /// Q6_K blocks.
     case q6 = 18
+    /// Q4_K blocks.
+    case q4k = 14
   }
 
   /// Adds the metadata that describes a decoder: `general.architecture` (`qwen2` with attention biases, else `llama`),
@@ -79,7 +81,7 @@ extension GGUFWriter {
     try set("general.architecture", .string(architecture))
     try set("general.name", .string(name))
     try set("general.file_type", .uint32(fileType.rawValue))
-    if [.q8, .q4, .q6].contains(fileType) { try set("general.quantization_version", .uint32(2)) }
+    if [.q8, .q4, .q6, .q4k].contains(fileType) { try set("general.quantization_version", .uint32(2)) }
     let sizes = [
       ("block_count", configuration.layerCount), ("context_length", configuration.maximumPositions),
       ("embedding_length", configuration.hiddenSize), ("feed_forward_length", configuration.feedForwardSize),

@@ -66,6 +66,8 @@ public struct FeedbackStage: Sendable {
   private func loop(
     _ mode: RunMode, reader: any GroupReader, writer: any TransactionalWriter, upstreamIsIdle: UpstreamCheck
   ) async throws {
+    var functions = try await TaskFunctions(functions, log: log, names: names)
+    try functions.checkNoneIsMissing()
     var passed: [TopicPartition: Int64] = [:]
     while !Task.isCancelled {
       var isLast = mode == .untilIdle
@@ -87,8 +89,14 @@ public struct FeedbackStage: Sendable {
       if joined.isEmpty {
         try await reader.commit(offsets)
       } else {
+        let definitions = functions.unwritten.map { set in
+          let account = LedgerRecord(functions: set)
+          return RecordCoding.record(account, topic: names.ledger, key: account.transaction)
+        }
         _ = try await writer.commit(
-          append: joined, offsets: GroupOffsets(membership: membership, offsets: offsets))
+          append: (definitions.map { [$0] } ?? []) + joined,
+          offsets: GroupOffsets(membership: membership, offsets: offsets))
+        functions.haveBeenWritten()
         logger.info("feedback: samples corrected", metadata: ["count": "\(joined.count)"])
       }
     }

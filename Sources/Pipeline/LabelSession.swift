@@ -10,6 +10,7 @@ struct LabelSession {
   private let writer: any TransactionalWriter
   private var window = LabelWindow<LabelledRequest>()
   private var duplicates: DuplicateIndex
+  private var functions: TaskFunctions
   private let chooser: LabelChooser?
   private var asked = AskedRequests()
   private var done = LabelProgress()
@@ -28,6 +29,8 @@ struct LabelSession {
   init(stage: LabelStage) async throws {
     self.stage = stage
     duplicates = DuplicateIndex()
+    functions = try await TaskFunctions(stage.functions, log: stage.log, names: stage.names)
+    try functions.checkNoneIsMissing()
     lag = LagMeter(stage: "label", log: stage.log)
     chooser = stage.selection.map { LabelChooser(stage: stage, selection: $0) }
     reader = try await stage.log.groupReader(
@@ -183,9 +186,11 @@ struct LabelSession {
       let batch = window.ready(limit: stage.transactionRecords)
       guard !batch.isEmpty else { return }
       let transaction = LabelTransaction(
-        batch: batch.map { settle($0) }, asked: asked.count(of: batch.map(\.record)), stage: stage)
+        batch: batch.map { settle($0) }, asked: asked.count(of: batch.map(\.record)), functions: functions.unwritten,
+        stage: stage)
       _ = try await writer.commit(
         append: transaction.records, offsets: GroupOffsets(membership: membership, offsets: transaction.offsets))
+      functions.haveBeenWritten()
       committed.merge(transaction.offsets) { $1 }
       window.remove(batch)
       asked.remove(batch.map(\.record))

@@ -7,10 +7,16 @@ import Topics
 struct LabelTransaction {
   private let batch: [LabelWindow<LabelledRequest>.Finished]
   private let asked: [String: Int]
+  private let functions: FunctionSet?
   private let stage: LabelStage
 
-  /// - Parameter asked: about how many of the batch the teacher was asked, by day.
-  init(batch: [LabelWindow<LabelledRequest>.Finished], asked: [String: Int], stage: LabelStage) {
+  /// - Parameters:
+  ///   - asked: about how many of the batch the teacher was asked, by day.
+  ///   - functions: the definitions, where the ledger does not have them yet.
+  init(
+    batch: [LabelWindow<LabelledRequest>.Finished], asked: [String: Int], functions: FunctionSet?, stage: LabelStage
+  ) {
+    self.functions = functions
     self.batch = batch
     self.asked = asked
     self.stage = stage
@@ -94,9 +100,11 @@ struct LabelTransaction {
       outcomes.append(OutcomeCount(outcome: .dead, reason: code, count: count))
     }
     let name = ranges.map { "\($0.partition):\($0.from)-\($0.to)" }.joined(separator: ",")
-    return LedgerRecord(
+    var account = LedgerRecord(
       transaction: name, ranges: ranges, requests: batch.count, outcomes: outcomes, skipped: skipped,
       asked: asked.sorted { $0.key < $1.key }.map { AskedCount(day: $0.key, count: $0.value) })
+    account.functions = functions?.json
+    return account
   }
 }
 

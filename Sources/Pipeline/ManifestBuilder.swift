@@ -28,7 +28,7 @@ struct ManifestBuilder {
     return Manifest(
       model: stage.model, version: version, files: files, architecture: architecture,
       parameters: Int64(made.report.parametersAfter), quantization: quantization, pruning: pruning,
-      tokenizerDigest: made.tokenizerDigest, template: "retort-1", functionsDigest: stage.functions.digest,
+      tokenizerDigest: made.tokenizerDigest, template: "retort-1", functionsDigest: made.functions.digest,
       minimumRuntime: stage.policy.codeVersion, parent: parent, lineage: lineage, evidence: evidence,
       latency: Latency(p50: latency.p50, p99: latency.p99, n: measured.report.count),
       confidenceThreshold: confidence.threshold,

@@ -12,6 +12,8 @@ public struct PipelineError: Error, Sendable, Hashable, CustomStringConvertible 
     case importLine = "import_line"
     /// Nothing has the name or number that was asked for.
     case notFound = "not_found"
+    /// The configured functions are not those of the deployment, or those and more.
+    case functions
     /// There is not enough of something to go on.
     case notEnough = "not_enough"
   }

@@ -7,6 +7,8 @@ public enum PipelineEvent: Sendable {
   case labelled(LabelProgress)
   /// The student exists.
   case studentStarted(vocabularySize: Int, parameterCount: Int)
+  /// The task has these functions more; there are no parameters before the student exists.
+  case functionsAdded([String], parameterCount: Int)
   /// The trunk took a step, or a branch did.
   case step(StepReport)
   /// A round is trained and its checkpoint announced.

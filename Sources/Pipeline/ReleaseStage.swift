@@ -45,7 +45,6 @@ public struct ReleaseStage: Sendable {
   let log: any MessageLog
   let names: TopicNames
   let model: String
-  let functions: FunctionSet
   let checkpoints: CheckpointStore
   let store: ContentStore
   let policy: Policy
@@ -67,8 +66,8 @@ public struct ReleaseStage: Sendable {
   ///   - key: what signs.
   ///   - teacher: reads the model that the recipe distils from; nil where it names none.
   public init(
-    log: any MessageLog, names: TopicNames, model: String, functions: FunctionSet, checkpoints: CheckpointStore,
-    store: ContentStore, policy: Policy, key: SigningKey, replay: Replay.Origin? = nil,
+    log: any MessageLog, names: TopicNames, model: String, checkpoints: CheckpointStore, store: ContentStore,
+    policy: Policy, key: SigningKey, replay: Replay.Origin? = nil,
     teacher: (@Sendable () throws -> DistillationTeacher)? = nil, logger: Logger,
     observer: @escaping PipelineObserver = { _ in }
   ) {
@@ -77,7 +76,6 @@ public struct ReleaseStage: Sendable {
     self.log = log
     self.names = names
     self.model = model
-    self.functions = functions
     self.checkpoints = checkpoints
     self.store = store
     self.policy = policy

@@ -50,7 +50,7 @@ actor ReleaseWorker {
     let measured = try GateMeasurement(
       candidate: ServingModel(gguf: made.weightsPath), parent: made.parent, rivals: rivals, samples: samples.gate,
       questions: stage.policy.probes.isEmpty
-        ? Probe.questions(for: stage.functions) : stage.policy.probes.map(\.messages),
+        ? Probe.questions(for: made.functions) : stage.policy.probes.map(\.messages),
       bytes: Int64(weights.count), look: context.look)
     let verdict = Gate.verdict(measured.measurements, policy: stage.policy.gate)
     let confidence = try ConfidenceThreshold(on: samples.dev, model: measured.candidateModel)
@@ -70,9 +70,12 @@ actor ReleaseWorker {
 
   // MARK: - Making
 
+  /// How many of the newest labels decide whether values are whole words.
+  private static let labelsLookedAt = 2_000
+
   private func make(_ checkpoint: CheckpointRecord, version: Int, folder: String) throws -> MadeCandidate {
     stage.observer(.candidate(version: version, part: "branch"))
-    let trainer = try Trainer(restoring: checkpoint.digest, from: stage.checkpoints, functions: stage.functions)
+    let trainer = try Trainer(restoring: checkpoint.digest, from: stage.checkpoints)
     let observer = stage.observer
     trainer.progress = { report in
       observer(.step(report))
@@ -83,22 +86,32 @@ actor ReleaseWorker {
     report(branch.refinement)
     stage.observer(.candidate(version: version, part: "compress"))
     let path = folder + "/model.gguf"
+    let parent = try uncompressed(branch, trainer)
     var description = StudentDescription()
     description.name = stage.incumbent
+    description.metadata = parent.metadata.map { ($0.key, $0.value) }
     let policy = stage.policy.compression
     let report = try Compressor.compress(
-      parent: branch.student, tokenizer: branch.tokenizer, functions: stage.functions,
+      parent: branch.student, tokenizer: branch.tokenizer, functions: trainer.functions,
       recentSamples: trainer.recentSamples(policy.activationSamples), trainingSamples: trainer.trainingSamples,
       policy: policy, output: path, description: description,
       progress: { report in
         observer(.step(report))
         try Task.checkCancellation()
       })
-    let parent = try ServingModel(student: branch.student, tokenizer: branch.tokenizer, functions: stage.functions)
     return MadeCandidate(
       weightsPath: path, grammarPath: report.grammar?.path ?? Compressor.grammarPath(beside: path), report: report,
-      parent: parent,
+      parent: parent, functions: trainer.functions,
       tokenizerDigest: report.tokenizerDigest, recipe: trainer.recipe, baseDigest: trainer.baseDigest)
+  }
+
+  /// The student as it is before compression, held to whole words where its labels are.
+  private func uncompressed(_ branch: StudentBranch, _ trainer: Trainer) throws -> ServingModel {
+    let model = try ServingModel(student: branch.student, tokenizer: branch.tokenizer, functions: trainer.functions)
+    let wholeWords = model.wholeWordsSuffice(
+      for: trainer.trainingSamples.suffix(Self.labelsLookedAt).map { ($0.messages, $0.call) })
+    return try ServingModel(
+      model: model.model, functions: trainer.functions, metadata: [ServingModel.wholeWordsKey: .bool(wholeWords)])
   }
 
   private func report(_ refinement: RefinementReport) {
@@ -238,6 +251,8 @@ struct MadeCandidate {
   let grammarPath: String
   let report: CompressionReport
   let parent: ServingModel
+  /// What the student may call: of all samples that it has seen.
+  let functions: FunctionSet
   let tokenizerDigest: Digest
   let recipe: TrainingRecipe
   let baseDigest: Digest?

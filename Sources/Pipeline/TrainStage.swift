@@ -19,7 +19,7 @@ public struct TrainStage: Sendable {
   let model: String
   let recipe: TrainingRecipe
   let functions: FunctionSet
-  let base: (@Sendable () throws -> BaseModel)?
+  let base: (@Sendable (FunctionSet) throws -> BaseModel)?
   let checkpoints: CheckpointStore
   let bodies: String?
   let range: ReplayRange?
@@ -31,14 +31,14 @@ public struct TrainStage: Sendable {
   /// - Parameters:
   ///   - model: the student's name.
   ///   - recipe: how it is trained.
-  ///   - functions: what it may call.
-  ///   - base: loads the model to fine-tune; `nil` trains from scratch.
+  ///   - functions: what it may call before the first sample says; see ``Trainer/follow(_:base:)``.
+  ///   - base: loads the model to fine-tune, for a set of functions; `nil` trains from scratch.
   ///   - checkpoints: where checkpoints lie.
   ///   - bodies: the folder where pretrained bodies are kept, for recipes with `base_steps`; `nil` keeps none.
   ///   - range: the samples of a replay; `nil` trains on all that come. A replay appends nothing to `samples`.
   public init(
     log: any MessageLog, names: TopicNames, model: String, recipe: TrainingRecipe, functions: FunctionSet,
-    base: (@Sendable () throws -> BaseModel)? = nil, checkpoints: CheckpointStore,
+    base: (@Sendable (FunctionSet) throws -> BaseModel)? = nil, checkpoints: CheckpointStore,
     bodies: String? = nil, range: ReplayRange? = nil, logger: Logger, observer: @escaping PipelineObserver = { _ in }
   ) {
     self.log = log

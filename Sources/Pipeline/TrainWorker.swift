@@ -16,10 +16,13 @@ actor TrainWorker {
   private let writer: any TransactionalWriter
   private let reader: any RecordReader
   private let trainer: Trainer
+  private var functions: TaskFunctions
   private let partition: TopicPartition
   private let lag: LagMeter
   private var announcedPosition: Int64 = -1
   private var recent: [Digest] = []
+  /// Sets of functions that the student's own has all of.
+  private var contained: Set<Digest> = []
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
@@ -31,16 +34,18 @@ actor TrainWorker {
     lag = LagMeter(stage: "train", log: stage.log)
     // Taking over the transactional id first: an older trainer cannot announce anything after this.
     writer = try await stage.log.transactionalWriter(id: "\(stage.names.prefix)train.\(stage.model)")
+    functions = try await TaskFunctions(stage.functions, log: stage.log, names: stage.names)
     let announced = try await TrainStage.announced(log: stage.log, names: stage.names, model: stage.model)
     if let checkpoint = announced.progress {
       try Self.check(checkpoint, stage)
-      trainer = try Trainer(
-        restoring: checkpoint.digest, from: stage.checkpoints, recipe: stage.recipe, functions: stage.functions)
+      trainer = try Trainer(restoring: checkpoint.digest, from: stage.checkpoints, recipe: stage.recipe)
+      let digest = trainer.functions.digest
+      guard functions[digest] != nil else { throw functions.unknown(digest) }
       announcedPosition = checkpoint.position
       stage.logger.info(
         "train: going on", metadata: ["round": "\(trainer.round)", "position": "\(trainer.position)"])
     } else {
-      trainer = try Trainer(recipe: stage.recipe, functions: stage.functions, base: stage.base?())
+      trainer = try Trainer(recipe: stage.recipe, functions: stage.functions, base: stage.base?(stage.functions))
     }
     reader = try await stage.log.reader(
       of: [partition: Self.start(trainer, stage.range)], options: ReaderOptions(maximumPrefetch: 2_000))
@@ -81,7 +86,7 @@ actor TrainWorker {
       let records = try await reader.next(maximum: 1_000, timeout: .milliseconds(250))
       for record in records where stage.range?.holds(record) ?? true {
         try Task.checkCancellation()
-        guard let input = read(record) else { continue }
+        guard let input = try await read(record) else { continue }
         try trainer.enqueue(input, offset: record.offset)
         try await work()
       }
@@ -158,17 +163,38 @@ actor TrainWorker {
     RecordCoding.record(record, topic: stage.names.checkpoints, key: record.key)
   }
 
-  /// A record of `samples` as training sees it; one that cannot be read is left out, and said.
-  private func read(_ record: Record) -> TrainingInput? {
+  /// A record of `samples` as training sees it; one that cannot be read is left out, and said. The functions of the student
+  /// become those of the sample where these are more.
+  private func read(_ record: Record) async throws -> TrainingInput? {
     guard record.value != nil else {
       return record.key.map { .tombstone(String(decoding: $0, as: UTF8.self)) }
     }
+    let sample: SampleRecord
     do {
-      return TrainingInput(try RecordCoding.value(of: record, as: SampleRecord.self))
+      sample = try RecordCoding.value(of: record, as: SampleRecord.self)
     } catch {
       stage.logger.error("train: record left out", metadata: ["reason": "\(error)"])
       return nil
     }
+    if record.offset >= trainer.position, let digest = sample.functionsDigest { try await follow(digest) }
+    return TrainingInput(sample)
+  }
+
+  private func follow(_ digest: Digest) async throws {
+    guard digest != trainer.functions.digest, !contained.contains(digest) else { return }
+    let before = trainer.functions
+    if functions[digest] == nil {
+      functions = try await TaskFunctions(stage.functions, log: stage.log, names: stage.names)
+    }
+    guard let set = functions[digest] else { throw functions.unknown(digest) }
+    guard try trainer.follow(set, base: { try stage.base?(set) }) else {
+      contained.insert(digest)
+      return
+    }
+    contained = []
+    let added = set.names.filter { before[$0] == nil }
+    guard trainer.samplesSeen > 0, !added.isEmpty else { return }
+    stage.observer(.functionsAdded(added, parameterCount: trainer.parameterCount))
   }
 
   /// At the end of a replay's range: closes the last round as a cut record would, in memory, for the log is not its own.

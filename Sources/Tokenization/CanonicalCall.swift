@@ -63,7 +63,7 @@ struct CanonicalCall {
 
 /// Where a text occurs in another, found in linear time.
 /// Reference: Knuth, Morris, Pratt 1977, "Fast Pattern Matching in Strings".
-struct Occurrences {
+package struct Occurrences {
   /// The first occurrence, in bytes.
   private(set) var first: Int?
   /// The first one that neither begins nor ends within a run of letters or of digits.
@@ -93,8 +93,8 @@ struct Occurrences {
     }
   }
 
-  /// Whether no word goes on across a place; bytes of other scripts count as letters.
-  static func isBoundary(_ text: [UInt8], _ place: Int) -> Bool {
+  /// Whether no word goes on across a place: no run of letters, none of digits. Bytes of other scripts count as letters.
+  package static func isBoundary(_ text: [UInt8], _ place: Int) -> Bool {
     guard place > 0, place < text.count else { return true }
     let (before, after) = (kind(text[place - 1]), kind(text[place]))
     return before != after || before == 0

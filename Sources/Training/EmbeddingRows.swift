@@ -80,7 +80,7 @@ package struct EmbeddingRows: Sendable {
   }
 
   /// The pieces of a name's words, as they stand in a request: of `playlist_owner` those of "playlist" and of "owner".
-  private static func pieces(of name: String, _ tokenizer: Tokenizer) -> [Int32] {
+  static func pieces(of name: String, _ tokenizer: Tokenizer) -> [Int32] {
     name.split { !$0.isLetter && !$0.isNumber }.flatMap { tokenizer.encode(String($0)) }
   }
 

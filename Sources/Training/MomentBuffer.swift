@@ -6,15 +6,14 @@ final class MomentBuffer {
   let storage: OptimizerState
   /// The values in canonical order; the blocks' scales follow those of one byte.
   let bytes: UnsafeMutableRawBufferPointer
-  private let count: Int
+  private let scalesStart: Int
 
   /// All zero.
   init(_ layout: ParameterLayout, _ storage: OptimizerState) {
     self.storage = storage
-    count = layout.count
+    scalesStart = Self.scales(layout, storage)
     let blocks = storage == .int8 ? Self.blocks(layout).total : 0
-    bytes = .allocate(
-      byteCount: max(64, (layout.count * storage.bytesPerElement + 3) / 4 * 4 + blocks * 4), alignment: 64)
+    bytes = .allocate(byteCount: max(64, scalesStart + blocks * 4), alignment: 64)
     _ = bytes.initializeMemory(as: UInt8.self, repeating: 0)
   }
 
@@ -30,12 +29,17 @@ final class MomentBuffer {
     return (starts, total)
   }
 
+  /// Where the scales begin, in bytes.
+  static func scales(_ layout: ParameterLayout, _ storage: OptimizerState) -> Int {
+    (layout.count * storage.bytesPerElement + 3) / 4 * 4
+  }
+
   /// The values as floats, of fp32 storage.
   var floats: UnsafeMutablePointer<Float>? { bytes.baseAddress?.assumingMemoryBound(to: Float.self) }
 
   /// One tensor's part, of storage below fp32.
   func part(offset: Int, firstBlock: Int) -> retort_moments {
-    let scales = bytes.baseAddress.map { $0 + (count * storage.bytesPerElement + 3) / 4 * 4 + firstBlock * 4 }
+    let scales = bytes.baseAddress.map { $0 + scalesStart + firstBlock * 4 }
     return retort_moments(
       values: bytes.baseAddress.map { $0 + offset * storage.bytesPerElement },
       scales: storage == .int8 ? scales?.assumingMemoryBound(to: Float.self) : nil)

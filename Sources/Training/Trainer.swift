@@ -17,8 +17,8 @@ public import Topics
 public final class Trainer {
   /// The recipe.
   public let recipe: TrainingRecipe
-  /// The functions that the student may call, their keys in canonical order.
-  public let functions: FunctionSet
+  /// The functions that the student may call, their keys in canonical order: those of all samples so far, see ``follow(_:base:)``.
+  public internal(set) var functions: FunctionSet
   /// The digest of the base model or of the pretrained body; `nil` when the student starts from random weights, and before it exists.
   public private(set) var baseDigest: Digest?
   /// Where pretrained bodies are kept between students; `nil`, the default, trains the body anew. No part of what it becomes.
@@ -40,7 +40,7 @@ public final class Trainer {
   ///
   /// - Parameters:
   ///   - recipe: The recipe.
-  ///   - functions: The functions that the student may call.
+  ///   - functions: The functions that the student may call to begin with.
   ///   - base: The model to fine-tune; `nil` trains a tokenizer and a student from scratch.
   /// - Throws: ``TrainingError`` where the base does not fit the recipe.
   public init(recipe: TrainingRecipe, functions: FunctionSet, base: BaseModel? = nil) throws {

@@ -2,6 +2,7 @@ import Compression
 import ModelFiles
 import StudentModel
 import Testing
+import Tokenization
 import Training
 
 @Suite("Calibrated rounding", .serialized) struct RoundingTests {
@@ -35,15 +36,21 @@ import Training
   }
 
   @Test(
-    "Compensation makes the error of a layer's outputs smaller than rounding to the nearest", arguments: [32, 96, 160])
+    "Compensation makes the error of a layer's outputs smaller than rounding to the nearest",
+    arguments: [32, 96, 160, 256, 512])
   func compensation(width: Int) throws {
     let rows = 24
     let weights = inputs(rows: rows, width: width, seed: 9)
     let gram = gram(inputs(rows: 400, width: width), width: width)
     let compensation = try #require(ErrorCompensation(gram: gram, width: width))
-    for (type, share) in [(ElementType.q4_0, 0.8), (.q8_0, 1.0)] {
+    for (type, share) in [(ElementType.q4_0, 0.8), (.q8_0, 1.0), (.q4_k, 0.8)] where width % type.blockSize == 0 {
       let bytes = weights.withUnsafeBufferPointer { compensation.round($0, rows: rows, as: type) }
-      let nearest = type == .q4_0 ? try Quantization.q4_0(weights) : try Quantization.q8_0(weights)
+      let nearest =
+        switch type {
+        case .q4_0: try Quantization.q4_0(weights)
+        case .q4_k: try Quantization.q4_k(weights)
+        default: try Quantization.q8_0(weights)
+        }
       #expect(bytes.count == nearest.count)
       func error(_ bytes: [UInt8]) throws -> Double {
         let errors = zip(weights, try decoded(bytes, type, weights.count)).map { $0 - $1 }
@@ -64,6 +71,52 @@ import Training
     #expect(try decoded(bytes, .q4_0, weights.count) == weights)
     #expect(ErrorCompensation(gram: [Float](repeating: 0, count: width * width), width: width) == nil)
     #expect(ErrorCompensation(gram: [Float](repeating: .nan, count: width * width), width: width) == nil)
+  }
+
+  @Test(
+    "Scales chosen by what a layer reads make its outputs' error smaller; rows that are no whole blocks stay in bytes")
+  func weighted() throws {
+    let tokenizer = try Fixture.tokenizer()
+    let student = try Student(
+      configuration: DecoderConfiguration(
+        vocabularySize: tokenizer.vocabularySize, hiddenSize: 256, layerCount: 1, headCount: 8, keyValueHeadCount: 2,
+        feedForwardSize: 96, maximumPositions: 128),
+      seed: 5)
+    let encoder = try SampleEncoder(tokenizer: tokenizer, functions: Fixture.functions(), maximumSequence: 96)
+    let batches = ActivationStatistics.batches(of: Fixture.samples(45), encoder: encoder)
+    func errors(_ rounding: StoredTensors.Rounding) throws -> [TensorError] {
+      let tensors = StoredTensors(
+        student: student, elementType: { QuantizationPlan.uniform(.q4k).elementType($0, $1, tied: true) },
+        grams: GramMatrices(of: student, on: batches), rounding: rounding)
+      return try student.layout.entries.map { try tensors.store($0).error }
+    }
+    let (nearest, weighted, compensated) = (try errors(.nearest), try errors(.weighted), try errors(.compensated))
+    func sum(_ errors: [TensorError]) -> Double {
+      errors.filter { $0.type == .q4_k }.reduce(0) { $0 + ($1.outputError ?? 9) }
+    }
+    #expect(sum(weighted) < sum(nearest), "\(sum(weighted) / sum(nearest))")
+    #expect(sum(compensated) < 0.8 * sum(nearest), "\(sum(compensated) / sum(nearest))")
+    let types = Dictionary(uniqueKeysWithValues: nearest.map { ($0.name, $0.type) })
+    #expect(types["model.layers.0.mlp.up_proj.weight"] == .q4_k)
+    #expect(types["model.layers.0.mlp.down_proj.weight"] == .q8_0)
+    #expect(types["model.embed_tokens.weight"] == .q6_k)
+    #expect(types["model.norm.weight"] == .f32)
+  }
+
+  @Test("A mix of rows that are whole blocks of 256 has Q4_K, Q6_K and Q8_0")
+  func mixOfSuperBlocks() throws {
+    let student = try Student(
+      configuration: DecoderConfiguration(
+        vocabularySize: 300, hiddenSize: 256, layerCount: 2, headCount: 4, keyValueHeadCount: 2, feedForwardSize: 512,
+        maximumPositions: 64),
+      seed: 8)
+    let mix = PrecisionMix(student: student, divergence: nil, metadataBytes: 1_000)
+    let four = student.layout.count * 144 / 256
+    func types(_ bytes: Int) throws -> Set<ElementType> { Set(try mix.formats(bytes: bytes).values) }
+    #expect(try types(four + 40_000).isSuperset(of: [.q4_k, .q6_k, .f32]))
+    #expect(try types(four * 2).isSuperset(of: [.q8_0, .f32]))
+    #expect(try types(10_000_000) == [.q8_0, .f32])
+    #expect(throws: CompressionError.self) { try mix.formats(bytes: four - 10_000) }
   }
 
   private func trained() throws -> (Student, [PackedBatch]) {

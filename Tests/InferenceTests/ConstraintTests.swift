@@ -42,7 +42,7 @@ struct ConstraintTests {
   @Test("Whatever is drawn from the allowed tokens is a call that its schema accepts")
   func randomSchemas() throws {
     var answers = 0
-    for seed in 0..<400 {
+    for seed in 0..<RandomSchemas.count(400) {
       var schemas = RandomSchemas(seed: UInt64(seed))
       let functions = try schemas.functions()
       let grammar = try AnswerGrammar(functions)
@@ -51,7 +51,7 @@ struct ConstraintTests {
       var random = RandomSource(UInt64(seed) &* 31 &+ 7)
       for round in 0..<4 {
         let request = schemas.request()
-        let context = RequestContext(grammar: grammar, texts: [request], isGrounded: round != 3)
+        let context = RequestContext(grammar: grammar, texts: [request], isGrounded: round != 3, wholeWords: round == 2)
         let limit = [200, 40, 7, 120][round]
         guard
           let text = try Self.randomAnswer(constraint, context, vocabulary, &random, maximumTokens: limit)
@@ -75,7 +75,8 @@ struct ConstraintTests {
       let vocabulary = Self.vocabulary(functions)
       let constraint = AnswerConstraint(grammar: grammar, vocabulary: vocabulary)
       var random = RandomSource(UInt64(seed))
-      let context = RequestContext(grammar: grammar, texts: [schemas.request() + "play it"])
+      let context = RequestContext(
+        grammar: grammar, texts: [schemas.request() + "play it", "go "], wholeWords: seed % 2 == 0)
       guard !context.isHopeless else { continue }
       var state = constraint.start(context)
       for _ in 0..<40 where !state.isComplete {
@@ -108,12 +109,14 @@ struct ConstraintTests {
     ]
   ]
 
-  private func isLegal(_ answer: String, _ request: String, _ functions: JSON = lights) throws -> Bool {
+  private func isLegal(
+    _ answer: String, _ request: String, _ functions: JSON = lights, wholeWords: Bool = false
+  ) throws -> Bool {
     let set = try FunctionSet(json: functions)
     let grammar = try AnswerGrammar(set)
     let vocabulary = Self.vocabulary(set)
     let constraint = AnswerConstraint(grammar: grammar, vocabulary: vocabulary)
-    let context = RequestContext(grammar: grammar, texts: [request])
+    let context = RequestContext(grammar: grammar, texts: [request], wholeWords: wholeWords)
     var state = constraint.start(context)
     for byte in answer.utf8 { state = constraint.advance(state, token: Int32(byte), context) }
     return state.isComplete
@@ -141,6 +144,47 @@ struct ConstraintTests {
     ])
   func rules(_ answer: String, _ expected: Bool) throws {
     #expect(try isLegal(answer, "turn on the light in the kitchen") == expected)
+  }
+
+  @Test(
+    "Whole words: pieces neither begin nor end within letters or digits, nor end with white space",
+    arguments: [
+      ("kitchen", true), ("the kitchen", true), ("kit", false), ("chen", false), ("kitchen ", false),
+      ("kitchen at 7", true), ("7", true), ("pm", true), ("7p", false), ("in the", true), ("n the", false),
+      ("is", true),
+      ("th", false), ("Zürich", true), ("rich", false), ("Z", false), ("ürich", false),
+    ])
+  func wholeWords(_ room: String, _ expected: Bool) throws {
+    let answer = Call(name: "set_light", arguments: ["room": .string(room)]).json.text
+    #expect(try isLegal(answer, "in the kitchen at 7pm, this is Zürich ", wholeWords: true) == expected)
+    #expect(try isLegal(answer, "in the kitchen at 7pm, this is Zürich "))
+  }
+
+  @Test("A schema that limits a string's length may cut words")
+  func limitedLength() throws {
+    let functions: JSON = [
+      [
+        "name": "spell",
+        "parameters": [
+          "type": "object", "properties": ["start": ["type": "string", "maxLength": 3]], "required": ["start"],
+        ],
+      ]
+    ]
+    #expect(try isLegal(#"{"name":"spell","arguments":{"start":"kit"}}"#, "kitchen", functions, wholeWords: true))
+  }
+
+  @Test("Whole words suffice where at most one label in a hundred needs a part of one")
+  func wholeWordsSuffice() throws {
+    let model = try TinyModels.serving()
+    func label(_ text: String, _ artist: String) -> (messages: [ChatMessage], call: Call) {
+      ([.user(text)], Call(name: "play_music", arguments: ["artist": .string(artist)]))
+    }
+    let whole = (0..<198).map { label("play some AC\($0) songs", "AC\($0)") }
+    let parts = (0..<3).map { label("play some AC\($0)ish songs", "AC\($0)is") }
+    let absent = (0..<50).map { _ in label("play something", "AC/DC") }
+    #expect(model.wholeWordsSuffice(for: whole + parts.prefix(2) + absent))
+    #expect(!model.wholeWordsSuffice(for: whole + parts + absent))
+    #expect(!model.wholeWordsSuffice(for: Array(whole.prefix(49))))
   }
 
   @Test("Quotes, control characters and all of Unicode are matched in their escaped form")

@@ -148,7 +148,7 @@ struct DecoderTests {
   @Test("With random weights every constrained answer is a legal call")
   func validByConstruction() throws {
     var answers = 0
-    for seed in 0..<60 {
+    for seed in 0..<RandomSchemas.count(200) {
       var schemas = RandomSchemas(seed: UInt64(seed) &+ 5_000)
       let functions = try schemas.functions()
       let tokenizer = try Tokenizer.train(
@@ -168,7 +168,7 @@ struct DecoderTests {
         #expect((0...1).contains(answer.confidence))
       }
     }
-    #expect(answers > 200)
+    #expect(answers > 600)
   }
 
   @Test("What cannot be answered says why")
@@ -217,5 +217,10 @@ struct DecoderTests {
     #expect(prefill.tokensPerSecond > 0 && decode.tokensPerSecond > 0)
     #expect(prefill.limit == .multiplication && prefill.limitTokensPerSecond > 0 && decode.limitTokensPerSecond > 0)
     #expect(throws: InferenceError.self) { try InferenceBenchmark.decode(model, batch: 1, tokens: 400) }
+    let functions = try TinyModels.functions()
+    let constraint = try ConstraintBenchmark.run(
+      functions: functions, tokenizer: TinyModels.tokenizer(functions), requests: TinyModels.requests, repetitions: 1)
+    #expect(constraint.answers == TinyModels.requests.count && constraint.tokens >= 2 * constraint.answers)
+    #expect(constraint.invalid == 0 && constraint.microsecondsPerToken > 0)
   }
 }

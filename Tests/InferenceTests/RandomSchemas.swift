@@ -1,3 +1,4 @@
+import Foundation
 import Topics
 
 /// Function sets and requests to throw at the constraint.
@@ -5,6 +6,11 @@ struct RandomSchemas {
   var random: RandomSource
 
   init(seed: UInt64) { random = RandomSource(seed) }
+
+  /// How many are tried: RETORT_SCHEMAS, else as many as fit a test run.
+  static func count(_ usual: Int) -> Int {
+    ProcessInfo.processInfo.environment["RETORT_SCHEMAS"].flatMap(Int.init) ?? usual
+  }
 
   mutating func functions() throws -> FunctionSet {
     let count = Int.random(in: 1...4, using: &random)

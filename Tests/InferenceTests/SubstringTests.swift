@@ -18,7 +18,9 @@ struct SubstringTests {
       var state: Int32 = 0
       for byte in probe where state >= 0 { state = automaton.advance(state, byte) }
       let occurs = texts.contains { text in
-        let bytes = Array(text.utf8)
+        // White space at the end of a text is in no piece.
+        let end = text.lastIndex { $0 != " " }.map { text.index(after: $0) } ?? text.startIndex
+        let bytes = Array(text[..<end].utf8)
         return bytes.indices.contains { bytes[$0...].starts(with: probe) }
       }
       #expect((state >= 0) == occurs)
@@ -27,11 +29,11 @@ struct SubstringTests {
 
   @Test("It stays linear on long and repetitive texts")
   func size() {
-    let text = String(repeating: "the same words again and ", count: 2_000)
+    let text = String(repeating: "the same words again and ", count: 2_000) + "on"
     let automaton = SubstringAutomaton([text])
     var state: Int32 = 0
     for byte in text.utf8 { state = automaton.advance(state, byte) }
     #expect(state >= 0)
-    #expect(automaton.advance(state, UInt8(ascii: "t")) < 0)
+    #expect(automaton.advance(state, UInt8(ascii: "n")) < 0)
   }
 }

@@ -1,6 +1,5 @@
-"""Runs cells: a cell is a deployment with its data, recipe and settings; what it leaves is a file that is evaluated."""
+"""Runs cells: what they leave is evaluated, and the released files are kept for cells that take them."""
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -10,21 +9,10 @@ import shutil
 import subprocess
 import sys
 
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-    """One measurement: `labels` of the data's training requests in stream order (None: all), a recipe, settings, a seed."""
-
-    name: str
-    data: str
-    labels: int | None = None
-    recipe: dict = dataclasses.field(default_factory=dict)
-    settings: dict = dataclasses.field(default_factory=dict)
-    seed: int = 1
-
-    def key(self):
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
-
+from answers import answers, paired
+from cells import Cell, Compression, Scenario
+from data import Data
+from teacher import teacher
 
 # Few samples are held out, because the requests that count are others; the release is whole and nearly exact in its format.
 SETTINGS = {
@@ -49,30 +37,6 @@ class Figures:
         os.replace(temporary, self.path)
 
 
-def held_out(text):
-    """Whether a request of a data set without a published split is held out: one in five, by a hash of its words."""
-    words = " ".join(text.lower().split())
-    return hashlib.sha256(words.encode()).digest()[0] % 5 == 0
-
-
-class Data:
-    """Training and held-out requests of one data set, as lines of JSON."""
-
-    def __init__(self, folder):
-        if not (folder / "train.jsonl").exists():
-            sys.exit(f"ops/results/measure: {folder}/train.jsonl is missing; set RETORT_DATA to a folder that has it")
-        self.functions = folder / "functions.json"
-        self.train = (folder / "train.jsonl").read_text().splitlines(keepends=True)
-        if (folder / "valid.jsonl").exists():
-            self.test = (folder / "valid.jsonl").read_text().splitlines(keepends=True)
-        else:
-            self.test = [line for line in self.train if held_out(json.loads(line)["text"])]
-            self.train = [line for line in self.train if not held_out(json.loads(line)["text"])]
-
-    def digest(self):
-        return hashlib.sha256("".join([self.functions.read_text(), *self.train, "\n", *self.test]).encode()).hexdigest()
-
-
 class Laboratory:
     def __init__(self, retort, work, threads):
         if not os.access(retort, os.X_OK):
@@ -88,48 +52,118 @@ class Laboratory:
 
     def inputs(self, cell):
         """What a cell's figures depend on, as a digest."""
-        return hashlib.sha256((cell.key() + self.dataset(cell.data).digest()).encode()).hexdigest()
+        digest = self.dataset(cell.data).digest() if cell.data else ""
+        return hashlib.sha256((cell.key() + digest).encode()).hexdigest()
 
-    def measure(self, cell, inputs):
-        folder = self.work / cell.name
-        if not (folder / "inputs").exists() or (folder / "inputs").read_text() != inputs:
-            self.prepare(cell, folder, inputs)
+    def released(self, cell):
+        """Where the file is kept that a cell released."""
+        return self.work / "released" / f"{self.inputs(cell)}.gguf"
+
+    def measure(self, cell):
+        found = {Cell: self.deploy, Compression: self.compress, Scenario: self.demonstrate}[type(cell)](cell)
+        shutil.rmtree(self.work / cell.name)
+        return {"inputs": self.inputs(cell), "cell": json.loads(cell.key())} | found
+
+    # Deployments
+
+    def deploy(self, cell):
+        folder = self.prepare(cell, cell)
         options = self.options(cell)
         resumed = (folder / "run.log").exists()
         before = minutes()
-        self.call(folder, "run", "--until-idle", *options, log="run.log")
+        with teacher(self.dataset(cell.data), cell) as asked:
+            self.call(folder, "run", "--until-idle", *options, *settings(asked), log="run.log")
         # What an interrupted run had spent before is not known.
         spent = None if resumed else minutes() - before
         manifest = json.loads(self.call(folder, "models", "show", "1", "--json", *options))["manifest"]
-        digest = next(file["sha256"] for file in manifest["files"] if file["role"] == "weights")
-        weights = next(folder.rglob(digest))
-        report = json.loads(self.call(folder, "eval", "--file", str(weights), "--data", "test.jsonl", "--json", *options))
-        shutil.rmtree(folder)
-        return {
-            "inputs": inputs, "cell": json.loads(cell.key()), "n": report["n"], "exact_match": report["exact_match"],
-            "interval": report["intervals"]["exact_match"], "function_accuracy": report["function_accuracy"],
-            "argument_f1": report["argument_f1"], "invalid": report["invalid"], "minutes": spent,
-            "parameters": manifest["parameters"],
-            "bytes": next(file["bytes"] for file in manifest["files"] if file["role"] == "weights"),
-            "sha256": digest, "lineage": manifest["lineage"],
+        weights = next(file for file in manifest["files"] if file["role"] == "weights")
+        kept = self.released(cell)
+        kept.parent.mkdir(exist_ok=True)
+        shutil.copy(next(folder.rglob(weights["sha256"])), kept)
+        return self.accuracy(self.evaluate(folder, kept)) | {
+            "minutes": spent, "parameters": manifest["parameters"], "bytes": weights["bytes"],
+            "sha256": weights["sha256"], "lineage": manifest["lineage"],
         }
 
-    def prepare(self, cell, folder, inputs):
+    def prepare(self, cell, deployment):
+        """The cell's folder with the data of a deployment; what an interrupted run left there goes on."""
+        folder, inputs = self.work / cell.name, self.inputs(cell)
+        if (folder / "inputs").exists() and (folder / "inputs").read_text() == inputs:
+            return folder
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        data = self.dataset(cell.data)
-        (folder / "train.jsonl").write_text("".join(data.train[:cell.labels]))
+        data = self.dataset(deployment.data)
+        lines = data.unlabelled(deployment.labels) if deployment.asked else data.labelled(deployment.labels, deployment.wrong)
+        (folder / "train.jsonl").write_text("".join(lines))
         (folder / "test.jsonl").write_text("".join(data.test))
         shutil.copy(data.functions, folder / "given.json")
         self.call(folder, "init", "--functions", "given.json")
-        self.call(folder, "requests", "import", "train.jsonl", *self.options(cell))
+        if cell is deployment:
+            self.call(folder, "requests", "import", "train.jsonl", *self.options(cell))
         (folder / "inputs").write_text(inputs)
+        return folder
 
     def options(self, cell):
         values = SETTINGS | cell.settings | {"threads": self.threads, "train.seed": cell.seed}
         if cell.recipe:
             values["train.recipe"] = json.dumps(cell.recipe)
-        return [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
+        if cell.teacher:
+            values["train.teacher"] = self.released(cell.teacher)
+        return settings(values)
+
+    # Compression
+
+    def compress(self, cell):
+        folder, parent, child = self.prepare(cell, cell.parent), self.released(cell.parent), self.work / cell.name / "small.gguf"
+        before = minutes()
+        report = json.loads(self.call(
+            folder, "compress", "--in", str(parent), "--out", str(child), "--data", "train.jsonl", "--functions", "given.json",
+            "--json", "--set", f"threads={self.threads}",
+            *(part for name, value in cell.options.items() for part in (f"--{name}", str(value)))))
+        spent = minutes() - before
+        # Twice in turn, so that what else the machine does slows both.
+        turns = [(self.evaluate(folder, child), self.evaluate(folder, parent)) for _ in range(2)]
+        return self.accuracy(turns[0][0]) | {
+            "minutes": spent, "parameters": report["parameters_after"], "bytes": report["bytes"], "sha256": report["sha256"],
+            "axes": report["axes"], "parent": {
+                "exact_match": turns[0][1]["exact_match"], "parameters": report["parameters_before"],
+                "bytes": parent.stat().st_size},
+            "paired": paired(self.right(cell, child), self.right(cell, parent)),
+            "latency_ms": min(own["latency_ms"]["p50"] for own, _ in turns),
+            "parent_latency_ms": min(other["latency_ms"]["p50"] for _, other in turns),
+        }
+
+    def right(self, cell, file):
+        """Which test requests a model answers right; found once for a file that is kept."""
+        known = file.with_suffix(".right")
+        if not known.exists():
+            test = [json.loads(line) for line in self.dataset(cell.data).test]
+            given = answers(self.retort, self.work / cell.name, file, test)
+            known.write_text(json.dumps([call == row["call"] for call, row in zip(given, test, strict=True)]))
+        return json.loads(known.read_text())
+
+    # The demo
+
+    def demonstrate(self, cell):
+        folder = self.work / cell.name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        before = minutes()
+        report = json.loads(self.call(
+            folder, "demo", "--json", "--scenario", cell.scenario, "--portions", str(cell.portions),
+            *(["--selective"] if cell.selective else [])))
+        return {"points": report["points"], "minutes": minutes() - before}
+
+    # The command
+
+    def evaluate(self, folder, file):
+        return json.loads(self.call(
+            folder, "eval", "--file", str(file), "--data", "test.jsonl", "--json", "--set", f"threads={self.threads}"))
+
+    @staticmethod
+    def accuracy(report):
+        return {key: report[key] for key in ("n", "exact_match", "function_accuracy", "argument_f1", "invalid")} | {
+            "interval": report["intervals"]["exact_match"]}
 
     def call(self, folder, *arguments, log="last.log"):
         """The command's standard output; what it says besides stands in `log`."""
@@ -141,6 +175,10 @@ class Laboratory:
                 f"ops/results/measure: `retort {arguments[0]}` ended with status {result.returncode} in {folder}; see {log} "
                 "there, then run the same command to go on")
         return result.stdout
+
+
+def settings(values):
+    return [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
 
 
 def minutes():

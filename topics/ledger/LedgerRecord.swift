@@ -1,5 +1,7 @@
 /// The account of one label transaction: which requests it took, and what became of each. Or of a deletion request: what
 /// it erased; such an account takes no requests.
+///
+/// The first account of samples with a new set of functions has its definitions: samples name them by digest alone.
 public struct LedgerRecord: TopicValue, Hashable {
   /// The `schema` header of the records.
   public static let schemaName = "ledger/1.0"
@@ -9,7 +11,8 @@ public struct LedgerRecord: TopicValue, Hashable {
     name: "ledger", key: "label transaction id", cleanup: [.compact], maximumMessageBytes: 4 << 20,
     schemaName: schemaName, schema: PackageResources.ledger_schema_json)
 
-  /// The transaction's name, which is also the key; of a deletion request `forget/<digest of the id>`.
+  /// The transaction's name, which is also the key; of a deletion request `forget/<digest of the id>`, of definitions alone
+  /// `functions/<their digest>`.
   public var transaction: String
   /// The requests it took: of each partition one range of offsets.
   public var ranges: [OffsetRange]
@@ -23,6 +26,8 @@ public struct LedgerRecord: TopicValue, Hashable {
   public var asked: [AskedCount]
   /// What a deletion request erased.
   public var erasure: Erasure?
+  /// Tool definitions, as ``FunctionSet`` reads and writes them, that no account before has.
+  public var functions: JSON?
   /// When, RFC 3339.
   public var time: String?
   /// Fields that this version does not know.
@@ -40,6 +45,7 @@ public struct LedgerRecord: TopicValue, Hashable {
     self.skipped = skipped
     self.asked = asked
     erasure = nil
+    functions = nil
     self.time = time
     self.extra = extra
   }
@@ -49,6 +55,13 @@ public struct LedgerRecord: TopicValue, Hashable {
     self.init(
       transaction: "forget/\(erasure.idDigest.hex)", ranges: [], requests: 0, outcomes: [], skipped: [], time: time)
     self.erasure = erasure
+  }
+
+  /// The account of definitions alone.
+  public init(functions: FunctionSet) {
+    self.init(
+      transaction: "functions/\(functions.digest.hex)", ranges: [], requests: 0, outcomes: [], skipped: [])
+    self.functions = functions.json
   }
 
   /// How many requests had `outcome`, all reasons together.
@@ -63,7 +76,10 @@ public struct LedgerRecord: TopicValue, Hashable {
     var fields = try Fields(json, in: "ledger")
     transaction = try fields.string("transaction")
     erasure = try fields.optionalNested("erasure") { (json) throws(TopicError) -> Erasure in try Erasure(json: json) }
-    ranges = try fields.array("ranges", (erasure == nil ? 1 : 0)...10_000) { (json) throws(TopicError) -> OffsetRange in
+    functions = fields.take("functions")
+    if let functions { _ = try FunctionSet(json: functions) }
+    let fewest = erasure == nil && functions == nil ? 1 : 0
+    ranges = try fields.array("ranges", fewest...10_000) { (json) throws(TopicError) -> OffsetRange in
       try OffsetRange(json: json)
     }
     requests = try fields.int("requests", 0...1_000_000)
@@ -98,6 +114,7 @@ public struct LedgerRecord: TopicValue, Hashable {
     if !skipped.isEmpty { object["skipped"] = .array(skipped.map(\.json)) }
     if !asked.isEmpty { object["asked"] = .array(asked.map(\.json)) }
     object["erasure"] = erasure?.json
+    object["functions"] = functions
     object["time"] = time.map { .string($0) }
     object.merge(extra)
     return .object(object)

@@ -39,6 +39,11 @@ public struct FunctionSet: Sendable {
     return functions[position]
   }
 
+  /// The functions of `earlier` that these do not have, or have with other parameters; descriptions may differ.
+  public func missing(of earlier: FunctionSet) -> [String] {
+    earlier.functions.filter { self[$0.name]?.parametersJSON.canonical != $0.parametersJSON.canonical }.map(\.name)
+  }
+
   /// The names in order.
   public var names: [String] { functions.map(\.name) }
 

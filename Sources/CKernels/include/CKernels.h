@@ -19,6 +19,7 @@
 #include "retort_pool.h"
 #include "retort_products.h"
 #include "retort_linear.h"
+#include "retort_grid.h"
 #include "retort_limits.h"
 #include "retort_layers.h"
 #include "retort_training.h"

@@ -12,7 +12,7 @@ extern "C" {
 /// Reads `size` bytes once, in order, on all threads; the result is of no use. The time is that of reading.
 uint64_t retort_limit_read(const uint8_t *memory, size_t size);
 
-/// Keeps every thread multiplying in registers for `rounds` rounds, in the way in which retort_linear multiplies weights of this type on
+/// Keeps every thread multiplying in registers for `rounds` rounds, in the way in which retort_linear (for bfloat16 training) multiplies on
 /// the level in force; returns the number of operations (a multiplication and an addition are two).
 uint64_t retort_limit_multiply(retort_weight_type type, ptrdiff_t rounds);
 

@@ -141,7 +141,7 @@ package final class AnswerConstraint {
       let byte = trie.edgeBytes[edge]
       let child = trie.edgeNodes[edge]
       if byte == UInt8(ascii: "\""), cursor.escape == 0 {
-        guard cursor.canClose(minimum: minimum) else { continue }
+        guard cursor.canClose(in: context, minimum: minimum, maximum: maximum) else { continue }
         for position in trie.valueRange(child) { found.append(trie.values[position]) }
         guard !trie.isLeaf(child) else { continue }
         let base = scratch.count

@@ -65,8 +65,7 @@ package final class GrammarMachine {
       stepLiteral(trie, node, byte, stack, context, &next) { .candidate(rule, $0) }
     case .quote(let rule):
       guard byte == UInt8(ascii: "\"") else { return }
-      let place: GrammarThread.Place = context.isGrounded ? .piece(rule, PieceCursor()) : .text(rule, TextCursor())
-      next.append(GrammarThread(place: place, stack: stack))
+      next.append(GrammarThread(place: inString(rule, context), stack: stack))
     case .piece(let rule, let cursor): stepPiece(rule, cursor, byte, stack, context, &next)
     case .text(let rule, let cursor): stepText(rule, cursor, byte, stack, &next)
     case .number(let rule, let cursor):
@@ -122,13 +121,23 @@ package final class GrammarMachine {
   ) {
     guard case .piece(let minimum, let maximum) = grammar.rules[Int(rule)] else { return }
     if byte == UInt8(ascii: "\""), cursor.escape == 0 {
-      if cursor.canClose(minimum: minimum) { next.append(GrammarThread(place: .after, stack: stack)) }
+      if cursor.canClose(in: context, minimum: minimum, maximum: maximum) {
+        next.append(GrammarThread(place: .after, stack: stack))
+      }
       return
     }
     var moved = cursor
     if moved.advance(byte, in: context.text, minimum: minimum, maximum: maximum) {
       next.append(GrammarThread(place: .piece(rule, moved), stack: stack))
     }
+  }
+
+  /// The place after a string's opening quote.
+  private func inString(_ rule: RuleID, _ context: RequestContext) -> GrammarThread.Place {
+    guard context.isGrounded, case .piece(let minimum, let maximum) = grammar.rules[Int(rule)] else {
+      return .text(rule, TextCursor())
+    }
+    return .piece(rule, PieceCursor(in: context, minimum: minimum, maximum: maximum))
   }
 
   private func stepText(

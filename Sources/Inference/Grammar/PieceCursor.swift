@@ -1,10 +1,11 @@
 /// Where a string value that copies a piece of the request has got to, in its JSON-escaped form.
 ///
 /// Escapes are those that JSON writers use: `\"`, `\\`, `\b`, `\t`, `\n`, `\f`, `\r`, and `\u00xx` in lower case for other control
-/// characters. A value starts and ends at a character's boundary and does not start with white space.
+/// characters. A value starts and ends at a character's boundary and does not start with white space; where whole words are asked
+/// for, it starts and ends with one.
 struct PieceCursor: Hashable {
   /// The state in the request's automaton.
-  var state: Int32 = 0
+  var state: Int32
   /// Unicode scalars so far.
   var scalars: Int32 = 0
   /// Bytes that the scalar under way still needs.
@@ -14,8 +15,16 @@ struct PieceCursor: Hashable {
   /// The hexadecimal digits of the escape so far, as a number.
   var code: UInt8 = 0
 
+  /// Where values begin.
+  init(in context: RequestContext, minimum: Int32, maximum: Int32) {
+    state = context.cutsWords(minimum: minimum, maximum: maximum) ? context.text.wordStart : 0
+  }
+
   /// Whether the closing quote may stand here.
-  func canClose(minimum: Int32) -> Bool { pending == 0 && escape == 0 && scalars >= minimum }
+  func canClose(in context: RequestContext, minimum: Int32, maximum: Int32) -> Bool {
+    guard pending == 0, escape == 0, scalars >= minimum else { return false }
+    return scalars == 0 || !context.cutsWords(minimum: minimum, maximum: maximum) || context.text.isWordEnd(state)
+  }
 
   /// Reads one byte of the escaped form (not the closing quote); false, and an undefined cursor, when it leads nowhere.
   @inline(__always)

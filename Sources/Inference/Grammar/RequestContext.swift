@@ -5,6 +5,8 @@ package final class RequestContext: Sendable {
   let grammar: AnswerGrammar
   /// Whether string values must be pieces of the request.
   let isGrounded: Bool
+  /// Whether such pieces begin and end with a word.
+  private let isWholeWords: Bool
   let text: SubstringAutomaton
   /// For each rule, how deep its shallowest value nests, given this request.
   let depths: [Int32]
@@ -21,9 +23,11 @@ package final class RequestContext: Sendable {
   ///   - grammar: The functions' grammar.
   ///   - texts: The texts whose pieces are legal values, usually the contents of the messages.
   ///   - isGrounded: Whether strings without an enumeration must be such pieces; otherwise any text of up to 512 characters.
-  package init(grammar: AnswerGrammar, texts: [String], isGrounded: Bool = true) {
+  ///   - wholeWords: Whether such pieces begin and end with a word, save where a schema limits their length.
+  package init(grammar: AnswerGrammar, texts: [String], isGrounded: Bool = true, wholeWords: Bool = false) {
     self.grammar = grammar
     self.isGrounded = isGrounded
+    isWholeWords = wholeWords
     text = SubstringAutomaton(isGrounded ? texts : [])
     candidates = Self.candidates(grammar, texts)
     let longest = isGrounded ? text.longestPiece : TextCursor.maximumScalars
@@ -43,6 +47,12 @@ package final class RequestContext: Sendable {
       self.depths = depths
       openings = AnswerGrammar.openings(grammar.functions) { depths[Int($0.arguments)] <= AnswerGrammar.maximumDepth }
     }
+  }
+
+  /// Whether pieces of these lengths are whole words: not where the schema limits them, because no word's end might be within.
+  @inline(__always)
+  func cutsWords(minimum: Int32, maximum: Int32) -> Bool {
+    isWholeWords && minimum <= 1 && maximum >= text.longestPiece
   }
 
   /// Whether no function can be filled from this request.

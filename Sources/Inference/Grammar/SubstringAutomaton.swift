@@ -1,7 +1,13 @@
+import Tokenization
+
 /// The minimal automaton of all contiguous pieces of a request, in linear size.
 ///
 /// From the start state, bytes lead on exactly as long as what was read is a piece of one of the texts; no piece spans two texts.
-/// Each state knows how many more Unicode scalars can follow.
+/// Each state knows how many more Unicode scalars can follow, and whether a word may end there. White space at the end of a text is
+/// no part of a piece.
+///
+/// The places between words are a symbol of their own while it is built. Which places these are is decided by the bytes at their
+/// sides, so that after a piece and before a byte there always is one or never, and it can be left out of what is read.
 ///
 /// Reference: A. Blumer et al. 1985, "The smallest automaton recognizing the subwords of a text", Theoretical Computer Science 40.
 package struct SubstringAutomaton: Sendable {
@@ -10,6 +16,10 @@ package struct SubstringAutomaton: Sendable {
   private let width: Int
   /// [states, width]: the state after a byte, or −1.
   private let next: [Int32]
+  /// For each state whether a piece of whole words may end there.
+  private let endsWord: [Bool]
+  /// The state from which pieces begin that start with a word.
+  let wordStart: Int32
   /// For each state the most Unicode scalars that can still follow.
   private let longest: [Int32]
   /// The most Unicode scalars of a piece that does not begin with white space.
@@ -18,10 +28,9 @@ package struct SubstringAutomaton: Sendable {
   /// Builds the automaton of `texts`, in time and space linear in their length.
   package init(_ texts: [String]) {
     var builder = Builder(texts)
-    for text in texts {
-      for byte in text.utf8 { builder.append(column: Int(builder.columns[Int(byte)])) }
-      builder.append(column: builder.width - 1)
-    }
+    for text in texts { builder.append(text) }
+    wordStart = max(0, builder.next[builder.boundary])
+    endsWord = builder.passBoundaries()
     columns = builder.columns
     width = builder.width
     next = builder.next
@@ -42,6 +51,10 @@ package struct SubstringAutomaton: Sendable {
     return column < 0 ? -1 : next[Int(state) * width + Int(column)]
   }
 
+  /// Whether a piece of whole words may end at `state`, reached from ``wordStart``.
+  @inline(__always)
+  func isWordEnd(_ state: Int32) -> Bool { endsWord[Int(state)] }
+
   /// How many Unicode scalars can still follow `state`.
   @inline(__always)
   func following(_ state: Int32) -> Int32 { longest[Int(state)] }
@@ -50,7 +63,8 @@ package struct SubstringAutomaton: Sendable {
   @inline(__always)
   static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
 
-  /// The on-line construction, one symbol after another; the last column stands for the end of a text.
+  /// The on-line construction, one symbol after another; the last column stands for the end of a text, the one before it for a
+  /// place between words.
   private struct Builder {
     var columns = [Int16](repeating: -1, count: 256)
     var width: Int
@@ -67,8 +81,43 @@ package struct SubstringAutomaton: Sendable {
           count += 1
         }
       }
-      width = Int(count) + 1
+      width = Int(count) + 2
       _ = addState(length: 0, link: -1)
+    }
+
+    var boundary: Int { width - 2 }
+
+    mutating func append(_ text: String) {
+      var bytes = Array(text.utf8)
+      while let last = bytes.last, SubstringAutomaton.isSpace(last) { bytes.removeLast() }
+      for (place, byte) in bytes.enumerated() {
+        if Occurrences.isBoundary(bytes, place) { append(column: boundary) }
+        append(column: Int(columns[Int(byte)]))
+      }
+      append(column: boundary)
+      append(column: width - 1)
+    }
+
+    /// Leads bytes on across the places between words.
+    ///
+    /// - Returns: for each state whether there is such a place, and no white space before it.
+    mutating func passBoundaries() -> [Bool] {
+      var endsWord = length.indices.map { next[$0 * width + boundary] >= 0 }
+      let columns = Set(columns.filter { $0 >= 0 }).map(Int.init)
+      for byte in UInt8.min...UInt8.max where SubstringAutomaton.isSpace(byte) && self.columns[Int(byte)] >= 0 {
+        for state in length.indices {
+          let target = next[state * width + Int(self.columns[Int(byte)])]
+          if target >= 0 { endsWord[Int(target)] = false }
+        }
+      }
+      for state in length.indices.dropFirst() {
+        let across = next[state * width + boundary]
+        guard across >= 0 else { continue }
+        for column in columns where next[state * width + column] < 0 {
+          next[state * width + column] = next[Int(across) * width + column]
+        }
+      }
+      return endsWord
     }
 
     mutating func addState(length: Int32, link: Int32) -> Int32 {

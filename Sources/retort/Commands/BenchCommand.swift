@@ -11,7 +11,9 @@ import Training
 struct BenchCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Speed of this build on this machine.",
-    subcommands: [Train.self, Prefill.self, Decode.self, Tokenize.self, Log.self, Label.self, Serve.self])
+    subcommands: [
+      Train.self, Prefill.self, Decode.self, Constrain.self, Tokenize.self, Log.self, Label.self, Serve.self,
+    ])
 
   /// The options of the benchmarks that run a model.
   struct Options: ParsableArguments {
@@ -97,13 +99,17 @@ struct BenchCommand: AsyncParsableCommand {
       guard (1...100_000).contains(steps) else {
         throw ConfigurationError("--steps: expected 1 to 100000, found \(steps)")
       }
+      let recipe = try recipe.map { try TrainingRecipe(json: JSON.parse($0)) } ?? TrainingRecipe()
       let report = try TrainingBenchmark.run(
-        configuration: options.configuration(),
-        recipe: recipe.map { try TrainingRecipe(json: JSON.parse($0)) } ?? TrainingRecipe(),
-        batch: options.batch ?? 16, sequence: options.sequence ?? 32, steps: steps)
+        configuration: options.configuration(), recipe: recipe, batch: options.batch ?? 16,
+        sequence: options.sequence ?? 32, steps: steps)
+      let precision = recipe.adapters == nil ? recipe.precision : .bf16
+      let limit = MachineLimits.productRate(bfloat: precision == .bf16) / 1e9
       let result: JSON = [
         "tokens_per_second": .number(report.tokensPerSecond), "peak_rss_bytes": .integer(Int64(PeakMemory.bytes)),
         "step_ms": .number(report.stepMilliseconds), "gflops": .number(report.gigaflops),
+        "precision": .string(precision.rawValue), "limit_gflops": .number(limit),
+        "share_of_limit": .number(report.gigaflops / limit),
         "parameters": .integer(Int64(report.parameters)), "threads": .integer(Int64(KernelPool.threads)),
         "losses": .array(report.losses.map { .number($0) }),
       ]
@@ -112,7 +118,8 @@ struct BenchCommand: AsyncParsableCommand {
       } else {
         Output.print(
           "\(Figures.short(report.tokensPerSecond)) tokens/s, \(Figures.short(report.stepMilliseconds)) ms a step, "
-            + "\(Figures.short(report.gigaflops)) GFLOP/s in products, peak memory \(Figures.bytes(PeakMemory.bytes))")
+            + "\(Figures.short(report.gigaflops)) GFLOP/s in products, \(Figures.percent(report.gigaflops / limit)) of the "
+            + "peak in \(precision.rawValue), peak memory \(Figures.bytes(PeakMemory.bytes))")
       }
     }
   }

@@ -37,7 +37,7 @@ struct CompressCommand: AsyncParsableCommand {
   @Option(
     name: .long,
     help: ArgumentHelp(
-      "q8_0, q6_k, q4_0, f16, bf16 or f32; or bytes=1.6MB: a mix of Q4_0 and Q8_0, tensor by tensor.",
+      "q8_0, q6_k, q4_k, q4_0, f16, bf16 or f32; or bytes=1.6MB: a mix of these blocks, tensor by tensor.",
       valueName: "format"))
   var quantize: String = "q8_0"
 

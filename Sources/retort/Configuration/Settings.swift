@@ -133,7 +133,7 @@ enum Settings {
     Setting("release.recovery_steps", .integer(0...100_000), 300, "Steps of recovery after pruning."),
     Setting(
       "release.quantize", .text, "q8_0",
-      "Format of the released weights: q8_0, q6_k, q4_0, f16, bf16, f32, or a mix such as bytes=1.6MB."),
+      "Format of the released weights: q8_0, q6_k, q4_k, q4_0, f16, bf16, f32, or a mix such as bytes=1.6MB."),
     Setting(
       "release.calibrate", .choice(["nearest", "awq", "gptq", "awq+gptq"]), "nearest",
       "How rounding is fitted to recent samples."),

@@ -12,11 +12,18 @@ struct DemoFolder {
   static let unseen = 500
   static let seed: UInt64 = 2_026
 
-  /// Writes the folder for a teacher at an address; `additions` are more lines of the configuration.
-  func write(endpoint: String, additions: String = "") throws {
+  /// Writes the folder for a teacher at an address; `additions` are more lines of the configuration, and one function may
+  /// be left out, which ``writeFunctions(without:)`` then adds.
+  func write(endpoint: String, additions: String = "", without function: String? = nil) throws {
     let base = String(endpoint.hasSuffix("/v1") ? endpoint.dropLast(3)[...] : endpoint[...])
     try put(Self.configuration(endpoint: endpoint, base: base) + "\n" + additions, "retort.yaml")
-    try put(FunctionFile.text(of: HomeFunctions.functions()), "functions.json")
+    try writeFunctions(without: function)
+  }
+
+  /// Writes the functions of the task, but for one.
+  func writeFunctions(without function: String? = nil) throws {
+    let tools = try HomeFunctions.functions().functions.filter { $0.name != function }.map(\.json)
+    try put(FunctionFile.text(of: FunctionSet(json: .array(tools))), "functions.json")
   }
 
   /// The requests of the demo as lines to import; no answers: those must come from the teacher.

@@ -13,7 +13,7 @@ import Topics
 /// the teacher was asked.
 ///
 /// Each portion is labelled, trained on and released before the next one comes, so that a labelling policy has the release
-/// of the portion before to ask. Only functions that the task knows from the beginning are asked for.
+/// of the portion before to ask. In ``Scenario/newFunction`` the function stands in `functions.json` from the change on.
 struct ScenarioRun {
   /// What stood after one portion.
   struct Point: Sendable {
@@ -55,37 +55,44 @@ struct ScenarioRun {
     let standIn = StandInTeacher(seed: DemoFolder.seed)
     return try await standIn.whileRunning { endpoint in
       try DemoFolder(path: folder).write(
-        endpoint: endpoint, additions: "label:\n  policy: \(isSelective ? "selective" : "everything")\n")
+        endpoint: endpoint, additions: "label:\n  policy: \(isSelective ? "selective" : "everything")\n",
+        without: scenario == .newFunction ? Scenario.newcomer : nil)
       return try await follow(standIn)
     }
   }
 
   private func follow(_ standIn: StandInTeacher) async throws -> [Point] {
     let wiring = Wiring(try Configuration(path: folder + "/retort.yaml", environment: [:]))
-    let logger = Wiring.logger("retort.demo", level: .error)
     let log = try await wiring.openLog()
     _ = try wiring.keys.signingKey()
-    let teacher = try wiring.teacher(logger: logger)
     var points: [Point] = []
+    for number in 0..<portions {
+      if number == change { try DemoFolder(path: folder).writeFunctions() }
+      let range = number * Self.portion..<(number + 1) * Self.portion
+      _ = try await RequestImport.run(
+        grammar.requests(range).map { $0.record.json.bytes }, name: "the demo's grammar", log: log,
+        names: wiring.names)
+      try await learn(wiring, log)
+      let point = try await measure(wiring, log, requests: range.upperBound, calls: standIn.statistics.requests)
+      Output.note(Self.text(point))
+      points.append(point)
+    }
+    try await log.close()
+    return points
+  }
+
+  /// One portion through all stages, begun anew as after a change of the configuration.
+  private func learn(_ wiring: Wiring, _ log: any MessageLog) async throws {
+    let logger = Wiring.logger("retort.demo", level: .error)
+    let teacher = try wiring.teacher(logger: logger)
+    let report = RunReport(isQuiet: true)
     do {
-      for number in 0..<portions {
-        let range = number * Self.portion..<(number + 1) * Self.portion
-        _ = try await RequestImport.run(
-          grammar.requests(range).map { $0.record.json.bytes }, name: "the demo's grammar", log: log,
-          names: wiring.names)
-        let report = RunReport(isQuiet: true)
-        try await wiring.run(.all, mode: .untilIdle, log: log, teacher: teacher, logger: logger) { report.take($0) }
-        let point = try await measure(wiring, log, requests: range.upperBound, calls: standIn.statistics.requests)
-        Output.note(Self.text(point))
-        points.append(point)
-      }
+      try await wiring.run(.all, mode: .untilIdle, log: log, teacher: teacher, logger: logger) { report.take($0) }
     } catch {
       await teacher.shutdown()
       throw error
     }
     await teacher.shutdown()
-    try await log.close()
-    return points
   }
 
   private func measure(_ wiring: Wiring, _ log: any MessageLog, requests: Int, calls: Int) async throws -> Point {

@@ -44,6 +44,9 @@ final class RunReport: Sendable {
         return Self.text(progress)
       case .studentStarted(let vocabulary, let parameters):
         return "train    student of \(parameters) parameters, vocabulary \(vocabulary)"
+      case .functionsAdded(let names, let parameters):
+        let size = parameters > 0 ? ", a student of \(parameters) parameters" : ""
+        return "train    the task has more functions: \(names.joined(separator: ", "))\(size)"
       case .step: return nil
       case .round(let report, let samples, let recent):
         state.samplesSeen = samples

@@ -77,9 +77,9 @@ extension Wiring {
     log: any MessageLog, replay: ReplayPlan? = nil, logger: Logger, observer: @escaping PipelineObserver
   ) throws -> TrainStage {
     let functions = try functions()
-    var base: (@Sendable () throws -> BaseModel)?
+    var base: (@Sendable (FunctionSet) throws -> BaseModel)?
     if let folder = configuration.optionalText("train.base").map({ configuration.resolve($0) }) {
-      base = { try BaseModel(folder: folder, functions: functions) }
+      base = { try BaseModel(folder: folder, functions: $0) }
     }
     return TrainStage(
       log: log, names: replay?.names ?? names, model: replay?.name ?? model, recipe: try replay?.recipe ?? recipe(),
@@ -95,7 +95,7 @@ extension Wiring {
     var teacher: (@Sendable () throws -> DistillationTeacher)?
     if let path = teacherPath { teacher = { try DistillationTeacher(path: path, functions: functions) } }
     return ReleaseStage(
-      log: log, names: replay?.names ?? names, model: replay?.name ?? model, functions: functions,
+      log: log, names: replay?.names ?? names, model: replay?.name ?? model,
       checkpoints: checkpoints(of: replay?.name ?? model), store: store, policy: try releasePolicy(),
       key: try keys.signingKey(),
       replay: replay.map { Replay.Origin(model: model, range: $0.range) }, teacher: teacher, logger: logger,

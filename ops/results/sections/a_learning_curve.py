@@ -1,18 +1,29 @@
 """SNIPS at a growing number of labels."""
 
-from laboratory import Cell
+from cells import Cell
 from tables import over_seeds, percent, spent, table
 
 TITLE = "SNIPS: accuracy against labels"
 LABELS = {"250": 250, "1000": 1_000, "4000": 4_000, "all": None}
 SEEDS = {"250": (1, 2, 3), "1000": (1, 2, 3), "4000": (1,), "all": (1,)}
+# Recipes that are for many labels.
+ALL = {"all": (1,)}
 # A linear tagger on the same first labels, exact match of the whole call on the same requests (not measured by this command).
 TAGGER = {"250": 0.30, "1000": 0.53, "4000": 0.68, "all": 0.83}
 
 
-# How the student is trained: default, or with 3,000 steps behind a candidate and invented values.
+# How the student is trained: default; with 3,000 steps behind a candidate and invented values; or, for many labels, with more
+# pieces of words, learned from more requests, a loss on the request's tokens, and more presentations.
 INVENTING = {"candidate_steps": 3_000, "swap_invented_share": 1, "swap_probability": 0.7}
-RECIPES = {"": ("default recipe", {}), "invented-": ("with invented values", INVENTING)}
+WORDS = {"vocabulary_size": 4_000, "tokenizer_samples": 8_000, "prompt_loss_share": 0.2, "replay_per_sample": 15}
+LARGER = WORDS | {
+    "hidden_size": 256, "layer_count": 6, "head_count": 8, "feed_forward_size": 704, "dropout": 0.15, "decay_steps": 2_500,
+}
+RECIPES = {
+    "": ("default recipe", {}, SEEDS), "invented-": ("with invented values", INVENTING, SEEDS),
+    "words-": ("4,000 pieces, loss on requests", WORDS | {"decay_steps": 1_500}, ALL),
+    "larger-": ("the same, larger", LARGER, ALL),
+}
 
 
 def name(kind, labels, seed):
@@ -22,15 +33,15 @@ def name(kind, labels, seed):
 def cells():
     return [
         Cell(name(kind, labels, seed), "snips", count, {"precision": "bf16"} | recipe, seed=seed)
-        for kind, (_, recipe) in RECIPES.items() for labels, count in LABELS.items() for seed in SEEDS[labels]
+        for kind, (_, recipe, seeds) in RECIPES.items() for labels, count in LABELS.items() for seed in seeds.get(labels, ())
     ]
 
 
 def text(figures):
     rows = []
     for labels in LABELS:
-        for kind, (label, _) in RECIPES.items():
-            runs = [figures[n] for n in (name(kind, labels, seed) for seed in SEEDS[labels]) if n in figures]
+        for kind, (label, _, seeds) in RECIPES.items():
+            runs = [figures[n] for n in (name(kind, labels, seed) for seed in seeds.get(labels, ())) if n in figures]
             if runs:
                 functions = sum(run["function_accuracy"] for run in runs) / len(runs)
                 rows.append([

@@ -1,6 +1,6 @@
 """What single choices bring with 1,000 labels."""
 
-from laboratory import Cell
+from cells import Cell
 from tables import over_seeds, spent, table
 
 TITLE = "SNIPS, 1,000 labels: what each choice brings"

@@ -1,6 +1,6 @@
 """Banking77: 77 functions, no arguments."""
 
-from laboratory import Cell
+from cells import Cell
 from tables import over_seeds, spent, table
 
 TITLE = "Banking77"

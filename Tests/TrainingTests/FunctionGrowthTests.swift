@@ -1,0 +1,133 @@
+import Foundation
+import ModelFiles
+import StudentModel
+import Testing
+import Tokenization
+import Topics
+import Training
+
+/// A task that gains functions in mid-stream.
+@Suite(.serialized) struct FunctionGrowthTests {
+  /// The first two functions of the fixture; the third comes later.
+  private static func early() throws -> FunctionSet {
+    try FunctionSet(json: .array(Array((Fixture.functionsJSON.arrayValue ?? []).prefix(2))))
+  }
+
+  /// Twenty samples of the first two functions, then as many of all three.
+  private static let stream: [(input: TrainingInput, isLate: Bool)] = {
+    let early = (0..<40).filter { $0 % 4 != 3 }.prefix(20).map { (TrainingInput.sample(Fixture.sample($0)), false) }
+    let late = (40..<60).map { (TrainingInput.sample(Fixture.sample($0)), true) }
+    return early + late + [(Fixture.cut(1), true)]
+  }()
+
+  private func feed(_ trainer: Trainer, until end: Int = Self.stream.count) throws {
+    for offset in Int(trainer.position)..<end {
+      let (input, isLate) = Self.stream[offset]
+      try trainer.follow(isLate ? Fixture.functions() : Self.early())
+      try trainer.consume(input, offset: Int64(offset))
+    }
+  }
+
+  @Test(
+    "The student grows and learns on; kills and resumes before, at and after the change, and threads, change no bit",
+    arguments: [OptimizerState.fp32, .bf16, .int8])
+  func sameBytes(state: OptimizerState) throws {
+    let threads = KernelPool.threads
+    defer { KernelPool.setThreads(threads) }
+    let recipe = Fixture.recipe { $0.optimizerState = state }
+    KernelPool.setThreads(1)
+    let whole = try Trainer(recipe: recipe, functions: Self.early())
+    try feed(whole)
+    #expect(whole.functions.names == ["set_light", "play_song", "stop_all"])
+    #expect(whole.tokenizer?.structure(StructureTokens.opening("stop_all")) != nil)
+    #expect(whole.trainingSamples.contains { $0.call.name == "stop_all" })
+    let branch = Trainer.weightsDigest(of: try whole.branch().student)
+    for count in [1, 3] {
+      KernelPool.setThreads(count)
+      try Fixture.withFolder { folder in
+        let store = CheckpointStore(folder: folder)
+        var current = try Trainer(recipe: recipe, functions: Self.early())
+        for end in stride(from: count, through: Self.stream.count, by: count) {
+          try feed(current, until: end)
+          current = try Trainer(restoring: current.checkpoint(to: store).digest, from: store, recipe: recipe)
+        }
+        try feed(current)
+        #expect(current.weightsDigest == whole.weightsDigest)
+        #expect(current.chain == whole.chain)
+        #expect(Trainer.weightsDigest(of: try current.branch().student) == branch)
+      }
+    }
+  }
+
+  @Test("What was learned stays: every earlier weight and id; only rows for the new tokens join")
+  func onlyRowsJoin() throws {
+    let trainer = try Trainer(recipe: Fixture.recipe(), functions: Self.early())
+    try feed(trainer, until: 20)
+    let (old, before) = (try #require(trainer.tokenizer), try #require(trainer.student).copy())
+    #expect(try trainer.follow(Fixture.functions()))
+    let (new, after) = (try #require(trainer.tokenizer), try #require(trainer.student))
+    for id in 0..<old.vocabularySize {
+      #expect(
+        new.bytes(of: Int32(id)) == old.bytes(of: Int32(id)) && new.kind(of: Int32(id)) == old.kind(of: Int32(id)))
+    }
+    let opening = StructureTokens.opening("stop_all")
+    #expect(old.structure(opening) == nil)
+    #expect(try Int(#require(new.structure(opening))) >= old.vocabularySize)
+    for entry in before.layout.entries {
+      let now = after.parameters(try #require(after.layout[entry.name]))
+      #expect(Array(now.prefix(entry.count)) == Array(before.parameters(entry)), "\(entry.name)")
+      #expect(now.count == entry.count || entry.name == "model.embed_tokens.weight")
+    }
+    let rows = after.configuration.vocabularySize
+    #expect(rows % 32 == 0 && rows >= new.vocabularySize && rows > before.configuration.vocabularySize)
+    let added = after.parameters(after.layout.entries[0])[before.layout.entries[0].count...]
+    #expect(added.allSatisfy { $0.isFinite } && added.contains { $0 != 0 })
+  }
+
+  @Test("Fewer functions change nothing; others than these are not taken up, and their samples are left out")
+  func fewerAndOthers() throws {
+    let trainer = try Trainer(recipe: Fixture.recipe(), functions: Fixture.functions())
+    for index in 0..<20 { try trainer.consume(.sample(Fixture.sample(index)), offset: Int64(index)) }
+    let digest = trainer.weightsDigest
+    #expect(try trainer.follow(Self.early()) == false)
+    let other: JSON = [
+      "type": "function",
+      "function": ["name": "open_gate", "parameters": ["type": "object", "properties": ["gate": ["type": "string"]]]],
+    ]
+    let others = try FunctionSet(json: .array(Array((Fixture.functionsJSON.arrayValue ?? []).prefix(2)) + [other]))
+    #expect(others.missing(of: trainer.functions) == ["stop_all"])
+    #expect(try trainer.follow(others) == false)
+    #expect(trainer.weightsDigest == digest)
+    #expect(try trainer.functions.digest == Fixture.functions().digest)
+    var skipped: [String] = []
+    let foreign = Fixture.make(id: "foreign", text: "open the gate", call: Call(name: "open_gate", arguments: [:]))
+    for event in try trainer.consume(.sample(foreign), offset: 20) + trainer.consume(Fixture.cut(1), offset: 21) {
+      if case .round(let report) = event { skipped += report.skipped.map(\.id) }
+    }
+    #expect(skipped == ["foreign"])
+  }
+
+  @Test("Another description is not another function; other parameters are")
+  func descriptions() throws {
+    func set(_ description: String, _ type: String) throws -> FunctionSet {
+      try FunctionSet(json: [
+        [
+          "name": "f", "description": .string(description),
+          "parameters": ["type": "object", "properties": ["a": ["type": .string(type)]]],
+        ]
+      ])
+    }
+    #expect(try set("one", "string").missing(of: set("another", "string")).isEmpty)
+    #expect(try set("one", "integer").missing(of: set("one", "string")) == ["f"])
+  }
+
+  @Test("The first sample decides the functions to begin with, whatever the configuration said")
+  func firstSample() throws {
+    let one = try Trainer(recipe: Fixture.recipe(), functions: Self.early())
+    let two = try Trainer(recipe: Fixture.recipe(), functions: Fixture.functions())
+    try feed(one)
+    try feed(two)
+    #expect(one.weightsDigest == two.weightsDigest)
+    #expect(one.tokenizer?.digest == two.tokenizer?.digest)
+  }
+}

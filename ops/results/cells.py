@@ -1,0 +1,69 @@
+"""What can be measured: a deployment, what `retort compress` makes of its release, and a run of the demo."""
+
+import dataclasses
+import json
+
+
+# Fields of a cell that came later count where they say something, so that earlier figures hold.
+LATER = ("wrong", "asked", "teacher")
+
+
+class Defined:
+    def key(self):
+        """What the figures depend on besides the data."""
+        fields = dataclasses.asdict(self)
+        return json.dumps({name: value for name, value in fields.items() if value or name not in LATER}, sort_keys=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell(Defined):
+    """One deployment: `labels` of the data's training requests in stream order (None: all), a recipe, settings, a seed.
+
+    A share of the labels may be `wrong`, see `spoiled`. With `asked` they are not recorded: a stand-in for the teacher is asked
+    so many times about each request, and is wrong with that probability each time. The release may be distilled from the
+    file that another cell, its `teacher`, released.
+    """
+
+    name: str
+    data: str
+    labels: int | None = None
+    recipe: dict = dataclasses.field(default_factory=dict)
+    settings: dict = dataclasses.field(default_factory=dict)
+    seed: int = 1
+    wrong: float = 0
+    asked: int = 0
+    teacher: "Cell | None" = None
+
+    def needs(self):
+        """The cell whose released file this one takes; None: none."""
+        return self.teacher
+
+
+@dataclasses.dataclass(frozen=True)
+class Compression(Defined):
+    """What `retort compress` with `options` makes of the file that the cell `parent` released."""
+
+    name: str
+    parent: Cell
+    options: dict
+
+    @property
+    def data(self):
+        return self.parent.data
+
+    def needs(self):
+        return self.parent
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario(Defined):
+    """A run of `retort demo` on made-up traffic in portions, labelled selectively or all of it."""
+
+    name: str
+    scenario: str
+    selective: bool = False
+    portions: int = 6
+    data = None
+
+    def needs(self):
+        return None
