@@ -19,10 +19,13 @@ WORDS = {"vocabulary_size": 4_000, "tokenizer_samples": 8_000, "prompt_loss_shar
 LARGER = WORDS | {
     "hidden_size": 256, "layer_count": 6, "head_count": 8, "feed_forward_size": 704, "dropout": 0.15, "decay_steps": 2_500,
 }
+MORE_WORDS = {
+    "vocabulary_size": 6_000, "tokenizer_samples": 8_000, "prompt_loss_share": 0.4, "replay_per_sample": 20, "decay_steps": 2_000,
+}
 RECIPES = {
     "": ("default recipe", {}, SEEDS), "invented-": ("with invented values", INVENTING, SEEDS),
-    "words-": ("4,000 pieces, loss on requests", WORDS | {"decay_steps": 1_500}, ALL),
-    "larger-": ("the same, larger", LARGER, ALL),
+    "larger-": ("4,000 pieces, loss on requests, larger student", LARGER, ALL),
+    "words-": ("6,000 pieces, more loss on requests", MORE_WORDS, ALL),
 }
 
 
