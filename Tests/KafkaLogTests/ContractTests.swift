@@ -8,17 +8,6 @@ import Testing
 struct ContractTests {
   @Test("contract, on librdkafka's mock cluster", .timeLimit(.minutes(2)), arguments: ContractSuite.all)
   func onTheMock(_ item: ContractCase) async throws {
-    do {
-      try await runOnTheMock(item)
-    } catch let late as NotInTime {
-      // On a busy machine the mock sometimes gets stuck in a rebalance of several members, which no broker does: there every case
-      // has to hold at once.
-      print("once more on another mock cluster: \(item.name): \(late)")
-      try await runOnTheMock(item)
-    }
-  }
-
-  private func runOnTheMock(_ item: ContractCase) async throws {
     let cluster = try MockCluster()
     let harness = LogHarness(
       sessionTimeout: .seconds(4), wakeUp: .milliseconds(100),

@@ -86,12 +86,6 @@ func expectError(
   throw ContractFailure(description: "expected the error \(code.rawValue), but nothing was thrown (\(file):\(line))")
 }
 
-/// What was awaited did not come.
-public struct NotInTime: Error, CustomStringConvertible {
-  /// What, within which time, and where.
-  public let description: String
-}
-
 /// Repeats a look until it is right.
 func eventually(
   within limit: Duration, _ what: String, file: StaticString = #fileID, line: UInt = #line,
@@ -99,9 +93,7 @@ func eventually(
 ) async throws {
   let deadline = ContinuousClock.now + limit
   while !(try await look()) {
-    guard ContinuousClock.now < deadline else {
-      throw NotInTime(description: "not within \(limit): \(what) (\(file):\(line))")
-    }
+    try expect(ContinuousClock.now < deadline, "not within \(limit): \(what)", file: file, line: line)
     try await Task.sleep(for: .milliseconds(10))
   }
 }
