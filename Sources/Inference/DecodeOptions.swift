@@ -7,6 +7,9 @@ public struct DecodeOptions: Sendable, Hashable {
   /// The most tokens of an answer, 1 or more; default 256. A constrained answer that gets there is closed legally and has
   /// confidence 0; a free one is invalid.
   public var maximumTokens: Int
+  /// Under the constraint, how many other beginnings are followed at most where the greedy answer need not be the most probable
+  /// one; 0 for the greedy answer, 8 by default. Nothing is followed where tokens are drawn.
+  public var alternatives: Int
   /// How tokens are drawn; nil (default): the most probable one is taken.
   public var sampling: Sampling?
 
@@ -27,11 +30,16 @@ public struct DecodeOptions: Sendable, Hashable {
 
   /// Options.
   public init(
-    constrained: Bool = true, grounded: Bool = true, maximumTokens: Int = 256, sampling: Sampling? = nil
+    constrained: Bool = true, grounded: Bool = true, maximumTokens: Int = 256, alternatives: Int = 8,
+    sampling: Sampling? = nil
   ) {
     self.constrained = constrained
     self.grounded = grounded
     self.maximumTokens = max(1, maximumTokens)
+    self.alternatives = max(0, alternatives)
     self.sampling = sampling
   }
+
+  /// Whether the most probable answer is looked for.
+  var searches: Bool { constrained && sampling == nil && alternatives > 0 }
 }

@@ -7,8 +7,8 @@ public import Topics
 /// Answers requests, several at a time, each as if it were alone.
 ///
 /// Prompts are read in one packed pass, what they begin with in common (a system prompt) only once; after that each pass takes one step of every request in flight, forced tokens included, so
-/// that the weights are read once for all of them; a request that is done makes room for the next. Decoding is greedy
-/// unless the options say otherwise, and an answer has the same bits whatever else is in flight. Owns its caches and scratch: one task at a time may use it.
+/// that the weights are read once for all of them; a request that is done makes room for the next. Constrained answers are the most probable
+/// ones that a short search finds (see ``AnswerSearch``), others are greedy or drawn, and an answer has the same bits whatever else is in flight. Owns its caches and scratch: one task at a time may use it.
 public final class Decoder {
   /// What is served.
   public let model: ServingModel
@@ -64,11 +64,14 @@ public final class Decoder {
       }
       if live.isEmpty { break }
       try step(&live, options: options)
-      for sequence in live where sequence.isFinished || sequence.failure != nil {
-        answers[sequence.index] = answer(from: sequence)
-        caches.append(sequence.cache)
+      live = live.compactMap { sequence in
+        guard sequence.isOver else { return sequence }
+        if let other = follow(sequence, options: options) { return other }
+        let (best, used) = sequence.search?.finish() ?? (sequence, [sequence.cache])
+        answers[sequence.index] = best.map(answer(from:))
+        caches += used
+        return nil
       }
-      live.removeAll { $0.isFinished || $0.failure != nil }
     }
     return answers.compactMap { $0 }
   }
@@ -110,7 +113,8 @@ public final class Decoder {
     cache.reset(capacity: min(limit, prompt.count + options.maximumTokens))
     let known = try prefix.fill(cache, for: prompt, pass)
     var sequence = LiveSequence(
-      index: index, cache: cache, promptTokens: prompt.count, context: context, state: state,
+      index: index, cache: cache, promptTokens: prompt.count, context: context,
+      search: options.searches ? AnswerSearch(limit: options.alternatives) : nil, state: state,
       pending: Array(prompt[known...]))
     takeForced(&sequence, options: options)
     return .success(sequence)
@@ -118,7 +122,7 @@ public final class Decoder {
 
   /// Feeds all pending tokens and takes each sequence's next ones.
   private func step(_ live: inout [LiveSequence], options: DecodeOptions) throws(InferenceError) {
-    let running = live.indices.filter { !live[$0].isFinished && live[$0].failure == nil }
+    let running = live.indices.filter { !live[$0].isOver }
     guard !running.isEmpty else { return }
     let segments = running.map { position in
       let sequence = live[position]
@@ -146,9 +150,29 @@ public final class Decoder {
       sequence.failure = allowed.isEmpty ? "no token continues the answer" : "the model's output is not a number"
       return
     }
+    sequence.search?.passBy(allowed, choosing: choice, in: sequence, logits, count: size)
     sequence.logProbability += choice.logProbability
+    if let search = sequence.search, sequence.logProbability <= search.bound {
+      sequence.isSurpassed = true
+      return
+    }
     take(choice.token, &sequence)
     takeForced(&sequence, options: options)
+  }
+
+  /// Another answer to the request of one that is over, where there may be a better one.
+  private func follow(_ sequence: LiveSequence, options: DecodeOptions) -> LiveSequence? {
+    guard let branch = sequence.search?.next(after: sequence) else { return nil }
+    var other = branch.sequence
+    let read = other.promptTokens + other.generated.count
+    let cache = caches.popLast() ?? KeyValueCache(model.configuration)
+    cache.reset(capacity: min(model.configuration.maximumPositions, other.promptTokens + options.maximumTokens))
+    cache.copy(read, from: other.cache)
+    other.cache = cache
+    other.logProbability = branch.logProbability
+    take(branch.token, &other)
+    takeForced(&other, options: options)
+    return other
   }
 
   private func pick(

@@ -4,10 +4,12 @@ import Topics
 struct LiveSequence {
   /// Its place among the requests.
   let index: Int
-  let cache: KeyValueCache
+  var cache: KeyValueCache
   let promptTokens: Int
   /// What its answer may be; nil without a constraint.
   let context: RequestContext?
+  /// Where better answers are looked for; nil: this one counts.
+  let search: AnswerSearch?
   /// Where its answer stands under the constraint.
   var state: AnswerConstraint.State?
   /// What the next token may be, where there is a choice under the constraint.
@@ -25,6 +27,13 @@ struct LiveSequence {
   var isFinished = false
   /// Whether the answer was closed because it had become too long.
   var isCutOff = false
+  /// Whether it cannot become the most probable answer any more.
+  var isSurpassed = false
   /// Why there can be no answer.
   var failure: String?
+
+  /// Whether nothing comes any more.
+  var isOver: Bool { isFinished || isSurpassed || failure != nil }
+  /// Whether it is an answer to its end.
+  var isWhole: Bool { isFinished && !isCutOff && failure == nil }
 }

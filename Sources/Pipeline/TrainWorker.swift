@@ -227,12 +227,13 @@ actor TrainWorker {
   }
 }
 
-/// Prequential predictions through the decoder that serves.
+/// Prequential predictions through the decoder that serves, without its search for better answers: what a trainer does must not
+/// depend on how long that search is.
 struct GreedyPredictor: CallPredictor {
   func predict(
     _ requests: [[ChatMessage]], student: Student, tokenizer: Tokenizer, functions: FunctionSet
   ) throws -> [Call?] {
     let model = try ServingModel(student: student, tokenizer: tokenizer, functions: functions)
-    return try Answering.calls(of: requests, model: model)
+    return try Answering.calls(of: requests, model: model, options: DecodeOptions(alternatives: 0))
   }
 }

@@ -62,7 +62,7 @@ struct DecoderTests {
     #expect(try draw(2, batch: 8) != alone)
     #expect(Set(alone).count > TinyModels.requests.count)
     let greedy = try Decoder(model: model).answer(
-      prompts, options: DecodeOptions(constrained: constrained, maximumTokens: 12))
+      prompts, options: DecodeOptions(constrained: constrained, maximumTokens: 12, alternatives: 0))
     #expect(try draw(1, batch: 8, temperature: 0.001) == greedy.map(\.generated))
   }
 
@@ -85,6 +85,38 @@ struct DecoderTests {
       let expected = Double(count) * share / sum
       #expect(abs(drawn - expected) < 5 * (expected + 1).squareRoot())
     }
+  }
+
+  @Test("The answer is the most probable one, which the greedy answer need not be")
+  func mostProbable() throws {
+    let level: JSON = ["enum": ["low", "medium", "high"]]
+    let functions = try FunctionSet(
+      json: JSON.array(
+        ["heat", "cool", "fan"].map { name in
+          let properties: JSON = ["level": level, "room": ["enum": ["hall", "kitchen"]], "now": ["type": "boolean"]]
+          return ["name": .string(name), "parameters": ["type": "object", "properties": properties, "required": []]]
+        }))
+    let tokenizer = try TinyModels.tokenizer(functions)
+    let prompt = [ChatMessage.user("cool the hall")]
+    var surpassed = 0
+    for seed in 0..<8 as Range<UInt64> {
+      let student = try TinyModels.student(TinyModels.configuration(tokenizer), seed: seed)
+      let model = try TinyModels.serve(student, tokenizer, functions)
+      func answer(_ alternatives: Int) throws -> Answer {
+        try Decoder(model: model).answer([prompt], options: DecodeOptions(alternatives: alternatives))[0]
+      }
+      let drawn = try Decoder(model: model, maximumBatch: 64).answer(
+        Array(repeating: prompt, count: 600),
+        options: DecodeOptions(sampling: DecodeOptions.Sampling(seed: seed)))
+      let likeliest = try #require(drawn.max { $0.confidence < $1.confidence })
+      let found = try answer(10_000)
+      #expect(found.text == likeliest.text)
+      #expect(abs(found.confidence / likeliest.confidence - 1) < 1e-9)
+      let (greedy, short) = (try answer(0), try answer(2))
+      #expect(greedy.confidence <= short.confidence && short.confidence <= found.confidence)
+      surpassed += greedy.text == found.text ? 0 : 1
+    }
+    #expect(surpassed > 0)
   }
 
   @Test("An answer has the same bits whatever shares its batch", arguments: [true, false])

@@ -19,11 +19,13 @@ WORDS = {"vocabulary_size": 4_000, "tokenizer_samples": 8_000, "prompt_loss_shar
 LARGER = WORDS | {
     "hidden_size": 256, "layer_count": 6, "head_count": 8, "feed_forward_size": 704, "dropout": 0.15, "decay_steps": 2_500,
 }
+PIECES = WORDS | {"decay_steps": 1_500, "candidate_steps": 9_000}
 MORE_WORDS = {
     "vocabulary_size": 6_000, "tokenizer_samples": 8_000, "prompt_loss_share": 0.4, "replay_per_sample": 20, "decay_steps": 2_000,
 }
 RECIPES = {
     "": ("default recipe", {}, SEEDS), "invented-": ("with invented values", INVENTING, SEEDS),
+    "pieces-": ("4,000 pieces, loss on requests", PIECES, {"1000": (1,), "all": (1, 2, 3)}),
     "larger-": ("4,000 pieces, loss on requests, larger student", LARGER, ALL),
     "words-": ("6,000 pieces, more loss on requests", MORE_WORDS, ALL),
 }
