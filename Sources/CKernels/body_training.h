@@ -344,7 +344,7 @@ RETORT_INLINE u16 moment_noise(const stored_adamw_job *job, ptrdiff_t i) {
 /// Rounds to bfloat16, up with the probability that keeps the mean.
 RETORT_INLINE void store_bfloat_moment(uint16_t *out, v16 x, u16 noise, ptrdiff_t n) {
   h16 halves = __builtin_convertvector((__builtin_bit_cast(u16, x) + noise) >> 16, h16);
-  memcpy(out, &halves, (size_t)smaller(n, 16) * 2);
+  if (n >= 16) *(h16_unaligned *)out = halves; else memcpy(out, &halves, (size_t)n * 2);
 }
 
 /// Codes c of 16 magnitudes, worth scale · (c / unit)², rounded up with the probability that keeps the mean.

@@ -17,13 +17,11 @@ final class GradientWindows {
     return window.buffer.start + (offset - window.range.lowerBound)
   }
 
-  /// Opens a window of zeros.
+  /// Opens a window; what it holds is whatever was there.
   func open(_ range: Range<Int>) {
     guard !open.contains(where: { $0.range == range }) else { return }
     if let index = spare.firstIndex(where: { $0.count == range.count }) {
-      let buffer = spare.remove(at: index)
-      buffer.start.update(repeating: 0, count: range.count)
-      open.append((range, buffer))
+      open.append((range, spare.remove(at: index)))
     } else {
       open.append((range, FloatBuffer(range.count)))
     }

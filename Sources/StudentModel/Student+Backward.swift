@@ -118,7 +118,7 @@ extension Student {
       "take its gradients whole, they are small")
     windows = GradientWindows(consume)
     defer { windows = nil }
-    return try train(batch, Objective(), dropout: dropout, accumulate: true, normalizer: nil)
+    return try train(batch, Objective(), dropout: dropout, accumulate: false, normalizer: nil)
   }
 
   private func train(
@@ -133,12 +133,15 @@ extension Student {
     try require(
       divisor >= 0 && divisor.isFinite, .numberRange, "the normalizer", "a positive number", "\(divisor)",
       "give Σ weight or nil")
-    if !accumulate { gradients.update(repeating: 0) }
-    guard !wanted.isEmpty else { return LossReport() }
-    let pass = Pass(batch: batch, space: workspace(for: batch), wanted: wanted, dropout: dropout)
+    guard !wanted.isEmpty else {
+      if !accumulate { gradients.update(repeating: 0) }
+      return LossReport()
+    }
+    let pass = Pass(
+      batch: batch, space: workspace(for: batch), wanted: wanted, dropout: dropout, accumulates: accumulate)
     runLayers(pass)
-    windows?.open(headRange)
-    windows?.open(finalNormRange)
+    openGradient(pass, headRange)
+    openGradient(pass, finalNormRange)
     let report = runHead(pass, objective, gradientScale: divisor > 0 ? Float(1 / divisor) : 0)
     runLayersBackward(pass)
     return report
@@ -148,6 +151,17 @@ extension Student {
   private var headRange: Range<Int> { headOffset..<headOffset + sizes.V * sizes.C }
   private var embeddingRange: Range<Int> { embeddingOffset..<embeddingOffset + sizes.V * sizes.C }
   private var finalNormRange: Range<Int> { finalNormOffset..<finalNormOffset + sizes.C }
+
+  /// Makes the gradient of a stretch of the weights ready for a pass: what is only ever added to becomes zero; a matrix gets its
+  /// first product written, which spares writing zeros and reading them again.
+  private func openGradient(_ pass: Pass, _ range: Range<Int>) {
+    windows?.open(range)
+    guard !pass.accumulates else { return }
+    for entry in layout.entries where range.contains(entry.offset) {
+      let isWritten = entry.shape.count > 1 && (entry.offset != embeddingOffset || headOffset == embeddingOffset)
+      if !isWritten { gradient(at: entry.offset)?.update(repeating: 0, count: entry.count) }
+    }
+  }
 
   private func check(_ objective: Objective, rows: Int) throws(StudentError) {
     if let policy = objective.policy {
@@ -200,7 +214,7 @@ extension Student {
       if let dHead = gradient(at: headOffset) {
         product(
           RETORT_TN, s.V, s.C, count, space.logits, s.V, ProductOperand(space.finalNorm + start * s.C), s.C,
-          into: dHead, s.C, accumulate: true, space)
+          into: dHead, s.C, accumulate: pass.accumulates || start > 0, space)
       }
     }
     return report
@@ -219,13 +233,13 @@ extension Student {
         runAttention(pass, layer: layer)
         runGateUp(pass, layer: layer)
       }
-      windows?.open(layers[layer].range)
+      openGradient(pass, layers[layer].range)
       runFeedForwardBackward(pass, layer: layer)
       runAttentionBackward(pass, layer: layer)
       windows?.close(layers[layer].range)
     }
     let rows = pass.batch.rowCount
-    windows?.open(embeddingRange)
+    openGradient(pass, embeddingRange)
     guard let dEmbedding = gradient(at: embeddingOffset) else { return }
     if let mask = pass.mask(place: 0) { retort_dropout_add(rows * s.C, mask, nil, space.dResidual, space.dResidual) }
     retort_scatter_add_rows(rows, s.C, space.dResidual, pass.batch.tokens, dEmbedding)
@@ -245,8 +259,8 @@ extension Student {
     let dBranch = branchGradient(pass, place: 2 + 2 * layer, rows: rows)
     applyBackward(at.down, rows: rows, to: dBranch, s.C, into: space.dHidden, space)
     retort_swiglu_backward(rows, s.F, a.gateUp, space.dHidden, space.hidden)
-    addGradients(of: at.down, rows: rows, input: space.hidden, gradient: dBranch, s.C, space)
-    addGradients(of: at.gateUp, rows: rows, input: a.norm2, gradient: a.gateUp, 2 * s.F, space)
+    addGradients(of: at.down, rows: rows, input: space.hidden, gradient: dBranch, s.C, pass)
+    addGradients(of: at.gateUp, rows: rows, input: a.norm2, gradient: a.gateUp, 2 * s.F, pass)
     applyBackward(at.gateUp, rows: rows, to: a.gateUp, 2 * s.F, into: space.dNorm, space)
     retort_rmsnorm_backward(
       rows, s.C, a.middle, vector(at: at.norm2), a.inverseRMS2, space.dNorm, space.dResidual, 1,
@@ -261,7 +275,7 @@ extension Student {
     let dHeads = isSubset ? space.dTail : space.dAttention
     let dBranch = branchGradient(pass, place: 1 + 2 * layer, rows: wanted)
     applyBackward(at.o, rows: wanted, to: dBranch, s.C, into: dHeads, space)
-    addGradients(of: at.o, rows: wanted, input: heads, gradient: dBranch, s.C, space)
+    addGradients(of: at.o, rows: wanted, input: heads, gradient: dBranch, s.C, pass)
     if isSubset { spreadTail(pass) }
     let sequences = attentionSequences(pass, layer: layer)
     retort_attention_backward(
@@ -270,7 +284,7 @@ extension Student {
     retort_rope(rows, s.H + s.KV, s.D, space.dQKV, s.QKV, pass.positions, space.cosine, space.sine, 1)
     for (index, projection) in at.projections.enumerated() {
       let dOut = space.dQKV + s.projectionColumn(index)
-      addGradients(of: projection, rows: rows, input: a.norm1, gradient: dOut, s.QKV, space)
+      addGradients(of: projection, rows: rows, input: a.norm1, gradient: dOut, s.QKV, pass)
       applyBackward(projection, rows: rows, to: dOut, s.QKV, into: space.dNorm, accumulate: index > 0, space)
     }
     retort_rmsnorm_backward(

@@ -8,11 +8,16 @@ struct Pass {
   /// The rows whose final state is wanted, ascending; the last layer computes no others after its attention.
   let wanted: [Int32]
   let dropout: Dropout?
+  /// Whether gradients are added to what is there.
+  let accumulates: Bool
   /// Each row's position in its sequence.
   let positions: [Int32]
 
-  init(batch: PackedBatch, space: Workspace, wanted: [Int32], dropout: Dropout? = nil) {
+  init(
+    batch: PackedBatch, space: Workspace, wanted: [Int32], dropout: Dropout? = nil, accumulates: Bool = false
+  ) {
     (self.batch, self.space, self.wanted, self.dropout) = (batch, space, wanted, dropout)
+    self.accumulates = accumulates
     positions = (0..<batch.sequenceCount).flatMap { Int32(0)..<Int32(batch.rows(ofSequence: $0).count) }
   }
 

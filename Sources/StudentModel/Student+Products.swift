@@ -60,15 +60,16 @@ extension Student {
     }
   }
 
-  /// Adds the gradients of W and the bias, or of the adapters where W is frozen.
+  /// The gradients of W and the bias, or of the adapters where W is frozen; called once for each map in a pass.
   func addGradients(
     of map: LinearMap, rows: Int, input x: UnsafePointer<Float>, gradient dy: UnsafePointer<Float>, _ ldy: Int,
-    _ space: Workspace
+    _ pass: Pass
   ) {
+    let (space, accumulates) = (pass.space, pass.accumulates)
     if let dW = gradient(at: map.weight) {
       product(
         RETORT_TN, map.outputs, map.inputs, rows, dy, ldy, ProductOperand(x), map.inputs, into: dW, map.inputs,
-        accumulate: true, space)
+        accumulate: accumulates, space)
     }
     if let bias = map.bias, let dBias = gradient(at: bias) { retort_column_sums(rows, map.outputs, dy, ldy, dBias) }
     let g = map.adapters.isEmpty ? nil : gradients.baseAddress
@@ -77,11 +78,11 @@ extension Student {
       writeInner(adapter, map, rows: rows, x, space)
       product(
         RETORT_TN, adapter.width, rank, rows, dy + adapter.column, ldy, ProductOperand(space.inner), rank,
-        into: g + adapter.b, rank, accumulate: true, space)
+        into: g + adapter.b, rank, accumulate: accumulates, space)
       writeInnerGradient(adapter, rows: rows, dy, ldy, space)
       product(
         RETORT_TN, rank, map.inputs, rows, space.dInner, rank, ProductOperand(x), map.inputs, into: g + adapter.a,
-        map.inputs, accumulate: true, space)
+        map.inputs, accumulate: accumulates, space)
     }
   }
 

@@ -179,8 +179,9 @@ struct DecoderTests {
 
   @Test("With random weights every constrained answer is a legal call")
   func validByConstruction() throws {
+    let (schemaSets, requests) = (RandomSchemas.count(200), 5)
     var answers = 0
-    for seed in 0..<RandomSchemas.count(200) {
+    for seed in 0..<schemaSets {
       var schemas = RandomSchemas(seed: UInt64(seed) &+ 5_000)
       let functions = try schemas.functions()
       let tokenizer = try Tokenizer.train(
@@ -190,8 +191,8 @@ struct DecoderTests {
         feedForwardSize: 32, maximumPositions: 512)
       let model = try TinyModels.serve(
         TinyModels.student(configuration, seed: UInt64(seed)), tokenizer, functions)
-      let decoder = try Decoder(model: model, maximumBatch: 5)
-      let prompts = (0..<5).map { _ in [ChatMessage.user(schemas.request())] }
+      let decoder = try Decoder(model: model, maximumBatch: requests)
+      let prompts = (0..<requests).map { _ in [ChatMessage.user(schemas.request())] }
       for answer in try decoder.answer(prompts, options: DecodeOptions(maximumTokens: seed % 2 == 0 ? 160 : 20)) {
         if answer.invalidReason == "no function can be filled from this request" { continue }
         answers += 1
@@ -200,7 +201,8 @@ struct DecoderTests {
         #expect((0...1).contains(answer.confidence))
       }
     }
-    #expect(answers > 600)
+    // The others are requests from which no function can be filled.
+    #expect(answers > schemaSets * requests * 3 / 5)
   }
 
   @Test("What cannot be answered says why")
