@@ -6,14 +6,23 @@ import Testing
 
 @Suite("The log on Kafka keeps the contract of every log", .serialized)
 struct ContractTests {
-  @Test("contract, on librdkafka's mock cluster", .timeLimit(.minutes(2)), arguments: ContractSuite.all)
+  @Test("contract, on librdkafka's mock cluster", .timeLimit(.minutes(4)), arguments: ContractSuite.all)
   func onTheMock(_ item: ContractCase) async throws {
-    let cluster = try MockCluster()
-    let harness = LogHarness(
-      sessionTimeout: .seconds(4), wakeUp: .milliseconds(100),
-      open: { try cluster.open() },
-      abandon: { log in await (log as? MockedLog)?.log.abandon() })
-    if case .skipped(let reason) = try await item.run(harness) { print("skipped: \(reason)") }
+    for last in [false, false, true] {
+      let cluster = try MockCluster()
+      let harness = LogHarness(
+        sessionTimeout: .seconds(4), wakeUp: .milliseconds(100),
+        open: { try cluster.open() },
+        abandon: { log in await (log as? MockedLog)?.log.abandon() })
+      do {
+        if case .skipped(let reason) = try await item.run(harness) { print("skipped: \(reason)") }
+        return
+      } catch {
+        // Only what the mock itself got wrong is excused, and only where it was seen to.
+        guard !last, cluster.refusedSyncs.count > 0 else { throw error }
+        print("begun again, because the mock refused \(cluster.refusedSyncs.count) syncs: \(item.name): \(error)")
+      }
+    }
   }
 
   @Test(

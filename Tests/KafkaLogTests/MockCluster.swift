@@ -10,6 +10,8 @@ final class MockCluster: @unchecked Sendable {
   private let cluster: OpaquePointer
   /// `host:port` of its brokers.
   let servers: String
+  /// What it got wrong towards the logs that are open on it.
+  let refusedSyncs = RefusedSyncs()
 
   init(brokers: Int = 1) throws {
     var text = [CChar](repeating: 0, count: 512)
@@ -53,9 +55,9 @@ final class MockCluster: @unchecked Sendable {
   /// A log on this cluster.
   func open(_ properties: [String: String] = [:]) throws -> MockedLog {
     // The mock answers an empty fetch only when its time is up.
-    var all = ["fetch.wait.max.ms": "10"]
+    var all = ["fetch.wait.max.ms": "10", "debug": "cgrp"]
     for (name, value) in properties { all[name] = value }
-    let options = KafkaLog.Options(properties: all, managesTopics: false)
+    let options = KafkaLog.Options(properties: all, managesTopics: false, logger: refusedSyncs.logger)
     return MockedLog(cluster: self, log: try KafkaLog(servers: servers, options: options))
   }
 }
