@@ -45,7 +45,8 @@ public enum Recovery {
     for sample in lessons { pool.add(sample.call) }
     let recipe = recipe(of: policy)
     let schedule = LearningRateSchedule(recipe)
-    let swap = SlotSwap(recipe: recipe, functions: encoder.codec.functions, domain: .recoverySwap)
+    let swap = SlotSwap(
+      recipe: recipe, functions: encoder.codec.functions, domain: .recoverySwap, learned: lessons.count)
     let order = CounterRandom(seed: UInt64(policy.seed), .recovery)
     let optimizer = AdamW(layout: student.layout)
     let shadow = stored.map { Shadow(student: student.copy(), elementType: $0) }
@@ -130,6 +131,7 @@ public enum Recovery {
     recipe.learningRate = policy.learningRate
     recipe.finalRateShare = policy.finalRateShare
     recipe.swapProbability = policy.swapProbability
+    recipe.swapInventedShare = 0
     recipe.seed = policy.seed
     return recipe
   }

@@ -5,7 +5,8 @@ package import Topics
 /// A string value that stands in the request as a piece bounded by words is exchanged with a probability; the new one is
 /// drawn from the pool of its function and key. Where the result would contradict itself (a value that stood in the
 /// request no longer does) or the function's schema, the sample stays as it is. The more often a slot's next value is likely
-/// to be one never seen, the more often one is invented: it can only be copied, not known by heart. All choices are a function of the seed, the sample and the count of
+/// to be one never seen, the more often one is invented: it can only be copied, not known by heart. With many samples that matters
+/// less, and values become worth knowing: it happens the less often the more samples there are. All choices are a function of the seed, the sample and the count of
 /// its presentations.
 ///
 /// Reference: the idea is slot-value replacement, e.g. Louvan and Magnini 2020, "Simple is better! Lightweight data
@@ -18,10 +19,11 @@ package struct SlotSwap: Sendable {
   private let functions: FunctionSet
   private let random: CounterRandom
 
-  package init(recipe: TrainingRecipe, functions: FunctionSet, domain: CounterRandom.Domain) {
+  /// - Parameter learned: the number of samples that are presented.
+  package init(recipe: TrainingRecipe, functions: FunctionSet, domain: CounterRandom.Domain, learned: Int) {
     probability = recipe.swapProbability
     uniformShare = recipe.swapUniformShare
-    inventedShare = recipe.swapInventedShare
+    inventedShare = recipe.swapInventedShare * min(1, Double(recipe.swapInventedUntil) / Double(max(1, learned)))
     self.functions = functions
     random = CounterRandom(seed: UInt64(recipe.seed), domain)
   }

@@ -24,7 +24,7 @@ extension Trainer {
     let copy = trunk.copy()
     let order = plan.branchOrder(
       round: state.round, learned: memory.learned.count, count: count * recipe.batchSize)
-    let swap = SlotSwap(recipe: recipe, functions: functions, domain: .branchSwap)
+    let swap = SlotSwap(recipe: recipe, functions: functions, domain: .branchSwap, learned: memory.learned.count)
     let dropout = CounterRandom(seed: UInt64(recipe.seed), .branchDropout)
     let schedule = LearningRateSchedule(recipe)
     var last = LossReport()

@@ -19,7 +19,7 @@ extension Trainer {
   private func questions(
     _ range: Range<Int>, of order: [Int], _ domain: CounterRandom.Domain
   ) -> [Question] {
-    let swap = SlotSwap(recipe: recipe, functions: functions, domain: domain)
+    let swap = SlotSwap(recipe: recipe, functions: functions, domain: domain, learned: memory.learned.count)
     return range.map { place in
       let sample = memory.learned[order[place]].sample
       let (messages, call) = swap.apply(
@@ -67,7 +67,7 @@ extension Trainer {
       round: state.round, learned: accepted.count, count: recipe.rftSteps * own, .rejectionMix)
     let rest = plan.branchOrder(
       round: state.round, learned: memory.learned.count, count: recipe.rftSteps * others, .rejectionReplay)
-    let swap = SlotSwap(recipe: recipe, functions: functions, domain: .rejectionSwap)
+    let swap = SlotSwap(recipe: recipe, functions: functions, domain: .rejectionSwap, learned: memory.learned.count)
     let dropout = CounterRandom(seed: UInt64(recipe.seed), .branchDropout)
     let schedule = LearningRateSchedule(recipe)
     for step in 0..<recipe.rftSteps {

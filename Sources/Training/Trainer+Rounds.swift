@@ -46,7 +46,7 @@ extension Trainer {
   private func learn(newSamples count: Int, _ trunk: Trunk) throws -> WorkTotals {
     var totals = WorkTotals()
     let steps = plan.steps(newSamples: count)
-    let swap = SlotSwap(recipe: recipe, functions: functions, domain: .swap)
+    let swap = SlotSwap(recipe: recipe, functions: functions, domain: .swap, learned: memory.learned.count)
     let dropout = CounterRandom(seed: UInt64(recipe.seed), .dropout)
     let schedule = LearningRateSchedule(recipe)
     let functions = recipe.replayBalance > 0 ? memory.learnedByFunction : []

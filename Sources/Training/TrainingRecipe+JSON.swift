@@ -74,6 +74,7 @@ extension TrainingRecipe {
       .number("swap_probability", \.swapProbability, 0...1),
       .number("swap_uniform_share", \.swapUniformShare, 0...1),
       .number("swap_invented_share", \.swapInventedShare, 0...1),
+      .integer("swap_invented_until", \.swapInventedUntil, 1...1_000_000_000),
       .integer("decay_steps", \.decaySteps, 0...1_000_000),
       .integer("candidate_steps", \.candidateSteps, 0...10_000_000),
       .number("final_rate_share", \.finalRateShare, 0...1),

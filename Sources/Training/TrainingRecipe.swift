@@ -7,7 +7,7 @@ public import Topics
 /// A recipe is a value with a digest; two trainings with the same base, samples, recipe and numerics version have the
 /// same weights. As JSON it is one flat object whose keys are the snake-case names of the properties.
 public struct TrainingRecipe: Sendable, Hashable {
-  // The student, when it is trained from scratch: 2.35 M parameters by default.
+  // The student, when it is trained from scratch: 2.7 M parameters by default.
 
   /// C, the width of the residual stream; default 192.
   public var hiddenSize = 192
@@ -26,19 +26,19 @@ public struct TrainingRecipe: Sendable, Hashable {
   /// The initial standard deviation of a linear map, times √fan-in; default 0.8.
   public var linearGain = 0.8
 
-  /// The number of tokens of a tokenizer trained here, without those for the structure of calls; default 2,000.
-  public var vocabularySize = 2_000
+  /// The number of tokens of a tokenizer trained here, without those for the structure of calls; default 4,000.
+  public var vocabularySize = 4_000
   /// How many of the most frequent first pieces of words also exist with the space before them; default 300.
   public var spaceFusedPieces = 300
-  /// How many train samples the tokenizer is trained on (fewer when a cut comes first); default 2,000.
-  public var tokenizerSamples = 2_000
+  /// How many train samples the tokenizer is trained on (fewer when a cut comes first); default 8,000.
+  public var tokenizerSamples = 8_000
   /// The longest prompt and answer together, in tokens; longer samples are skipped; default 512.
   public var maximumSequence = 512
 
   /// How many new train samples make a round; default 128.
   public var roundSize = 128
-  /// How many earlier samples are presented again for each new one; default 11.
-  public var replayPerSample = 11.0
+  /// How many earlier samples are presented again for each new one; default 15.
+  public var replayPerSample = 15.0
   /// From how many candidates a replayed sample is the one presented least; 1 is a uniform draw; default 1.
   public var replayChoices = 1
   /// The share of replay draws that draw a function first and then one of its samples, so that each function is replayed
@@ -74,10 +74,10 @@ public struct TrainingRecipe: Sendable, Hashable {
   /// The dropout probability; default 0.1.
   public var dropout = 0.1
 
-  /// How much a token of the request counts in the loss against one of the answer: 0 learns answers alone; default 0.
+  /// How much a token of the request counts in the loss against one of the answer: 0 learns answers alone; default 0.2.
   ///
   /// Reference: Shi et al. 2024, "Instruction tuning with loss over instructions", arXiv 2405.14394 (a share of 1).
-  public var promptLossShare = 0.0
+  public var promptLossShare = 0.2
 
   /// The operands of matrix products: `fp32` or `bf16`; default `fp32`. Another precision is another numerics version.
   public var precision = Precision.fp32
@@ -112,14 +112,16 @@ public struct TrainingRecipe: Sendable, Hashable {
   public var swapProbability = 0.5
   /// The share of exchanges drawn uniformly over distinct values rather than by frequency; default 0.5.
   public var swapUniformShare = 0.5
-  /// How often an exchanged value is invented, as a multiple of how likely its slot's next value is one never seen; default 0.
-  public var swapInventedShare = 0.0
+  /// How often an exchanged value is invented, as a multiple of how likely its slot's next value is one never seen; default 1.
+  public var swapInventedShare = 1.0
+  /// With how many learned samples that multiple begins to fall, in inverse proportion to their number; default 2,000.
+  public var swapInventedUntil = 2_000
 
-  /// The number of steps of a branch in which the rate falls linearly; default 800.
-  public var decaySteps = 800
+  /// The number of steps of a branch in which the rate falls linearly; default 1,500.
+  public var decaySteps = 1_500
   /// The fewest steps behind a candidate, the trunk's included, however few samples there are: what the trunk has not taken
-  /// a branch takes at the trunk's rate before the rate falls; default 0.
-  public var candidateSteps = 0
+  /// a branch takes at the trunk's rate before the rate falls; default 3,000.
+  public var candidateSteps = 3_000
   /// The rate at the end of a branch as a share of the trunk's; default 0.02.
   public var finalRateShare = 0.02
 

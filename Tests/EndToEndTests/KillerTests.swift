@@ -98,6 +98,7 @@ struct World {
         replay_per_sample: 2
         batch_size: 16
         decay_steps: 10
+        candidate_steps: 0
         sample_count: 4
         rft_steps: 4
         rft_requests: 32

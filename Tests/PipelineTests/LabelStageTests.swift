@@ -20,7 +20,8 @@ import Topics
     init() async throws {
       folder = FileManager.default.temporaryDirectory.appendingPathComponent("retort-\(UUID().uuidString)").path
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-      log = try SQLiteLog(path: folder + "/log.db")
+      // Nothing happens behind a test's back.
+      log = try SQLiteLog(path: folder + "/log.db", options: .init(maintenanceInterval: nil))
       try await DeploymentTopics.ensure(log: log, names: names, requestPartitions: 1)
     }
 

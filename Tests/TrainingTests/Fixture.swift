@@ -63,6 +63,10 @@ enum Fixture {
     recipe.releaseEvery = 20
     recipe.warmupSteps = 5
     recipe.decaySteps = 4
+    recipe.candidateSteps = 0
+    recipe.promptLossShare = 0
+    recipe.swapProbability = 0.5
+    recipe.swapInventedShare = 0
     recipe.dropout = 0
     recipe.seed = 7
     change(&recipe)

@@ -4,12 +4,13 @@ import Training
 
 @Suite("Exchanging values") struct SlotSwapTests {
   private func swap(
-    _ probability: Double = 1, seed: Int = 1, invented: Double = 0, functions: FunctionSet? = nil
+    _ probability: Double = 1, seed: Int = 1, invented: Double = 0, learned: Int = 1, functions: FunctionSet? = nil
   ) throws -> SlotSwap {
     SlotSwap(
       recipe: Fixture.recipe {
         $0.swapProbability = probability; $0.seed = seed; $0.swapInventedShare = invented
-      }, functions: try functions ?? Fixture.functions(), domain: .swap)
+        $0.swapInventedUntil = 100
+      }, functions: try functions ?? Fixture.functions(), domain: .swap, learned: learned)
   }
 
   private func pool(_ calls: [Call]) -> ValuePool {
@@ -150,6 +151,22 @@ import Training
       try swap(invented: 0).apply(sample, presentation: UInt64($0), pool: values).call.text("song")
     }
     #expect(Set(none).isSubset(of: seen))
+  }
+
+  @Test("With more samples than swap_invented_until values are invented less often, in proportion")
+  func fewerInventions() throws {
+    let songs = (0..<20).map { song("moon\($0 % 10)x of river\($0)", "ada") }
+    let (values, seen) = (pool(songs), Set(songs.map { $0.text("song") }))
+    let sample = Fixture.make(id: "1", text: "play \(songs[3].text("song")) by ada", call: songs[3])
+    func inventions(_ learned: Int) throws -> Int {
+      let swap = try swap(invented: 1, learned: learned)
+      return (0..<2_000 as Range<UInt64>).count {
+        !seen.contains(swap.apply(sample, presentation: $0, pool: values).call.text("song"))
+      }
+    }
+    let (few, many) = (try inventions(100), try inventions(400))
+    #expect(try inventions(1) == few && few > 1_000)
+    #expect(abs(Double(many) / Double(few) - 0.25) < 0.05)
   }
 
   @Test("An invented value that the schema does not allow is not presented")

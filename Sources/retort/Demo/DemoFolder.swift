@@ -79,6 +79,7 @@ struct DemoFolder {
         learning_rate: 0.002
         dropout: 0.1
         decay_steps: 400
+        candidate_steps: 0
     release:
       every: 1200
       prune: ffn=0.875

@@ -1,6 +1,6 @@
 """What single choices bring with 1,000 labels."""
 
-from cells import Cell
+from cells import SMALL, Cell
 from tables import over_seeds, spent, table
 
 TITLE = "SNIPS, 1,000 labels: what each choice brings"
@@ -21,7 +21,7 @@ SHARED = {"snips-1000-invented-s1"}
 
 def cells():
     return [
-        Cell(name, "snips", 1_000, {"precision": "bf16"} | recipe)
+        Cell(name, "snips", 1_000, SMALL | recipe)
         for name, (_, recipe) in CHOICES.items() if name not in SHARED
     ]
 

@@ -1,14 +1,14 @@
 """Banking77: 77 functions, no arguments."""
 
-from cells import Cell
+from cells import SMALL, Cell
 from tables import over_seeds, spent, table
 
 TITLE = "Banking77"
 RECIPES = {
-    "banking77": ("default recipe in bf16", {"precision": "bf16"}),
-    "banking77-dropout": ("dropout 0.25", {"precision": "bf16", "dropout": 0.25}),
+    "banking77": ("default recipe in bf16", SMALL),
+    "banking77-dropout": ("dropout 0.25", SMALL | {"dropout": 0.25}),
     "banking77-request-loss": (
-        "dropout 0.25, and a loss on the request's tokens", {"precision": "bf16", "dropout": 0.25, "prompt_loss_share": 0.3}),
+        "dropout 0.25, and a loss on the request's tokens", SMALL | {"dropout": 0.25, "prompt_loss_share": 0.3}),
 }
 
 

@@ -1,16 +1,16 @@
 """Objectives besides the label's likelihood, at equal teacher calls."""
 
-from cells import Cell
+from cells import SMALL, Cell
 from tables import over_seeds, percent, spent, table
 
 TITLE = "SNIPS, 1,000 labels: what each objective brings at equal teacher calls"
-PLAIN = {"precision": "bf16", "candidate_steps": 3_000, "swap_invented_share": 1, "swap_probability": 0.7}
+PLAIN = SMALL | {"candidate_steps": 3_000, "swap_invented_share": 1, "swap_probability": 0.7}
 REJECTION = {"rft_steps": 400, "rft_requests": 1_024}
 REWARD = {"rl_steps": 120}
 LARGER = {"hidden_size": 256, "head_count": 8, "key_value_head_count": 2, "feed_forward_size": 704}
 # Measured for the learning curve, and for what each choice brings.
 SHARED = Cell("snips-1000-invented-s1", "snips", 1_000, PLAIN)
-EXCHANGING = Cell("snips-1000-steps", "snips", 1_000, {"precision": "bf16", "candidate_steps": 3_000})
+EXCHANGING = Cell("snips-1000-steps", "snips", 1_000, SMALL | {"candidate_steps": 3_000})
 TEACHER = Cell("snips-1000-larger", "snips", 1_000, PLAIN | LARGER, {"release.quantize": "f32"})
 CHOICES = {
     "plain (supervised, invented values)": SHARED,
