@@ -12,6 +12,7 @@ LATER = ("wrong", "asked", "teacher")
 SMALL = {
     "precision": "bf16", "vocabulary_size": 2_000, "tokenizer_samples": 2_000, "prompt_loss_share": 0, "replay_per_sample": 11,
     "decay_steps": 800, "candidate_steps": 0, "swap_probability": 0.5, "swap_invented_share": 0,
+    "swap_invented_until": 1_000_000_000,
 }
 
 

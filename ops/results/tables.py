@@ -7,7 +7,7 @@ def percent(share):
 
 def with_interval(found):
     low, high = found["interval"]
-    return f"{percent(found['exact_match'])} ({100 * low:.1f} to {100 * high:.1f})"
+    return f"{percent(found['exact_match'])} ({100 * low:.1f} to {100 * high:.1f}){mark([found])}"
 
 
 def over_seeds(runs):
@@ -16,7 +16,12 @@ def over_seeds(runs):
         return with_interval(runs[0])
     values = [run["exact_match"] for run in runs]
     spread = f"{100 * min(values):.1f} to {100 * max(values):.1f}"
-    return f"{percent(sum(values) / len(values))} ({len(values)} seeds: {spread})"
+    return f"{percent(sum(values) / len(values))} ({len(values)} seeds: {spread}){mark(runs)}"
+
+
+def mark(runs):
+    """Whether answers were greedy, as all were before the most probable ones were looked for."""
+    return " †" if any(run.get("decoding") == "greedy" for run in runs) else ""
 
 
 def spent(runs):
