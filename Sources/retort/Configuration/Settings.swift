@@ -173,6 +173,10 @@ enum Settings {
     Setting(
       "serve.spool_bytes", .integer(0...Int.max), .integer(64 << 20), "Bound of the spool of live requests on disk."),
     Setting(
+      "serve.shared_weights", .text, "",
+      "Folder of packed weights, which servers map and so hold once; empty: in the state folder; none: each has its own."
+    ),
+    Setting(
       "serve.trusted_keys", .texts, [], "Files with public keys of releases to trust; empty: the state folder's."),
   ]
 }
