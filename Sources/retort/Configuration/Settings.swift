@@ -106,6 +106,9 @@ enum Settings {
     Setting(
       "label.requests_per_day", .integer(0...1_000_000_000), 0,
       "Selective: most requests of a day (UTC) that the teacher is asked about; 0 is no limit."),
+    Setting(
+      "label.join_scores", .flag, false,
+      "Join the scores of trusted producers and the verifier in feedback into samples, for the recipe's sample_judge."),
   ]
 
   private static let split: [Setting] = [

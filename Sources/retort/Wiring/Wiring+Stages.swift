@@ -54,9 +54,12 @@ extension Wiring {
 
   /// Joining corrections into samples.
   private func feedback(log: any MessageLog, teacher: Teacher, logger: Logger) throws -> FeedbackStage {
-    FeedbackStage(
+    // Who may accept a label may also judge an answer.
+    let verifier = teacher.task.verifier.map { _ in AnswerJudging.producer }
+    return FeedbackStage(
       log: log, names: names, teacher: teacher, functions: try functions(),
-      trustedProducers: Set(configuration.texts("task.trusted_producers")), split: try split(), logger: logger)
+      trustedProducers: Set(configuration.texts("task.trusted_producers")).union(verifier.map { [$0] } ?? []),
+      joinsScores: configuration.flag("label.join_scores"), split: try split(), logger: logger)
   }
 
   /// Which requests are labelled; `nil` for all.
