@@ -133,13 +133,19 @@ enum Settings {
     Setting(
       "release.prune", .textOrNumber(0...0.9), "ffn=0.9375",
       "What is taken out, as for retort compress --prune, or none; a number: that share of feed-forward neurons."),
-    Setting("release.recovery_steps", .integer(0...100_000), 300, "Steps of recovery after pruning."),
+    Setting(
+      "release.recovery_steps", .textOrNumber(0...100_000), "auto",
+      "Steps of recovery after pruning; auto: 300, or 60 for each hundredth of the parameters that goes if that is more."
+    ),
     Setting(
       "release.quantize", .text, "q8_0",
       "Format of the released weights: q8_0, q6_k, q4_k, q4_0, f16, bf16, f32, or a mix such as bytes=1.6MB."),
     Setting(
       "release.calibrate", .choice(["nearest", "awq", "gptq", "awq+gptq"]), "nearest",
       "How rounding is fitted to recent samples."),
+    Setting(
+      "release.importance", .choice(["activations", "gradients"]), "activations",
+      "What tells important parts: how large what they give is, or how the loss changes without them."),
     Setting("release.quantization_aware_steps", .integer(0...100_000), 0, "Steps at the end with rounded weights."),
     Setting("release.gate.minimum", .integer(1...1_000_000), 100, "Fewest gate samples for a verdict."),
     Setting(

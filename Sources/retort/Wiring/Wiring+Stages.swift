@@ -138,13 +138,17 @@ extension Wiring {
 
   private func compressionPolicy() throws -> CompressionPolicy {
     var object: JSONObject = [:]
-    for key in ["prune", "quantize", "calibrate"] { object[key] = .string(configuration.text("release." + key)) }
+    for key in ["prune", "quantize", "calibrate", "importance"] {
+      object[key] = .string(configuration.text("release." + key))
+    }
     if let removed = configuration.optionalNumber("release.prune") {
       object["prune"] = .string(PruningPlan(feedForwardKeep: 1 - removed).text)
     }
-    for key in ["recovery_steps", "quantization_aware_steps"] {
-      object[key] = .integer(Int64(configuration.integer("release." + key)))
-    }
+    let steps = configuration.optionalNumber("release.recovery_steps")
+    object["recovery_steps"] =
+      steps.map { Int64(exactly: $0).map(JSON.integer) ?? .number($0) }
+      ?? .string(configuration.text("release.recovery_steps"))
+    object["quantization_aware_steps"] = .integer(Int64(configuration.integer("release.quantization_aware_steps")))
     do {
       return try CompressionPolicy(json: .object(object))
     } catch {
