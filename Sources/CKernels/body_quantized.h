@@ -7,9 +7,6 @@
 
 typedef i16 i16_unaligned __attribute__((aligned(4), may_alias));
 
-/// Distance of the software prefetch, in bytes of weights.
-#define PREFETCH_AHEAD 6144
-
 RETORT_INLINE i16 load_lines(const uint8_t *p) { return *(const i16_unaligned *)p; }
 RETORT_INLINE int32_t load_int(const uint8_t *p) {
   int32_t x;
@@ -101,7 +98,6 @@ RETORT_INLINE void quantized_tile(const retort_weight_type type, const int rows,
   UNROLL for (int r = 0; r < rows; r++)
     UNROLL for (int h = 0; h < halves; h++) sum[r * halves + h] = bias ? load_part(bias + h * 16, n - h * 16, 0) : splat(0);
   for (ptrdiff_t block = 0; block < blocks; block++) {
-    UNROLL for (int byte = 0; byte < bytes; byte += 64) __builtin_prefetch(scales + byte + PREFETCH_AHEAD);
     UNROLL for (int part = 0; part < parts; part++) {
       i16 dot[TILE_ROWS * TILE_HALVES];
       integer_dots(type, rows, halves, part, a, quants, dot);

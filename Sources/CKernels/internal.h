@@ -152,12 +152,6 @@ void retort_probe(ptrdiff_t rounds, float *out);
 /// The same with bfloat16 products, two in each lane and round.
 void retort_bfloat_probe(ptrdiff_t rounds, float *out);
 
-/// Asks the system for large pages (2 MB) for memory that is about to be written and then read in long streams. With pages of 4 KB an
-/// AMD Zen 4 reads packed weights at two thirds of the speed. A wish: nothing depends on whether it is granted, or on the system.
-void retort_prefer_large_pages(const void *memory, size_t size);
-/// Gathers memory that has been written in large pages where it is not yet.
-void retort_gather_large_pages(const void *memory, size_t size);
-
 /// Flushes denormals in this thread; returns the mode to restore.
 uint64_t retort_enter_numerics(void);
 /// Restores what retort_enter_numerics returned.

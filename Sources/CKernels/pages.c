@@ -1,8 +1,12 @@
-// Large pages for memory that is read in long streams.
+// Large pages for memory that is read in long streams, and memory for the system.
 
 #if defined(__linux__)
 #define _GNU_SOURCE
 #include <sys/mman.h>
+#endif
+#include <stdlib.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
 #endif
 
 #include "internal.h"
@@ -30,5 +34,11 @@ void retort_gather_large_pages(const void *memory, size_t size) {
     madvise((void *)page, LARGE_PAGE, COLLAPSE);
 #else
   (void)memory, (void)size;
+#endif
+}
+
+void retort_return_freed_memory(void) {
+#if defined(__GLIBC__)
+  malloc_trim(0);
 #endif
 }

@@ -21,16 +21,27 @@ public struct CompressionPolicy: Sendable, Hashable {
     var compensates: Bool { self == .gptq || self == .both }
   }
 
+  /// What a part's importance is measured from, where there are samples.
+  public enum ImportanceSource: String, Sendable, Hashable, CaseIterable {
+    /// How large what it gives is; see ``Importance``.
+    case activations
+    /// How much the loss changes without it, to first order; see ``Importance/measureGradients(of:on:)``.
+    case gradients
+  }
+
   /// What is taken out; default a sixteenth of the feed-forward neurons.
   public var prune = PruningPlan(feedForwardKeep: 0.9375)
   /// How matrices are stored; default Q8_0.
   public var quantize = QuantizationPlan.uniform(.q8)
   /// How rounding is fitted to samples; without samples always to the nearest; default `nearest`.
   public var calibrate = Calibration.nearest
+  /// From what parts are told important: what they give, or how the loss changes with them; default `activations`.
+  public var importance = ImportanceSource.activations
   /// How many of the last samples importance and calibration are measured on, at most; default 512.
   public var activationSamples = 512
-  /// The number of optimizer steps after pruning; none where nothing was pruned; default 300.
-  public var recoverySteps = 300
+  /// The number of optimizer steps after pruning; none where nothing was pruned; default, nil: 300, or 60 for each hundredth
+  /// of the parameters that has gone where that is more.
+  public var recoverySteps: Int?
   /// The number of optimizer steps at the end in which the student computes with its rounded weights; what they learn is
   /// rounded to the nearest; default 0.
   public var quantizationAwareSteps = 0
@@ -58,6 +69,14 @@ public struct CompressionPolicy: Sendable, Hashable {
   /// The policy with every default.
   public init() {}
 
+  /// The steps of recovery for a student that has been pruned.
+  ///
+  /// On a SNIPS student without a fifth of its parameters 300 steps left 1.3 points of exact match behind, 1,200 none.
+  func recoverySteps(from parent: Student, to pruned: Student) -> Int {
+    let gone = 1 - Double(pruned.layout.count) / Double(max(1, parent.layout.count))
+    return recoverySteps ?? max(300, Int((6_000 * gone).rounded()))
+  }
+
   /// Whether weights move before they are rounded.
   var changesWeightsToRound: Bool {
     if case .bytes = quantize { return true }
@@ -70,6 +89,7 @@ public struct CompressionPolicy: Sendable, Hashable {
   /// The policy as JSON: every key, in order.
   public var json: JSON {
     var object = JSONObject()
+    object[Self.recoveryKey] = recoverySteps.map { .integer(Int64($0)) } ?? "auto"
     for setting in Self.integers { object[setting.name] = .integer(Int64(self[keyPath: setting.path])) }
     for setting in Self.numbers { object[setting.name] = .number(self[keyPath: setting.path]) }
     for setting in Self.texts { object[setting.name] = .string(setting.get(self)) }
@@ -77,7 +97,11 @@ public struct CompressionPolicy: Sendable, Hashable {
   }
 
   /// The keys that a policy may have.
-  public static var keys: [String] { integers.map(\.name) + numbers.map(\.name) + texts.map(\.name) }
+  public static var keys: [String] {
+    [recoveryKey] + integers.map(\.name) + numbers.map(\.name) + texts.map(\.name)
+  }
+
+  private static let recoveryKey = "recovery_steps"
 
   /// A policy from a JSON object; what it does not name keeps its default.
   ///
@@ -87,7 +111,9 @@ public struct CompressionPolicy: Sendable, Hashable {
       throw Self.invalid("policy", "an object", json.typeName)
     }
     for (key, value) in object {
-      if let setting = Self.integers.first(where: { $0.name == key }) {
+      if key == Self.recoveryKey {
+        recoverySteps = try Self.recoverySteps(value)
+      } else if let setting = Self.integers.first(where: { $0.name == key }) {
         guard let number = value.integerValue.flatMap({ Int(exactly: $0) }), setting.range.contains(number) else {
           throw Self.invalid(
             key, "a whole number in \(setting.range.lowerBound)…\(setting.range.upperBound)", value.text)
@@ -109,6 +135,14 @@ public struct CompressionPolicy: Sendable, Hashable {
     }
   }
 
+  private static func recoverySteps(_ value: JSON) throws(CompressionError) -> Int? {
+    if value == "auto" { return nil }
+    guard let count = value.integerValue.flatMap({ Int(exactly: $0) }), (0...1_000_000).contains(count) else {
+      throw invalid(recoveryKey, "auto, or a whole number in 0…1000000", value.text)
+    }
+    return count
+  }
+
   private typealias Setting<Value: Comparable> = (
     name: String, path: WritableKeyPath<CompressionPolicy, Value>, range: ClosedRange<Value>
   )
@@ -116,7 +150,6 @@ public struct CompressionPolicy: Sendable, Hashable {
   private static var integers: [Setting<Int>] {
     [
       ("activation_samples", \.activationSamples, 1...1_000_000),
-      ("recovery_steps", \.recoverySteps, 0...1_000_000),
       ("quantization_aware_steps", \.quantizationAwareSteps, 0...1_000_000),
       ("batch_size", \.batchSize, 1...4_096),
       ("maximum_sequence", \.maximumSequence, 16...32_768),
@@ -154,6 +187,13 @@ public struct CompressionPolicy: Sendable, Hashable {
           throw invalid("calibrate", "one of \(Calibration.allCases.map(\.rawValue).joined(separator: ", "))", text)
         }
         policy.calibrate = calibration
+      },
+      TextSetting(name: "importance", get: \.importance.rawValue) { (policy, text) throws(CompressionError) in
+        guard let source = ImportanceSource(rawValue: text) else {
+          throw invalid(
+            "importance", "one of \(ImportanceSource.allCases.map(\.rawValue).joined(separator: ", "))", text)
+        }
+        policy.importance = source
       },
       TextSetting(name: "kl_direction", get: \.klDirection.rawValue) { (policy, text) throws(CompressionError) in
         guard let direction = DistillationLoss.Direction(rawValue: text) else {

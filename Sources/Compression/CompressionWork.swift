@@ -71,7 +71,9 @@ struct CompressionWork {
   }
 
   /// The student of the shape that the plan asks for, the same one where that is its own; and the harm measured.
-  func pruned(_ start: Start, _ batches: [PackedBatch]) throws -> (student: Student, harm: Double?) {
+  func pruned(
+    _ start: Start, _ batches: [PackedBatch], _ encoder: SampleEncoder?
+  ) throws -> (student: Student, harm: Double?) {
     let (parent, plan) = (start.student, policy.prune)
     let given = try plan.shape(of: parent.configuration)
     guard plan.target != nil || given != PruningShape(parent.configuration) else { return (parent, nil) }
@@ -81,17 +83,30 @@ struct CompressionWork {
       batches.isEmpty
       ? Importance(weightsOf: parent)
       : Importance(of: parent, statistics: try ActivationStatistics(of: parent, on: batches))
+    if policy.importance == .gradients, !batches.isEmpty { try importance.measureGradients(of: parent, on: batches) }
     if let divergence, plan.target != nil || given.layerCount < parent.configuration.layerCount {
       try importance.measureBlocks(of: parent, divergence)
     }
     let search = ShapeSearch(
       parent: parent, importance: importance, divergence: divergence, cost: try cost(start))
-    let shape = try plan.target.map { try search.shape(from: given, target: $0) } ?? given
+    let trial = trial(towards: parent, encoder)
+    let shape = try plan.target.map { try search.shape(from: given, target: $0, trial: trial) } ?? given
     let student = try Pruner.prune(parent, to: shape, importance: importance)
     let harm = try divergence.map { try $0(student) } ?? importance.lost(by: shape, of: parent.configuration)
     parent.releaseBuffers()
     student.releaseBuffers()
     return (student, harm)
+  }
+
+  /// A tenth of the recovery; nil where there is none.
+  private func trial(towards parent: Student, _ encoder: SampleEncoder?) -> ((Student) throws -> Void)? {
+    guard let encoder, !training.isEmpty, policy.recoverySteps != 0 else { return nil }
+    return { student in
+      var policy = policy
+      policy.recoverySteps = max(1, policy.recoverySteps(from: parent, to: student) / 10)
+      _ = try Recovery.recover(
+        student, towards: parent, on: training, encoder: encoder, policy: policy, progress: progress)
+    }
   }
 
   private func cost(_ start: Start) throws -> ModelCost {

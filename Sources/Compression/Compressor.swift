@@ -32,7 +32,7 @@ public enum Compressor {
     let start = try work.withoutUnusedTokens(parent, tokenizer)
     let encoder = try work.encoder(start.tokenizer, parent.configuration)
     let batches = encoder.map { ActivationStatistics.batches(of: work.recent, encoder: $0) } ?? []
-    let pruned = try work.pruned(start, batches)
+    let pruned = try work.pruned(start, batches, encoder)
     let recovery = try work.recover(pruned.student, towards: start.student, encoder)
     let finished = try work.rounded(pruned.student, towards: start, batches: batches, encoder)
     let file = try StudentFile.write(
@@ -56,13 +56,15 @@ public enum Compressor {
   /// - Parameters:
   ///   - functions: The task; `nil` for the one that a file carries.
   ///   - samples: What importance, calibration and recovery are measured on; they need the functions.
-  /// - Throws: As ``UncompressedModel/init(path:)``; ``CompressionError`` `mismatch` for samples without functions.
+  /// - Throws: As ``UncompressedModel/init(path:)``; ``CompressionError`` `mismatch` for samples without functions, and
+  ///   for a share of an axis that its steps are too coarse for.
   public static func compress(
     path: String, functions: FunctionSet? = nil, samples: [TrainingSample] = [],
     policy: CompressionPolicy = CompressionPolicy(), output: String, name: String? = nil,
     progress: ((StepReport) throws -> Void)? = nil
   ) throws -> CompressionReport {
     let model = try UncompressedModel(path: path)
+    try policy.prune.checkSteps(of: model.student.configuration)
     let functions = functions ?? model.functions
     guard samples.isEmpty || functions != nil else {
       throw CompressionError(

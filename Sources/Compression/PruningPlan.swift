@@ -129,6 +129,32 @@ public struct PruningPlan: Sendable, Hashable {
     return shape
   }
 
+  /// Checks that a share of an axis takes something out: the sizes that an axis can have may lie too far apart.
+  ///
+  /// - Throws: ``CompressionError`` `mismatch`, naming the sizes that are possible.
+  package func checkSteps(of parent: DecoderConfiguration) throws(CompressionError) {
+    let (before, after) = (PruningShape(parent), try shape(of: parent))
+    let sizes: [(Axis, WritableKeyPath<PruningShape, Int>, unit: Int)] = [
+      (.feedForward, \.feedForwardSize, 32), (.layers, \.layerCount, 1), (.keyValueGroups, \.keyValueHeadCount, 1),
+      (.hidden, \.hiddenSize, Self.hiddenUnit(parent, groups: after.keyValueHeadCount)),
+    ]
+    for (axis, path, unit) in sizes {
+      guard case .share(let share)? = axes[axis], share < 1, after[keyPath: path] == before[keyPath: path] else {
+        continue
+      }
+      let whole = before[keyPath: path]
+      let possible = stride(from: (whole - 1) / unit * unit, to: 0, by: -unit).prefix(4).map(String.init)
+      throw CompressionError(
+        .mismatch, context: "prune, \(axis.rawValue)",
+        expected: possible.isEmpty
+          ? "nothing, since \(whole) is the least that there can be"
+          : "one of the sizes below \(whole) that are possible, \(possible.joined(separator: ", "))"
+            + (whole - 1 >= 5 * unit ? " and so on" : ""),
+        found: "\(axis.rawValue)=\(PruningPlan.Amount.share(share).text), which is nearest to \(whole) itself",
+        advice: possible.first.map { "ask for \(axis.rawValue)=\($0), or prune another axis" } ?? "prune another axis")
+    }
+  }
+
   /// The steps in which the residual stream can become narrower: one query head from each group, and 32 channels.
   static func hiddenUnit(_ parent: DecoderConfiguration, groups: Int) -> Int {
     let heads = max(1, groups) * parent.headSize

@@ -39,7 +39,8 @@ public enum Recovery {
     let lessons = samples.filter { if case .success = encoder.encode($0) { $0.weight > 0 } else { false } }
     let (steps, firstRate) =
       stored == nil
-      ? (policy.recoverySteps, policy.learningRate) : (policy.quantizationAwareSteps, policy.quantizationAwareRate)
+      ? (policy.recoverySteps(from: parent, to: student), policy.learningRate)
+      : (policy.quantizationAwareSteps, policy.quantizationAwareRate)
     guard steps > 0, !lessons.isEmpty else { return nil }
     var pool = ValuePool()
     for sample in lessons { pool.add(sample.call) }

@@ -3,12 +3,17 @@ package import StudentModel
 
 /// Finds the shape that reaches a target with the least harm.
 ///
-/// From the shape that the plan's axes give, one step at a time: a sixteenth of the feed-forward width, one block, or one
-/// query head from every group with as many residual channels. Of the possible steps the one with the least harm for what
-/// it saves is taken, the first of equals, until the target is met; at last hidden width, blocks and feed-forward width grow
-/// back as far as the target allows. No axis goes below a quarter. Harm is measured: the divergence from the parent right after
-/// pruning, without recovery; without samples, the share of importance that goes. The same inputs give the same shape.
-/// Reference: the greedy form is ours; Muralidharan et al. 2024, arXiv 2407.14679, section 2.4, enumerate shapes instead.
+/// At each depth that may be enough, from the shape that the plan's axes give, one step at a time: a sixteenth of the
+/// feed-forward width, or one query head from every group with as many residual channels. Of the possible steps the one with
+/// the least harm for what it saves is taken, the first of equals, until the target is met; at last hidden width and
+/// feed-forward width grow back as far as the target allows. No axis goes below a quarter. Harm is the divergence from the
+/// parent right after pruning.
+///
+/// That does not tell depths apart: a block that is left out harms most at first and recovers best. So the shape of every
+/// depth is recovered for a short time, and that with the least divergence then is taken. Where nothing can recover, blocks
+/// are one more axis of the steps; without samples, harm is the share of importance that goes. The same inputs give the same
+/// shape. Reference: Muralidharan et al. 2024, arXiv 2407.14679, section 2.4 (candidates ranked after a short retraining; they
+/// enumerate all shapes, the greedy steps are ours).
 package struct ShapeSearch {
   private let parent: Student
   private let importance: Importance
@@ -25,19 +30,65 @@ package struct ShapeSearch {
 
   /// A shape at most as costly as the target says.
   ///
-  /// - Throws: ``CompressionError`` `mismatch` where no shape reaches it.
-  package func shape(from start: PruningShape, target: PruningPlan.Target) throws -> PruningShape {
-    let before = cost(parent.configuration, in: target.measure)
-    let limit: Int =
-      switch target.amount {
-      case .count(let count): count
-      case .share(let share): Int((Double(before) * share).rounded(.down))
+  /// - Parameter trial: recovers a student for a short time, in place; nil where nothing can.
+  /// - Throws: ``CompressionError`` `mismatch` where no shape reaches it; what `trial` throws.
+  package func shape(
+    from start: PruningShape, target: PruningPlan.Target, trial: ((Student) throws -> Void)? = nil
+  ) throws -> PruningShape {
+    guard let divergence, let trial else { return try shape(from: start, target: target, changesDepth: true) }
+    let candidates = try candidates(from: start, target: target)
+    guard candidates.count > 1 else {
+      return try candidates.first ?? shape(from: start, target: target, changesDepth: true)
+    }
+    let scores = try candidates.map { candidate in
+      let student = try Pruner.prune(parent, to: candidate, importance: importance)
+      try trial(student)
+      return try divergence(student)
+    }
+    let best = scores.indices.min { scores[$0] < scores[$1] } ?? 0
+    return candidates[best]
+  }
+
+  /// The most depths that are tried.
+  private static let depthLimit = 8
+
+  /// The best shape of each depth that reaches the target, the deepest first; it ends where depth alone is enough.
+  package func candidates(from start: PruningShape, target: PruningPlan.Target) throws -> [PruningShape] {
+    let limit = limit(of: target)
+    var starts: [PruningShape] = []
+    for depth in (max(1, parent.configuration.layerCount / 4)...start.layerCount).reversed() {
+      var shape = start
+      shape.layerCount = depth
+      starts.append(shape)
+      if try size(shape, target) <= limit { break }
+    }
+    let count = min(starts.count, Self.depthLimit)
+    let chosen = (0..<count).map { starts[$0 * (starts.count - 1) / max(1, count - 1)] }
+    return try chosen.compactMap { start in
+      do {
+        return try shape(from: start, target: target, changesDepth: false)
+      } catch let error as CompressionError where error.code == .mismatch {
+        return nil
       }
+    }
+  }
+
+  private func limit(of target: PruningPlan.Target) -> Int {
+    switch target.amount {
+    case .count(let count): count
+    case .share(let share): Int((Double(cost(parent.configuration, in: target.measure)) * share).rounded(.down))
+    }
+  }
+
+  private func shape(
+    from start: PruningShape, target: PruningPlan.Target, changesDepth: Bool
+  ) throws -> PruningShape {
+    let limit = limit(of: target)
     var shape = start
     var harm = try harm(of: shape)
     while try size(shape, target) > limit {
       var best: (score: Double, shape: PruningShape, harm: Double)?
-      for candidate in try steps(from: shape) {
+      for candidate in try steps(from: shape) where changesDepth || candidate.layerCount == start.layerCount {
         let found = try self.harm(of: candidate)
         let saved = try size(shape, target) - size(candidate, target)
         guard saved > 0 else { continue }

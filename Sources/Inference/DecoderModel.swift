@@ -11,14 +11,19 @@ public final class DecoderModel: Sendable {
   public let tokenizer: Tokenizer?
   /// The size in bytes: of the file, or of the fp32 parameters.
   public let byteCount: Int
+  /// Where the packed weights are.
+  public let placement: WeightPlacement
   let weights: ModelWeights
 
   /// Opens a GGUF file: architecture qwen2 or llama; matrices in F32, F16, BF16, Q8_0, Q4_0, Q4_K or Q6_K, of exactly the shapes
   /// that the metadata say, all values finite; a byte-level BPE tokenizer that fits the vocabulary.
   ///
+  /// - Parameters:
+  ///   - path: The file; it is mapped and must not change while the model lives.
+  ///   - shared: Where packed weights are shared with other processes; nil: they are this process's own.
   /// - Throws: ``InferenceError`` `unreadable`, `bad_file`, `bad_metadata`, `bad_tensor`, `bad_tokenizer`, `unsupported`.
-  public convenience init(gguf path: String) throws(InferenceError) {
-    try self.init(file: Self.open(path))
+  public convenience init(gguf path: String, shared: SharedWeights? = nil) throws(InferenceError) {
+    try self.init(file: Self.open(path), shared: shared)
   }
 
   /// Uses fp32 parameters in canonical order (`configuration.parameters`); they are copied, and must stay in place
@@ -34,10 +39,11 @@ public final class DecoderModel: Sendable {
     weights = try ModelWeights(configuration, from: FlatWeights(configuration, parameters))
     self.configuration = configuration
     self.tokenizer = tokenizer
+    placement = .own
     byteCount = parameters.count * MemoryLayout<Float>.stride
   }
 
-  init(file: GGUFFile) throws(InferenceError) {
+  init(file: GGUFFile, shared: SharedWeights? = nil) throws(InferenceError) {
     do throws(ModelFileError) {
       configuration = try file.decoderConfiguration()
     } catch {
@@ -46,7 +52,12 @@ public final class DecoderModel: Sendable {
     let tokenizer = try Self.tokenizer(of: file)
     try Self.check(tokenizer, configuration, file.name)
     self.tokenizer = tokenizer
-    weights = try ModelWeights(configuration, from: FileWeights(file, configuration))
+    if let shared {
+      (weights, placement) = try shared.weights(of: file, configuration)
+    } else {
+      (weights, placement) = (try ModelWeights(configuration, from: FileWeights(file, configuration)), .own)
+    }
+    file.releasePages()
     byteCount = file.byteCount
   }
 
@@ -67,6 +78,7 @@ public final class DecoderModel: Sendable {
     }
     try Self.check(tokenizer, configuration, path)
     weights = try ModelWeights(configuration, from: FileWeights(folder))
+    placement = .own
     byteCount = folder.byteCount
   }
 

@@ -35,8 +35,17 @@ struct ModelWeights: Sendable {
     func embedding(_ name: String, _ shape: [Int]) throws(InferenceError) -> WeightTable
   }
 
-  /// Reads and packs every parameter of `configuration`.
-  init(_ configuration: DecoderConfiguration, from source: some Source) throws(InferenceError) {
+  /// Reads every parameter of `configuration`, and packs the matrices or finds them packed.
+  ///
+  /// - Parameter packed: what ``stored`` of the same weights was.
+  init(
+    _ configuration: DecoderConfiguration, from source: some Source, packed: DerivedContents? = nil
+  ) throws(InferenceError) {
+    var offset = 0
+    func matrix(_ tables: [WeightTable]) throws(InferenceError) -> WeightMatrix {
+      guard let packed else { return WeightMatrix(tables) }
+      return try WeightMatrix(tables, stored: packed, at: &offset)
+    }
     let shapes = Dictionary(
       configuration.parameters.map { ($0.name, $0.shape) }, uniquingKeysWith: { first, _ in first })
     func vector(_ name: String) throws(InferenceError) -> FloatStorage { try source.vector(name, shapes[name] ?? []) }
@@ -49,7 +58,9 @@ struct ModelWeights: Sendable {
         groups[groups.count - 1].tables.append(table)
         if let bias { groups[groups.count - 1].biases.append(bias) }
       }
-      return groups.map { Linear(weight: WeightMatrix($0.tables), bias: $0.biases.isEmpty ? nil : .joined($0.biases)) }
+      return try groups.map { (group) throws(InferenceError) in
+        Linear(weight: try matrix(group.tables), bias: group.biases.isEmpty ? nil : .joined(group.biases))
+      }
     }
     var layers: [Layer] = []
     for number in 0..<configuration.layerCount {
@@ -68,10 +79,10 @@ struct ModelWeights: Sendable {
     embedding = try source.embedding(table, shapes[table] ?? [])
     head =
       configuration.tiesEmbeddings
-      ? WeightMatrix([embedding]) : try linear("lm_head")[0].weight
+      ? try matrix([embedding]) : try linear("lm_head")[0].weight
   }
 
-  /// All matrices, for sizing scratch.
+  /// All matrices, in the order in which they are read and stored.
   var matrices: [WeightMatrix] {
     let linears = layers.flatMap { layer in [layer.attention, layer.output, layer.gateUp, layer.down].joined() }
     return linears.map(\.weight) + [head]

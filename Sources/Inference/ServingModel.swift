@@ -37,11 +37,14 @@ public final class ServingModel: Sendable {
   /// - Parameters:
   ///   - path: The file; it is mapped and must not change while the model lives.
   ///   - functions: The functions, where the file has none or others are wanted; default: those in the file.
+  ///   - shared: Where packed weights are shared with other processes; nil: they are this process's own.
   /// - Throws: ``InferenceError`` as ``DecoderModel/init(gguf:)``; `bad_metadata` where there are no functions, `bad_schema`
   ///   where they cannot be compiled.
-  public convenience init(gguf path: String, functions: FunctionSet? = nil) throws(InferenceError) {
+  public convenience init(
+    gguf path: String, functions: FunctionSet? = nil, shared: SharedWeights? = nil
+  ) throws(InferenceError) {
     let file = try DecoderModel.open(path)
-    let model = try DecoderModel(file: file)
+    let model = try DecoderModel(file: file, shared: shared)
     let own = file.metadata.filter { $0.key.hasPrefix("retort.") }
     var chosen = functions
     if chosen == nil { chosen = try Self.functions(in: own[Self.functionsKey], of: file.name) }

@@ -1,10 +1,11 @@
 import CKernels
+import ModelFiles
 
 /// The weights of one linear layer, [out, in], packed once in their own format for products with few or many rows.
 ///
 /// The bits of a product do not depend on how many rows are multiplied at once; what they are is said in `retort_linear.h`.
 ///
-/// `@unchecked Sendable`: the packed memory is written in `init` and never again.
+/// `@unchecked Sendable`: the packed memory is written in `init`, or is a file mapped read-only, and is never written again.
 final class WeightMatrix: @unchecked Sendable {
   /// The number of outputs.
   let rows: Int
@@ -14,20 +15,21 @@ final class WeightMatrix: @unchecked Sendable {
   let type: retort_weight_type
   /// The size of the packed weights in bytes.
   let byteCount: Int
-  private let memory: UnsafeMutablePointer<UInt8>
+  private let memory: UnsafePointer<UInt8>
+  /// The mapped file that the memory belongs to; nil: it is this matrix's own.
+  private let owner: DerivedContents?
 
   /// Outputs that are computed together.
   static let panel = Int(RETORT_PANEL)
 
   /// Packs one or more tables of the same type and width, one below the other.
-  init(_ tables: [WeightTable]) {
-    type = tables[0].type
-    columns = tables[0].columns
-    rows = tables.reduce(0) { $0 + $1.rows }
-    byteCount = retort_linear_packed_size(type, rows, columns)
-    let size = max(64, byteCount)
-    memory = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 64).bindMemory(
+  convenience init(_ tables: [WeightTable]) {
+    let (type, columns) = (tables[0].type, tables[0].columns)
+    let rows = tables.reduce(0) { $0 + $1.rows }
+    let size = Self.storedSize(type, rows, columns)
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 64).bindMemory(
       to: UInt8.self, capacity: size)
+    (memory + (size - 64)).initialize(repeating: 0, count: 64)
     if tables.count == 1, tables[0].isInOrder {
       retort_linear_pack(type, rows, columns, tables[0].start, memory)
     } else {
@@ -37,9 +39,46 @@ final class WeightMatrix: @unchecked Sendable {
       retort_linear_pack(type, rows, columns, joined, memory)
     }
     withExtendedLifetime(tables) {}
+    self.init(type, rows, columns, UnsafePointer(memory), owner: nil)
   }
 
-  deinit { memory.deallocate() }
+  /// Takes what ``stored`` of the same tables was from a mapped file, at `offset`, which is moved on.
+  ///
+  /// - Throws: ``InferenceError`` `bad_file` where the file has less.
+  convenience init(
+    _ tables: [WeightTable], stored file: DerivedContents, at offset: inout Int
+  ) throws(InferenceError) {
+    let (type, columns) = (tables[0].type, tables[0].columns)
+    let rows = tables.reduce(0) { $0 + $1.rows }
+    let size = Self.storedSize(type, rows, columns)
+    guard offset + size <= file.bytes.count, let start = file.bytes.baseAddress else {
+      throw InferenceError(
+        .badFile, context: file.path, expected: "\(offset + size) bytes of packed weights",
+        found: "\(file.bytes.count)", advice: "delete it")
+    }
+    self.init(type, rows, columns, (start + offset).assumingMemoryBound(to: UInt8.self), owner: file)
+    offset += size
+  }
+
+  private init(
+    _ type: retort_weight_type, _ rows: Int, _ columns: Int, _ memory: UnsafePointer<UInt8>, owner: DerivedContents?
+  ) {
+    (self.type, self.rows, self.columns, self.memory, self.owner) = (type, rows, columns, memory, owner)
+    byteCount = retort_linear_packed_size(type, rows, columns)
+  }
+
+  deinit {
+    if owner == nil { UnsafeMutablePointer(mutating: memory).deallocate() }
+  }
+
+  /// The packed weights as a file keeps them: whole cache lines.
+  var stored: UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(start: memory, count: Self.storedSize(type, rows, columns))
+  }
+
+  private static func storedSize(_ type: retort_weight_type, _ rows: Int, _ columns: Int) -> Int {
+    max(64, (retort_linear_packed_size(type, rows, columns) + 63) / 64 * 64)
+  }
 
   /// Bytes of scratch that ``multiply`` needs for `count` rows.
   func scratch(count: Int) -> Int { retort_linear_scratch(type, count, rows, columns) }

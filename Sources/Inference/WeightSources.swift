@@ -6,17 +6,20 @@ struct FileWeights: ModelWeights.Source {
   private let name: String
   private let find: (String, [Int]) throws(ModelFileError) -> TensorView
   private let rowOrder: (String) -> [Int32]?
+  private let isChecked: Bool
 
   /// Weights of a GGUF file.
-  init(_ file: GGUFFile, _ configuration: DecoderConfiguration) {
-    name = file.name
+  ///
+  /// - Parameter isChecked: whether its matrices are known to be finite, and need not be read to see it.
+  init(_ file: GGUFFile, _ configuration: DecoderConfiguration, isChecked: Bool = false) {
+    (name, self.isChecked) = (file.name, isChecked)
     find = { (parameter, shape) throws(ModelFileError) in try file.parameter(parameter, shape: shape) }
     rowOrder = { configuration.ggufRowOrder($0) }
   }
 
   /// Weights of a Hugging Face folder.
   init(_ folder: HuggingFaceFolder) {
-    name = folder.path
+    (name, isChecked) = (folder.path, false)
     find = { (parameter, _) throws(ModelFileError) in try folder.tensor(parameter) }
     rowOrder = { _ in nil }
   }
@@ -41,7 +44,7 @@ struct FileWeights: ModelWeights.Source {
   }
 
   func table(_ name: String, _ shape: [Int]) throws(InferenceError) -> WeightTable {
-    try WeightTable(tensor(name, shape), in: self.name, storedOrder: rowOrder(name))
+    try WeightTable(tensor(name, shape), in: self.name, storedOrder: rowOrder(name), isChecked: isChecked)
   }
 
   func embedding(_ name: String, _ shape: [Int]) throws(InferenceError) -> WeightTable { try table(name, shape) }

@@ -19,9 +19,13 @@ struct WeightTable: @unchecked Sendable {
 
   /// The weights of a mapped tensor [rows, columns], all finite.
   ///
-  /// - Parameter storedOrder: which row each stored row is.
+  /// - Parameters:
+  ///   - storedOrder: which row each stored row is.
+  ///   - isChecked: whether the values are known to be finite.
   /// - Throws: ``InferenceError`` `unsupported` for other formats, `bad_tensor` for values that are not finite.
-  init(_ tensor: TensorView, in file: String, storedOrder: [Int32]? = nil) throws(InferenceError) {
+  init(
+    _ tensor: TensorView, in file: String, storedOrder: [Int32]? = nil, isChecked: Bool = false
+  ) throws(InferenceError) {
     guard let type = tensor.type.weightType, tensor.shape.count == 2, let start = tensor.bytes.baseAddress else {
       throw InferenceError(
         .unsupported, context: "\(file), \(tensor.name)", expected: "F32, F16, BF16, Q8_0, Q4_0, Q4_K or Q6_K",
@@ -30,7 +34,7 @@ struct WeightTable: @unchecked Sendable {
     self.init(
       type: type, rows: tensor.shape[0], columns: tensor.shape[1], start: start.assumingMemoryBound(to: UInt8.self),
       storedOrder: storedOrder, owner: tensor)
-    guard isFinite else { throw .notFinite(tensor.name, in: file) }
+    guard isChecked || isFinite else { throw .notFinite(tensor.name, in: file) }
   }
 
   /// Floats [rows, columns], which must stay in place as long as they are used, or be kept alive by `owner`.

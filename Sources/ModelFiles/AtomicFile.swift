@@ -43,6 +43,14 @@ public final class AtomicFile {
   /// The bytes written so far.
   public var position: Int { count }
 
+  /// The digest of the bytes written so far.
+  ///
+  /// - Throws: ``ModelFileError`` `io`, a full disk for one.
+  func digest() throws(ModelFileError) -> Digest {
+    try flush()
+    return stream.digest
+  }
+
   /// Appends the bytes of `source`.
   ///
   /// - Throws: ``ModelFileError`` `io`, a full disk for one.

@@ -6,6 +6,8 @@
 //   per tensor:  its bytes, then padding to the alignment
 // Version 2 has the same layout; version 1 (32-bit counts) and big-endian files are refused.
 
+public import Topics
+
 /// A GGUF file, mapped read-only, whose metadata and tensor table have been checked completely.
 ///
 /// Tensor bytes are not looked at before they are asked for.
@@ -68,6 +70,12 @@ public final class GGUFFile: Sendable {
 
   /// The size of the file in bytes.
   public var byteCount: Int { file.bytes.count }
+
+  /// The SHA-256 of the whole file, which is read for it.
+  public func digest() -> Digest { withExtendedLifetime(file) { Digest.sha256(file.bytes) } }
+
+  /// Says that what was read of the file is not needed soon: it no longer counts as this process's memory.
+  public func releasePages() { file.releasePages() }
 
   /// The tensor called `name`.
   ///

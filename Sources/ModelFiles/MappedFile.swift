@@ -17,8 +17,11 @@ final class MappedFile: @unchecked Sendable {
   let name: String
   private let isMapped: Bool
 
-  init(path: String) throws(ModelFileError) {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+  /// Maps a file.
+  ///
+  /// - Parameter mustBePrivate: whether the file must be this user's, no link, and such that nobody else may write it.
+  init(path: String, mustBePrivate: Bool = false) throws(ModelFileError) {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | (mustBePrivate ? O_NOFOLLOW : 0))
     guard descriptor >= 0 else { throw systemError("opening", path) }
     defer { close(descriptor) }
     var status = stat()
@@ -27,6 +30,11 @@ final class MappedFile: @unchecked Sendable {
       throw ModelFileError(
         .io, context: path, expected: "a regular file", found: "a folder or device", advice: "give the path of the file"
       )
+    }
+    guard !mustBePrivate || (status.st_uid == geteuid() && status.st_mode & 0o022 == 0) else {
+      throw ModelFileError(
+        .io, context: path, expected: "a file of this user that nobody else may write", found: "another one",
+        advice: "delete it")
     }
     guard status.st_size > 0 else {
       throw ModelFileError(
@@ -51,6 +59,11 @@ final class MappedFile: @unchecked Sendable {
     bytes = UnsafeRawBufferPointer(memory)
     self.name = name
     isMapped = false
+  }
+
+  /// Lets go of the pages read so far: the system has them while it has room, and they are mapped again where they are read again.
+  func releasePages() {
+    if isMapped { madvise(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count, Int32(MADV_DONTNEED)) }
   }
 
   deinit {

@@ -12,13 +12,17 @@ public import Topics
 /// on its request, so that no label overwrites it. Cancellation: what is not written is joined by whoever comes next.
 ///
 /// A request that the labelling policy had skipped becomes a training sample. A held-out one does not: people complain about
-/// mistakes, and a gate made of complaints would measure them. A score without a call is no label, and changes nothing here.
+/// mistakes, and a gate made of complaints would measure them.
+///
+/// A score without a call is no label. Where that is asked for, one of a trusted producer joins the training sample of its
+/// request beside the answer that it is of, as a judgement that rejection sampling and reinforcement learning can go by.
 public struct FeedbackStage: Sendable {
   let log: any MessageLog
   let names: TopicNames
   let teacher: Teacher
   let functions: FunctionSet
   let trustedProducers: Set<String>
+  let joinsScores: Bool
   let split: LabelStage.Split
   let logger: Logger
 
@@ -26,11 +30,13 @@ public struct FeedbackStage: Sendable {
   ///
   /// - Parameters:
   ///   - teacher: checks a corrected call as it would check a label of its own.
-  ///   - trustedProducers: whose corrections count.
+  ///   - trustedProducers: whose corrections and scores count.
+  ///   - joinsScores: whether scores join samples as judgements; default false.
   public init(
     log: any MessageLog, names: TopicNames, teacher: Teacher, functions: FunctionSet, trustedProducers: Set<String>,
-    split: LabelStage.Split = LabelStage.Split(), logger: Logger
+    joinsScores: Bool = false, split: LabelStage.Split = LabelStage.Split(), logger: Logger
   ) {
+    self.joinsScores = joinsScores
     self.log = log
     self.names = names
     self.teacher = teacher
@@ -81,8 +87,9 @@ public struct FeedbackStage: Sendable {
         if isLast, try await GroupProgress.isAtEnd(group: names.feedbackGroup, of: names.feedback, log: log) { return }
         continue
       }
-      let corrections = corrections(in: records)
-      let joined = try await join(corrections, waits: !isLast)
+      let statements = FeedbackStatement.of(
+        records, trustedProducers: trustedProducers, withScores: joinsScores, logger: logger)
+      let joined = try await join(statements, waits: !isLast)
       let membership = try await reader.membership
       var offsets: [TopicPartition: Int64] = [:]
       for record in records { offsets[record.topicPartition] = record.offset + 1 }
@@ -97,75 +104,62 @@ public struct FeedbackStage: Sendable {
           append: (definitions.map { [$0] } ?? []) + joined,
           offsets: GroupOffsets(membership: membership, offsets: offsets))
         functions.haveBeenWritten()
-        logger.info("feedback: samples corrected", metadata: ["count": "\(joined.count)"])
+        logger.info("feedback: samples corrected or judged", metadata: ["count": "\(joined.count)"])
       }
     }
     try Task.checkCancellation()
   }
 
-  /// A call that a trusted producer says would have been right.
-  private struct Correction {
-    let record: Record
-    let call: Call
-    let producer: String
-  }
-
-  /// The last correction of each request.
-  private func corrections(in records: [Record]) -> [String: Correction] {
-    var corrections: [String: Correction] = [:]
-    for record in records where record.value != nil {
-      guard let feedback = try? RecordCoding.value(of: record, as: FeedbackRecord.self) else {
-        logger.warning("feedback: record left out", metadata: ["offset": "\(record.offset)", "reason": "unreadable"])
-        continue
-      }
-      guard let call = feedback.call else { continue }
-      guard let producer = feedback.producer, trustedProducers.contains(producer) else {
-        logger.warning(
-          "feedback: correction left out",
-          metadata: ["request": "\(feedback.requestID)", "reason": "its producer is on no list of teachers"])
-        continue
-      }
-      corrections[feedback.requestID] = Correction(record: record, call: call, producer: producer)
-    }
-    return corrections
-  }
-
   /// The new versions of samples; waits for requests that labelling has not decided on.
-  private func join(_ corrections: [String: Correction], waits: Bool) async throws -> [NewRecord] {
-    guard !corrections.isEmpty else { return [] }
-    var subjects = try await FeedbackSubjects(Set(corrections.keys), log: log, names: names)
+  private func join(_ statements: [String: FeedbackStatement], waits: Bool) async throws -> [NewRecord] {
+    guard !statements.isEmpty else { return [] }
+    let judged = Set(statements.filter { $0.value.scores.contains { $0.answer == nil } }.keys)
+    var subjects = try await FeedbackSubjects(Set(statements.keys), judged: judged, log: log, names: names)
     if waits, !subjects.undecided.isEmpty {
       try await GroupProgress.wait(for: subjects.undecided, of: names.labelGroup, log: log)
-      subjects = try await FeedbackSubjects(Set(corrections.keys), log: log, names: names)
+      subjects = try await FeedbackSubjects(Set(statements.keys), judged: judged, log: log, names: names)
     }
     var records: [NewRecord] = []
-    for (id, correction) in corrections.sorted(by: { $0.key < $1.key }) {
-      guard let sample = try await version(of: subjects, id: id, correction) else { continue }
+    for (id, statement) in statements.sorted(by: { $0.key < $1.key }) {
+      guard let subject = subjects.found[id], let sample = try await version(of: subject, id: id, statement) else {
+        continue
+      }
       records.append(
-        RecordCoding.record(sample, topic: names.samples, key: id, partition: 0, derivedFrom: correction.record))
+        RecordCoding.record(sample, topic: names.samples, key: id, partition: 0, derivedFrom: statement.record))
     }
     return records
   }
 
-  /// The sample with the right call; nil where nothing changes or may change.
+  /// The sample with the right call, or with more answers judged; nil where nothing changes or may change.
   private func version(
-    of subjects: FeedbackSubjects, id: String, _ correction: Correction
+    of subject: FeedbackSubjects.Subject, id: String, _ statement: FeedbackStatement
   ) async throws -> SampleRecord? {
-    guard let subject = subjects.found[id] else { return nil }
+    let judged = statement.judged(of: subject)
+    if let call = statement.call, subject.sample?.call != call,
+      let corrected = try await corrected(subject, id: id, call, statement, judged: judged)
+    {
+      return corrected
+    }
+    guard let old = subject.sample, judged != old.judged else { return nil }
+    return SampleRecord(old, judged: judged)
+  }
+
+  private func corrected(
+    _ subject: FeedbackSubjects.Subject, id: String, _ call: Call, _ statement: FeedbackStatement,
+    judged: [JudgedCall]
+  ) async throws -> SampleRecord? {
     let split = split.assign(subject.messages)
-    guard let old = subject.sample ?? (split == .train ? subject.unlabelled : nil),
-      subject.sample == nil || old.call != correction.call
-    else { return nil }
+    guard let old = subject.sample ?? (split == .train ? subject.unlabelled : nil) else { return nil }
     let outcome = try await teacher.check(
-      correction.call, for: RequestRecord(id: id, messages: subject.messages), producer: correction.producer)
+      call, for: RequestRecord(id: id, messages: subject.messages), producer: statement.producer)
     guard case .accepted(let label) = outcome else {
       logger.warning("feedback: correction refused", metadata: ["request": "\(id)", "reason": "\(outcome)"])
       return nil
     }
     var sample = SampleRecord(
       id: id, messages: subject.messages, call: label.call, split: old.split ?? split,
-      functionsDigest: functions.digest, weight: old.weight, audited: old.audited)
-    sample.producer = correction.producer
+      functionsDigest: functions.digest, weight: old.weight, audited: old.audited, judged: judged)
+    sample.producer = statement.producer
     sample.votes = label.votes
     sample.verdicts = label.verdicts
     sample.propensity = old.propensity

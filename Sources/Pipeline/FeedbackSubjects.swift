@@ -11,6 +11,8 @@ struct FeedbackSubjects {
     let sample: SampleRecord?
     /// What a sample of it would be that only its correction chose.
     let unlabelled: SampleRecord?
+    /// The call that was answered, where that was asked for and the log still has it.
+    var answer: Call?
   }
 
   /// By the request's id; erased ones are not found.
@@ -18,8 +20,10 @@ struct FeedbackSubjects {
   /// Where labelling has to come, by partition, until all of them have their outcome.
   private(set) var undecided: [TopicPartition: Int64] = [:]
 
-  /// Scans `samples`, and `requests` for what has no sample.
-  init(_ ids: Set<String>, log: any MessageLog, names: TopicNames) async throws {
+  /// Scans `samples`, and `requests` for what has no sample and for answers.
+  ///
+  /// - Parameter judged: those of which the answer that stands in the request is wanted too.
+  init(_ ids: Set<String>, judged: Set<String>, log: any MessageLog, names: TopicNames) async throws {
     let erasures = try await Erasures(log: log, names: names)
     var missing = ids.filter { erasures.accounts[.sha256($0)] == nil }
     try await TopicScan.each(log: log, topic: names.samples) { record in
@@ -31,12 +35,17 @@ struct FeedbackSubjects {
       found[key] = Subject(messages: sample.messages, sample: sample, unlabelled: nil)
     }
     missing.subtract(found.keys)
-    guard !missing.isEmpty else { return }
+    let answered = judged.filter { found[$0] != nil }
+    guard !missing.isEmpty || !answered.isEmpty else { return }
     let committed = try await log.committedOffsets(group: names.labelGroup)
     try await TopicScan.each(log: log, topic: names.requests) { record in
-      guard record.value != nil, let request = try? RecordCoding.value(of: record, as: RequestRecord.self),
-        missing.contains(request.id)
-      else { return }
+      guard record.value != nil, let request = try? RecordCoding.value(of: record, as: RequestRecord.self) else {
+        return
+      }
+      if answered.contains(request.id), let call = try? request.response?.answeredCall() {
+        found[request.id]?.answer = call
+      }
+      guard missing.contains(request.id) else { return }
       guard record.offset < committed[record.topicPartition] ?? 0 else {
         undecided[record.topicPartition] = record.offset + 1
         return

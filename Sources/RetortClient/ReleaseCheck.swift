@@ -7,11 +7,14 @@ public import Topics
 public enum ReleaseCheck {
   /// Loads a weights file and compares it with its manifest.
   ///
+  /// - Parameter shared: where packed weights are shared with other processes; nil: they are this process's own.
   /// - Throws: `ReleaseError` with `unloadable`.
-  public static func load(_ path: String, manifest: Manifest) throws(ReleaseError) -> ServingModel {
+  public static func load(
+    _ path: String, manifest: Manifest, shared: SharedWeights? = nil
+  ) throws(ReleaseError) -> ServingModel {
     let model: ServingModel
     do {
-      model = try ServingModel(gguf: path)
+      model = try ServingModel(gguf: path, shared: shared)
     } catch {
       throw ReleaseError(
         .unloadable, path, expected: "a model that loads", found: "\(error)", advice: "release the model again")

@@ -1,5 +1,5 @@
 import Foundation
-import Inference
+public import Inference
 public import Logging
 public import MessageLog
 public import Releases
@@ -21,6 +21,7 @@ public actor ReleaseFollower {
   private let subscriber: String
   private let agent: String
   private let logger: Logger
+  private let shared: SharedWeights?
   private let fetcher: ArtifactFetcher
   private var reader: (any RecordReader)?
   private var state: DeploymentState
@@ -34,10 +35,11 @@ public actor ReleaseFollower {
   ///   - folder: where files go; two followers do not share one.
   ///   - subscriber: this process's name on `adoptions`.
   ///   - agent: the runtime and its version, for `adoptions` and the manifest's minimum.
+  ///   - shared: where models' packed weights are shared with other processes; nil: they are this process's own.
   /// - Throws: ``ClientError`` with `folder`.
   public init(
     log: any MessageLog, names: TopicNames, model: String, keys: TrustedKeys, folder: ModelFolder, subscriber: String,
-    agent: String, logger: Logger
+    agent: String, logger: Logger, shared: SharedWeights? = nil
   ) throws {
     self.log = log
     self.names = names
@@ -47,6 +49,7 @@ public actor ReleaseFollower {
     self.subscriber = subscriber
     self.agent = agent
     self.logger = logger
+    self.shared = shared
     fetcher = ArtifactFetcher(log: log, names: names)
     let accepted = try folder.loadState()
     state = DeploymentState(epoch: accepted.epoch, manifestDigest: accepted.manifest)
@@ -168,7 +171,7 @@ public actor ReleaseFollower {
     for file in manifest.files { files.append((file.role, try await fetcher.fetch(file))) }
     let path = try folder.store(files, of: manifest)
     let probes = try files.first { $0.role == .probes }.map { try Probe.read($0.bytes, name: "\(path)/probes.jsonl") }
-    let loaded = try ReleaseCheck.load("\(path)/\(ModelFolder.weightsName)", manifest: manifest)
+    let loaded = try ReleaseCheck.load("\(path)/\(ModelFolder.weightsName)", manifest: manifest, shared: shared)
     try ReleaseCheck.ask(probes ?? [], of: loaded)
     return VerifiedRelease(deployment: deployment, folder: path, model: loaded)
   }

@@ -68,6 +68,7 @@ struct FollowerService: Service {
         "model": "\(model.name)", "version": "\(release.manifest.version)", "epoch": "\(release.deployment.epoch)",
         "sha256": "\(model.digest.hex.prefix(12))",
       ])
+    model.logPlacement(logger)
   }
 
   /// Deletes older releases beside the one in service.

@@ -1,5 +1,6 @@
 import FoundationEssentials
 public import Inference
+public import Logging
 public import RetortClient
 public import Topics
 
@@ -41,14 +42,26 @@ public final class ServedModel: Sendable {
 
   /// A GGUF file that retort wrote.
   ///
-  /// - Parameter name: the name that clients use; by default the file's name without its ending.
+  /// - Parameters:
+  ///   - name: the name that clients use; by default the file's name without its ending.
+  ///   - shared: where packed weights are shared with other processes; nil: they are this process's own.
   /// - Throws: `InferenceError` as `ServingModel.init(gguf:)`.
-  public convenience init(file path: String, name: String? = nil) throws {
-    let model = try ServingModel(gguf: path)
+  public convenience init(file path: String, name: String? = nil, shared: SharedWeights? = nil) throws {
+    let model = try ServingModel(gguf: path, shared: shared)
     let bytes = try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped)
     let digest = bytes.withUnsafeBytes { Digest.sha256($0) }
     let last = path.split(separator: "/").last.map(String.init) ?? path
     self.init(model: model, name: name ?? (last.hasSuffix(".gguf") ? String(last.dropLast(5)) : last), digest: digest)
+  }
+
+  /// Says where the weights are, where they were to be shared.
+  public func logPlacement(_ logger: Logger) {
+    switch model.model.placement {
+    case .own: break
+    case .shared(let path): logger.notice("weights are shared", metadata: ["file": "\(path)"])
+    case .unshared(let reason):
+      logger.warning("weights are this process's own, not shared", metadata: ["reason": "\(reason)"])
+    }
   }
 
   /// Who answered, as recorded requests say it: `retort/<name>@<version>`. Never on a list of trusted producers, so that the

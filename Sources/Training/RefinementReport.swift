@@ -8,7 +8,7 @@ public struct RefinementReport: Sendable, Hashable {
     public var allRight = 0
     /// Those of which none was: too hard yet, or the label is wrong.
     public var allWrong = 0
-    /// The requests that joined the mix, each once.
+    /// The answers that joined the mix, each once.
     public var joined = 0
     /// The steps on the mix.
     public var steps = 0

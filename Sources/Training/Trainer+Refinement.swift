@@ -8,29 +8,26 @@ import Topics
 /// Both are functions of the trunk's checkpoint: requests, exchanged values and drawn tokens are hashes of (seed, round, step,
 /// place), so that a phase that was killed is done again with the same bytes, and its answers are never stored.
 extension Trainer {
-  /// A learned request as it is presented, with the call that answers it.
-  private struct Question {
-    let id: String
-    let messages: [ChatMessage]
-    let call: Call
-    let weight: Double
-  }
-
   private func questions(
     _ range: Range<Int>, of order: [Int], _ domain: CounterRandom.Domain
-  ) -> [Question] {
+  ) -> [RefinementQuestion] {
     let swap = SlotSwap(recipe: recipe, functions: functions, domain: domain, learned: memory.learned.count)
     return range.map { place in
       let sample = memory.learned[order[place]].sample
-      let (messages, call) = swap.apply(
-        sample, presentation: UInt64(state.round) << 32 | UInt64(place), pool: memory.pool)
-      return Question(id: sample.id, messages: messages, call: call, weight: sample.weight)
+      let judged = recipe.sampleJudge == .recorded ? sample.judged : []
+      // What was judged is the answer to the request as it was.
+      let (messages, call) =
+        judged.isEmpty
+        ? swap.apply(sample, presentation: UInt64(state.round) << 32 | UInt64(place), pool: memory.pool)
+        : (sample.messages, sample.call)
+      return RefinementQuestion(
+        id: sample.id, messages: messages, call: call, weight: sample.weight, judged: judged)
     }
   }
 
   /// The answers to each question, group by group; an answer twice as long as the longest right one is cut off.
   private func answers(
-    _ questions: [Question], _ trunk: Trunk, temperature: Double, isConstrained: Bool, seed: UInt64
+    _ questions: [RefinementQuestion], _ trunk: Trunk, temperature: Double, isConstrained: Bool, seed: UInt64
   ) throws -> [[GroupSampler.Sample]] {
     let lengths = questions.compactMap { question -> Int? in
       guard case .success(let encoded) = trunk.encoder.encode(question.messages, question.call) else { return nil }
@@ -49,8 +46,8 @@ extension Trainer {
 
   // MARK: - Rejection sampling
 
-  /// Rejection-sampling fine-tuning: the student answers learned requests, their values exchanged; those that it answers
-  /// right sometimes, as the label has it, make half of each batch, and everything learned the other half.
+  /// Rejection-sampling fine-tuning: the student answers learned requests, their values exchanged; the right answers to those
+  /// that it answers right sometimes make half of each batch, and everything learned the other half.
   ///
   /// Requests that it always answers right teach nothing; of those that it never does, many have a wrong label.
   /// Reference: Dong et al. 2023, arXiv 2304.06767 (the loop); Xiong et al. 2025, arXiv 2504.11343 (both kinds dropped).
@@ -91,7 +88,7 @@ extension Trainer {
     return result
   }
 
-  private func accept(_ trunk: Trunk, _ result: inout RefinementReport.Rejection) throws -> [Question] {
+  private func accept(_ trunk: Trunk, _ result: inout RefinementReport.Rejection) throws -> [RefinementQuestion] {
     let count = min(recipe.rftRequests, memory.learned.count * 64)
     let order = plan.branchOrder(round: state.round, learned: memory.learned.count, count: count, .rejectionOrder)
     let questions = questions(0..<count, of: order, .rejectionSwap)
@@ -99,16 +96,18 @@ extension Trainer {
     let groups = try answers(
       questions, trunk, temperature: recipe.sampleTemperature, isConstrained: true,
       seed: random.bits(UInt64(state.round)))
-    var accepted: [Question] = []
+    var accepted: [RefinementQuestion] = []
     var seen: Set<Digest> = []
     for (question, group) in zip(questions, groups) {
       result.requests += 1
-      let right = group.count { CallScore.exact($0.call, question.call) }
-      if right == group.count { result.allRight += 1 }
-      if right == 0 { result.allWrong += 1 }
-      guard right > 0, right < group.count else { continue }
-      let content = SampleRecord(id: "", messages: question.messages, call: question.call, split: .train).digest
-      if seen.insert(content).inserted { accepted.append(question) }
+      let right = group.compactMap { question.accepted($0.call) }
+      if right.count == group.count { result.allRight += 1 }
+      if right.isEmpty { result.allWrong += 1 }
+      guard right.count < group.count else { continue }
+      for answered in right {
+        let content = SampleRecord(id: "", messages: answered.messages, call: answered.call, split: .train).digest
+        if seen.insert(content).inserted { accepted.append(answered) }
+      }
     }
     return accepted
   }
@@ -116,7 +115,7 @@ extension Trainer {
   // MARK: - Reinforcement learning
 
   /// Group-relative policy optimization: the student answers requests freely, several times each; an answer counts by how
-  /// much better it is than its group, see ``ToolCallReward``. Groups whose rewards are all equal have nothing to teach and
+  /// much better it is than its group, see ``RefinementQuestion/reward(_:functions:)``. Groups whose rewards are all equal have nothing to teach and
   /// are left out; the loss is the mean over tokens.
   ///
   /// Reference: Shao et al. 2024, arXiv 2402.03300, equation 3, with an exact KL(student ‖ before) at each token instead of
@@ -148,7 +147,7 @@ extension Trainer {
       usefulGroups: Double(useful) / Double(max(1, rewards.count * count)))
   }
 
-  private func experience(_ questions: [Question], _ trunk: Trunk, step: Int) throws -> Experience {
+  private func experience(_ questions: [RefinementQuestion], _ trunk: Trunk, step: Int) throws -> Experience {
     let random = CounterRandom(seed: UInt64(recipe.seed), .rewardSampling)
     let groups = try answers(
       questions, trunk, temperature: 1, isConstrained: false, seed: random.bits(UInt64(state.round), UInt64(step)))
@@ -156,9 +155,8 @@ extension Trainer {
     for (question, group) in zip(questions, groups) {
       experience.add(
         prompt: trunk.encoder.codec.prompt(question.messages), answers: group.map(\.tokens),
-        rewards: group.map {
-          ToolCallReward.reward($0.call.map { [$0] }, expected: [question.call], functions: functions)
-        }, weight: question.weight, normalized: recipe.rlAdvantage == .normalized)
+        rewards: group.map { question.reward($0.call, functions: functions) }, weight: question.weight,
+        normalized: recipe.rlAdvantage == .normalized)
     }
     return experience
   }

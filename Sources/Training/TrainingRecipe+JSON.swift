@@ -86,6 +86,7 @@ extension TrainingRecipe {
       .integer("distill_top", \.distillTop, 0...DistillationLoss.topLimit),
       .integer("sample_count", \.sampleCount, 2...1_024),
       .number("sample_temperature", \.sampleTemperature, 0.05...10),
+      choice("sample_judge", \.sampleJudgeName, Judge.self),
       .integer("rft_steps", \.rftSteps, 0...1_000_000),
       .integer("rft_requests", \.rftRequests, 1...1_000_000),
       .number("rft_rate", \.rftRate, 0...1),
@@ -209,6 +210,11 @@ extension TrainingRecipe {
   private var rlAdvantageName: String {
     get { rlAdvantage.rawValue }
     set { rlAdvantage = Advantage(rawValue: newValue) ?? rlAdvantage }
+  }
+
+  private var sampleJudgeName: String {
+    get { sampleJudge.rawValue }
+    set { sampleJudge = Judge(rawValue: newValue) ?? sampleJudge }
   }
 
   private static func invalid(

@@ -140,6 +140,9 @@ public struct TrainingRecipe: Sendable, Hashable {
   public var sampleCount = 8
   /// The temperature at which rejection sampling draws; reinforcement learning draws from the student itself; default 1.
   public var sampleTemperature = 1.0
+  /// Who says what an answer is worth: the label (`label`), or, where the sample bears a judgement of that very call, that of
+  /// production or the verifier (`recorded`), and the label of all other calls; default `label`.
+  public var sampleJudge = Judge.label
   /// The number of steps on accepted answers of the student's own, after the rate has fallen; default 0.
   public var rftSteps = 0
   /// How many requests are answered for them; default 512.
@@ -171,6 +174,11 @@ public struct TrainingRecipe: Sendable, Hashable {
   /// How rewards of a group become advantages.
   public enum Advantage: String, Sendable, Hashable, CaseIterable {
     case centered, normalized
+  }
+
+  /// Who says what a sampled answer is worth.
+  public enum Judge: String, Sendable, Hashable, CaseIterable {
+    case label, recorded
   }
 
   /// The divergence from the teacher.

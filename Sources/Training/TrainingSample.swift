@@ -16,11 +16,13 @@ public struct TrainingSample: Sendable, Hashable {
   public let weight: Double
   /// Whether it is of the uniform share of the traffic, from which drift is seen; default true.
   public let audited: Bool
+  /// Answers to the request that production or the verifier has judged; default none.
+  public let judged: [JudgedCall]
 
   /// A sample; equal contents give equal values, in whatever order the call's keys came.
   public init(
     id: String, digest: Digest, messages: [ChatMessage], call: Call, split: Split = .train, weight: Double = 1,
-    audited: Bool = true
+    audited: Bool = true, judged: [JudgedCall] = []
   ) {
     self.id = id
     self.digest = digest
@@ -28,10 +30,12 @@ public struct TrainingSample: Sendable, Hashable {
     self.call = Call(name: call.name, arguments: Self.ordered(call.arguments))
     self.split = split
     self.audited = audited
+    self.judged = judged
     self.weight = weight.isFinite ? max(0, weight) : 1
   }
 
-  /// The sample as JSON: `id`, `digest`, `messages`, `call`, `split`, `weight`, and `audited` where it is false.
+  /// The sample as JSON: `id`, `digest`, `messages`, `call`, `split`, `weight`, `audited` where it is false, and `judged`
+  /// where anything is.
   public var json: JSON {
     var object = JSONObject()
     object["id"] = .string(id)
@@ -42,6 +46,7 @@ public struct TrainingSample: Sendable, Hashable {
     object["split"] = .string(split.rawValue)
     object["weight"] = .number(weight)
     if !audited { object["audited"] = false }
+    if !judged.isEmpty { object["judged"] = .array(judged.map(\.json)) }
     return .object(object)
   }
 
@@ -58,9 +63,12 @@ public struct TrainingSample: Sendable, Hashable {
       else { return nil }
       messages.append(ChatMessage(role: role, content: content))
     }
+    let stated = json["judged"]?.arrayValue ?? []
+    let judged = stated.compactMap { try? JudgedCall(json: $0) }
+    guard judged.count == stated.count else { return nil }
     self.init(
       id: id, digest: digest, messages: messages, call: call, split: split, weight: weight,
-      audited: json["audited"]?.boolValue ?? true)
+      audited: json["audited"]?.boolValue ?? true, judged: judged)
   }
 
   private static func ordered(_ object: JSONObject) -> JSONObject {

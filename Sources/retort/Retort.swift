@@ -15,7 +15,7 @@ struct Retort: AsyncParsableCommand {
       DemoCommand.self, InitCommand.self, RunCommand.self, LabelCommand.self, TrainCommand.self, ReleaseCommand.self,
       ReplayCommand.self, BaseCommand.self, RequestsCommand.self, TopicsCommand.self, ModelsCommand.self,
       SubscribeCommand.self, ServeCommand.self, PredictCommand.self, EvalCommand.self, CompressCommand.self,
-      BenchCommand.self, DeadLettersCommand.self,
+      BenchCommand.self, JudgeCommand.self, DeadLettersCommand.self,
       AuditCommand.self, StatusCommand.self, DoctorCommand.self, ConfigCommand.self, KeysCommand.self,
     ])
 

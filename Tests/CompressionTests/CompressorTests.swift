@@ -246,7 +246,7 @@ import Training
     #expect(changed.digest != CompressionPolicy().digest)
     let bad: [JSON] = [
       ["keep": 1], ["prune": "ffn=0"], ["prune": "ffn"], ["calibrate": "gptp"], ["quantize": "bytes=much"],
-      ["quantize": "q2"], ["recovery_steps": 1.5], ["kl_weight": "much"], 7,
+      ["quantize": "q2"], ["recovery_steps": 1.5], ["recovery_steps": "many"], ["kl_weight": "much"], 7,
     ]
     for json in bad { #expect(throws: CompressionError.self) { try CompressionPolicy(json: json) } }
   }

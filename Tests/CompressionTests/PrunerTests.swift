@@ -143,6 +143,27 @@ import Training
     for shares in importance.energies { #expect(abs(shares.reduce(0, +) - 1) < 1e-9) }
   }
 
+  @Test("Gradients find what the loss depends on: the first-order change equals what a small step away changes")
+  func gradients() throws {
+    let student = try student()
+    var importance = Importance(of: student, statistics: try ActivationStatistics(of: student, on: [Self.batch]))
+    let before = importance
+    try importance.measureGradients(of: student, on: [Self.batch])
+    #expect(importance.blocks == before.blocks && importance.energies == before.energies)
+    #expect(importance.channels.count == 128 && importance.channels.allSatisfy { $0 > 0 })
+    #expect(importance.heads.allSatisfy { $0.count == 8 })
+    // A neuron scaled by 1 − ε changes the loss by ε times the root of its importance, of a single group of samples.
+    let entry = try #require(student.layout["model.layers.1.mlp.down_proj.weight"])
+    let best = try #require(importance.neurons[1].indices.max { importance.neurons[1][$0] < importance.neurons[1][$1] })
+    let loss = try student.loss(Self.batch).meanLoss
+    let epsilon: Float = 0.05
+    let weights = student.parameters(entry)
+    for row in 0..<128 { weights[row * 96 + best] *= 1 - epsilon }
+    let change = try abs(student.loss(Self.batch).meanLoss - loss)
+    let expected = Double(epsilon) * importance.neurons[1][best].squareRoot()
+    #expect(abs(change - expected) < 0.2 * expected + 1e-6, "\(change) against \(expected)")
+  }
+
   @Test("Shapes that files cannot say are refused")
   func refusals() throws {
     let student = try student()

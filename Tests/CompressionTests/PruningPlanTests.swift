@@ -50,6 +50,21 @@ import Testing
     #expect(throws: CompressionError.self) { try shape("ffn=100") }
   }
 
+  @Test("A share that an axis has no size for is refused, with the sizes that there are")
+  func coarseSteps() throws {
+    let small = DecoderConfiguration(
+      vocabularySize: 300, hiddenSize: 192, layerCount: 5, headCount: 6, keyValueHeadCount: 2, feedForwardSize: 512)
+    for (text, sizes) in [
+      ("hidden=-16%", "128, 64"), ("layers=-5%", "4, 3, 2, 1"), ("ffn=0.99", "480, 448, 416, 384"), ("kv=0.9", "1"),
+    ] {
+      let error = #expect(throws: CompressionError.self) { try PruningPlan(text).checkSteps(of: small) }
+      #expect(error?.description.contains(sizes) == true && error?.description.contains(text.prefix(3)) == true)
+    }
+    for text in ["none", "hidden=-20%", "layers=-20%", "ffn=1.0", "parameters=-1%", "kv=2", "kv=0.5"] {
+      try PruningPlan(text).checkSteps(of: small)
+    }
+  }
+
   @Test("A target is reached, and not by more than it takes")
   func targets() throws {
     let student = try Student(
@@ -78,6 +93,38 @@ import Testing
     }
     #expect(throws: CompressionError.self) {
       try search.shape(from: start, target: PruningPlan.Target(measure: .parameters, amount: .count(10)))
+    }
+  }
+
+  @Test("Depths are told apart by what recovers best, not by what harms least at first")
+  func depths() throws {
+    let parent = try Student(
+      configuration: DecoderConfiguration(
+        vocabularySize: 300, hiddenSize: 64, layerCount: 4, headCount: 4, keyValueHeadCount: 2, feedForwardSize: 256),
+      seed: 3)
+    var batch = PackedBatch()
+    for start in 0..<8 { batch.append(prompt: [5, Int32(start + 7), 90], completion: [Int32(start + 20), 1]) }
+    let divergence = try #require(try Divergence(from: parent, on: [batch], maximumRows: 64))
+    let importance = Importance(weightsOf: parent)
+    let search = ShapeSearch(
+      parent: parent, importance: importance, divergence: divergence,
+      cost: ModelCost(elementType: { _, _ in .f32 }, metadataBytes: 0))
+    let start = PruningShape(parent.configuration)
+    let target = PruningPlan.Target(measure: .parameters, amount: .share(0.7))
+    let candidates = try search.candidates(from: start, target: target)
+    #expect(candidates.map(\.layerCount) == [4, 3, 2])
+    for shape in candidates {
+      let after = try shape.configuration(prunedFrom: parent.configuration).parameterCount
+      #expect(Double(after) <= 0.7 * Double(parent.layout.count))
+    }
+    // A recovery that succeeds at one depth alone: elsewhere it leaves the student saying nothing.
+    for depth in 2...4 {
+      var tried: [Int] = []
+      let shape = try search.shape(from: start, target: target) { student in
+        tried.append(student.configuration.layerCount)
+        if student.configuration.layerCount != depth { student.parameters.update(repeating: 0) }
+      }
+      #expect(shape.layerCount == depth && tried == [4, 3, 2])
     }
   }
 }

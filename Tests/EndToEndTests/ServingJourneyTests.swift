@@ -62,6 +62,36 @@ struct ServingJourneyTests {
     }
   }
 
+  @Test("two servers of one release share its weights; one whose disk is full has its own, says so, and answers alike")
+  func sharedWeights() async throws {
+    try await StandInTeacher(seed: 7).whileRunning { endpoint in
+      let world = try World(requests: 300, endpoint: endpoint)
+      defer { withExtendedLifetime(world) {} }
+      let (retort, _) = try await released(world)
+      let disk = SmallDisk.isAvailable ? try SmallDisk(kilobytes: 64, at: retort.folder + "/full") : nil
+      defer { withExtendedLifetime(disk) {} }
+      try disk?.fill()
+      var servers: [ServerProcess] = []
+      var answers: [JSON] = []
+      for _ in 0..<2 { servers.append(try await ServerProcess(retort)) }
+      if disk != nil { servers.append(try await ServerProcess(retort, ["--set", "serve.shared_weights=full"])) }
+      for server in servers {
+        try await server.waits(forVersion: 1)
+        let message = try await server.ask("turn on the kitchen light").json["choices"]?[0]?["message"]
+        answers.append(message?["tool_calls"]?[0]?["function"] ?? message?["content"] ?? .null)
+      }
+      #expect(answers.allSatisfy { $0 == answers[0] && $0 != .null })
+      for server in servers.prefix(2) { #expect(server.errors.contains("weights are shared"), "\(server.errors)") }
+      let files = try FileManager.default.contentsOfDirectory(atPath: retort.folder + "/.retort/packed")
+      #expect(files.count == 1)
+      if disk != nil {
+        #expect(servers[2].errors.contains("not shared") && servers[2].errors.contains("No space left"))
+        #expect(try FileManager.default.contentsOfDirectory(atPath: retort.folder + "/full") == ["filling"])
+      }
+      for server in servers { #expect(try await server.end() == 0) }
+    }
+  }
+
   @Test("a server that does not trust the signer serves nothing and says so")
   func wrongKey() async throws {
     try await StandInTeacher(seed: 7).whileRunning { endpoint in

@@ -1,4 +1,5 @@
 import DemoWorld
+import Inference
 import MessageLog
 import Pipeline
 import RetortClient
@@ -6,6 +7,7 @@ import SQLiteLog
 import Teacher
 import Testing
 import Topics
+import Training
 
 /// Corrections from production, joined into samples.
 @Suite struct FeedbackTests {
@@ -80,6 +82,85 @@ import Topics
       Self.feedback("own", producer: "retort/home@3", call: Call(name: "lock_door", arguments: ["door": "front door"]))
     ])
     #expect(try await bench.samples().count == 1)
+    try await bench.log.close()
+  }
+
+  @Test(
+    "a trusted score joins the training sample beside the answer that was given, where that is asked for")
+  func scores() async throws {
+    let bench = try await LabelPolicyTests.Bench()
+    let wrong = Call(name: "lock_door", arguments: ["door": "no door", "locked": true])
+    let grammar = RequestGrammar(seed: 7)
+    for index in 0..<12 {
+      var request = RequestRecord(id: "own\(index)", text: grammar.request(at: index).text)
+      request.response = RequestResponse(
+        producer: "retort/home@3", call: index == 0 ? nil : wrong, message: .user("no"))
+      _ = try await bench.log.append([RecordCoding.record(request, topic: bench.names.requests, key: request.id)])
+    }
+    try await bench.label(selective: false)
+    let before = try await bench.samples()
+    let all = before.map { Self.feedback($0.id, call: nil) }
+    try await bench.join(all)
+    #expect(try await bench.samples().count == before.count, "off by default")
+    try await bench.join(
+      all + [Self.feedback("nobody", call: nil), Self.feedback("own1", producer: "retort/home@3", call: nil)],
+      scores: true)
+    let judged = try await bench.samples().dropFirst(before.count)
+    let expected = before.filter { $0.split == .train && $0.id != "own0" }.map(\.id).sorted()
+    #expect(judged.map(\.id) == expected && !expected.isEmpty)
+    for sample in judged {
+      let old = try #require(before.first { $0.id == sample.id })
+      #expect(sample.judged == [JudgedCall(call: wrong, score: 0, producer: "people")])
+      #expect(sample.call == old.call && sample.producer == old.producer && sample.digest != old.digest)
+      #expect(TrainingSample(sample)?.judged == sample.judged)
+    }
+    // Said again it changes nothing; a correction keeps what was judged.
+    try await bench.join(all, scores: true)
+    #expect(try await bench.samples().count == before.count + judged.count)
+    let id = try #require(expected.first)
+    let front = Call(name: "lock_door", arguments: ["door": "back door", "locked": false])
+    try await bench.join([Self.feedback(id, call: front)])
+    let corrected = try #require(try await bench.samples().last)
+    #expect(corrected.id == id && corrected.call == front && corrected.judged.map(\.call) == [wrong])
+    // Feedback may name the answer that it is of; the last word on it counts.
+    let other = Call(name: "stop_all", arguments: [:])
+    let scores = [0.0, 0.25].map { FeedbackRecord(requestID: id, score: $0, answer: other, producer: "people") }
+    try await bench.join(scores, scores: true)
+    let twice = try #require(try await bench.samples().last)
+    #expect(twice.call == front && twice.judged.map(\.call) == [wrong, other] && twice.judged.last?.score == 0.25)
+    let audit = try await Audit.run(log: bench.log, names: bench.names)
+    #expect(audit.holds && audit.requests == 12, "\(audit.findings)")
+    try await bench.log.close()
+  }
+
+  @Test("what the verifier says of a student's answers is data: joined into training samples once, and asked for once")
+  func verdicts() async throws {
+    let bench = try await LabelPolicyTests.Bench()
+    try await bench.append(0..<20)
+    try await bench.label(selective: false)
+    let before = try await bench.samples()
+    try await bench.deploy(intercept: 0, epoch: 1)
+    let model = try ServingModel(gguf: bench.folder + "/student.gguf")
+    let teacher = try Teacher(
+      task: TaskDefinition(
+        instructions: "", functions: bench.functions,
+        verifier: .inProcess(name: "even") { call, _ in
+          VerifierVerdict(accepted: call.name.utf8.count.isMultiple(of: 2), reason: "its name")
+        }), configuration: TeacherConfiguration(endpoint: nil))
+    let judging = AnswerJudging(
+      log: bench.log, names: bench.names, teacher: teacher, draws: 3, temperature: 1, seed: 5)
+    let report = try await judging.run(model, limit: 10)
+    #expect(report.samples == 10 && report.answers > 10)
+    #expect(report.accepted + report.refused == report.answers && report.accepted > 0 && report.refused > 0)
+    try await bench.join([], scores: true)
+    let added = try await bench.samples().dropFirst(before.count)
+    let newest = Set(before.filter { $0.split == .train }.suffix(10).map(\.id))
+    #expect(added.allSatisfy { newest.contains($0.id) && !$0.judged.isEmpty })
+    let judged = added.flatMap(\.judged)
+    #expect(judged.count == report.answers && judged.allSatisfy { $0.producer == AnswerJudging.producer })
+    #expect(judged.allSatisfy { ($0.score == 1) == $0.call.name.utf8.count.isMultiple(of: 2) })
+    #expect(try await judging.run(model, limit: 10).answers == 0, "the same draws are known by now")
+    await teacher.shutdown()
     try await bench.log.close()
   }
 }

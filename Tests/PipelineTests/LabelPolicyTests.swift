@@ -73,7 +73,7 @@ import Topics
     }
 
     /// Joins all feedback that waits.
-    func join(_ feedback: [FeedbackRecord]) async throws {
+    func join(_ feedback: [FeedbackRecord], scores: Bool = false) async throws {
       _ = try await log.append(
         feedback.map { RecordCoding.record($0, topic: names.feedback, key: $0.requestID) })
       let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
@@ -81,7 +81,8 @@ import Topics
         task: TaskDefinition(instructions: "", functions: functions),
         configuration: TeacherConfiguration(endpoint: nil), logger: logger)
       try await FeedbackStage(
-        log: log, names: names, teacher: teacher, functions: functions, trustedProducers: ["people"], logger: logger
+        log: log, names: names, teacher: teacher, functions: functions,
+        trustedProducers: ["people", AnswerJudging.producer], joinsScores: scores, logger: logger
       ).run(.untilIdle)
       await teacher.shutdown()
     }

@@ -124,6 +124,95 @@ import Training
     #expect(reward.last > reward.first + 0.05, "\(reward)")
   }
 
+  private static let refused = Call(name: "stop_all", arguments: [:])
+
+  /// A trainer whose samples of `stop_all` bear the judgements, if any.
+  private static func trained(_ recipe: TrainingRecipe, judged: [JudgedCall]) throws -> Trainer {
+    let trainer = try Trainer(recipe: recipe, functions: Fixture.functions())
+    for index in 0..<40 {
+      var sample = Fixture.sample(index)
+      if sample.call == refused {
+        let record = SampleRecord(
+          id: sample.id, messages: sample.messages, call: sample.call, split: .train, judged: judged)
+        sample = try #require(TrainingSample(record))
+      }
+      try trainer.consume(.sample(sample), offset: Int64(index))
+    }
+    try trainer.consume(Fixture.cut(1), offset: 40)
+    return trainer
+  }
+
+  /// The mean loss of the answers to the requests that `stop_all` is right for.
+  private static func loss(of branch: StudentBranch, answering call: Call) throws -> Double {
+    let encoder = try SampleEncoder(
+      tokenizer: branch.tokenizer, functions: Fixture.functions(), maximumSequence: 96)
+    var batch = PackedBatch()
+    for index in 0..<40 where Fixture.sample(index).call == refused {
+      guard case .success(let encoded) = encoder.encode(Fixture.sample(index).messages, call) else { continue }
+      batch.append(prompt: encoded.prompt, completion: encoded.answer)
+    }
+    return try branch.student.loss(batch).meanLoss
+  }
+
+  @Test("A judgement of a call is its reward where the recipe says so: a call that was refused becomes unlikely")
+  func judgedReward() throws {
+    var recipe = Self.recipe
+    (recipe.rftSteps, recipe.rlSteps, recipe.rlRequests, recipe.rlRate, recipe.rlUpdates) = (0, 60, 8, 3e-3, 1)
+    // A student that is not sure yet, or all its answers would be alike.
+    (recipe.sampleCount, recipe.rlKL, recipe.swapProbability, recipe.replayPerSample) = (8, 0, 0, 9)
+    func loss(_ judge: TrainingRecipe.Judge, judged: [JudgedCall]) throws -> Double {
+      recipe.sampleJudge = judge
+      let branch = try Self.trained(recipe, judged: judged).branch()
+      return try Self.loss(of: branch, answering: Self.refused)
+    }
+    let judged = [JudgedCall(call: Self.refused, score: 0, producer: "people")]
+    let (label, recorded) = (try loss(.label, judged: judged), try loss(.recorded, judged: judged))
+    let none = try loss(.recorded, judged: [])
+    #expect(recorded > 1.3 * label, "\(recorded) against \(label)")
+    #expect(try loss(.label, judged: []) == none, "where nobody has judged, the label does")
+    let question = RefinementQuestion(
+      id: "a", messages: [.user("stop")], call: Self.refused, weight: 1, judged: judged)
+    #expect(question.reward(Self.refused, functions: try Fixture.functions()) == 0)
+    #expect(question.reward(nil, functions: try Fixture.functions()) == -1)
+  }
+
+  @Test(
+    "Judged answers are learned by rejection sampling whatever the label says; a phase killed is done again the same")
+  func judgedAnswers() throws {
+    var recipe = Self.recipe
+    (recipe.rftSteps, recipe.rftRequests, recipe.sampleTemperature, recipe.sampleCount) = (6, 80, 3, 8)
+    let question = RefinementQuestion(
+      id: "a", messages: [.user("stop")], call: Self.refused, weight: 1,
+      judged: [
+        JudgedCall(call: Self.refused, score: 0, producer: "people"),
+        JudgedCall(call: Call(name: "play", arguments: [:]), score: 1, producer: "verifier"),
+      ])
+    #expect(question.accepted(Self.refused) == nil && question.accepted(nil) == nil)
+    #expect(question.accepted(Call(name: "play", arguments: [:]))?.call.name == "play")
+    #expect(question.accepted(Call(name: "other", arguments: [:])) == nil)
+    var plain: Set<Digest> = []
+    for judge in TrainingRecipe.Judge.allCases {
+      recipe.sampleJudge = judge
+      let whole = try Self.trained(recipe, judged: question.judged)
+      let expected = Trainer.weightsDigest(of: try whole.branch().student)
+      plain.insert(expected)
+      try Fixture.withFolder { folder in
+        let store = CheckpointStore(folder: folder)
+        let saved = try whole.checkpoint(to: store)
+        let killed = try Trainer(restoring: saved.digest, from: store, recipe: recipe)
+        var done = 0
+        killed.progress = { _ in
+          done += 1
+          if done == recipe.decaySteps + recipe.rftSteps + 2 { throw Killed() }
+        }
+        #expect(throws: Killed.self) { try killed.branch() }
+        let resumed = try Trainer(restoring: saved.digest, from: store, recipe: recipe)
+        #expect(Trainer.weightsDigest(of: try resumed.branch().student) == expected)
+      }
+    }
+    #expect(plain.count == 2)
+  }
+
   @Test("A teacher in a folder moves the branch towards it; one of other tokens is refused by both digests")
   func distillation() throws {
     let teacher = try Self.trained(Fixture.recipe { ($0.hiddenSize, $0.replayPerSample) = (64, 40) })

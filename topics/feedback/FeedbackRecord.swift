@@ -12,6 +12,8 @@ public struct FeedbackRecord: TopicValue, Hashable {
   public var requestID: String
   /// How good the answer was, 0 (wrong) to 1 (right).
   public var score: Double
+  /// The answer that was judged; default the one that stands in the request.
+  public var answer: Call?
   /// The call that would have been right.
   public var call: Call?
   /// Who says so.
@@ -25,11 +27,12 @@ public struct FeedbackRecord: TopicValue, Hashable {
 
   /// Feedback to one request.
   public init(
-    requestID: String, score: Double, call: Call? = nil, producer: String? = nil, comment: String? = nil,
-    time: String? = nil, extra: JSONObject = [:]
+    requestID: String, score: Double, answer: Call? = nil, call: Call? = nil, producer: String? = nil,
+    comment: String? = nil, time: String? = nil, extra: JSONObject = [:]
   ) {
     self.requestID = requestID
     self.score = score
+    self.answer = answer
     self.call = call
     self.producer = producer
     self.comment = comment
@@ -44,6 +47,7 @@ public struct FeedbackRecord: TopicValue, Hashable {
     var fields = try Fields(json, in: "feedback")
     requestID = try fields.string("request_id")
     score = try fields.number("score", 0...1)
+    answer = try fields.optionalNested("answer") { (json) throws(TopicError) -> Call in try Call(json: json) }
     call = try fields.optionalNested("call") { (json) throws(TopicError) -> Call in try Call(json: json) }
     producer = try fields.optionalString("producer", 1...512)
     comment = try fields.optionalString("comment", 0...4_096)
@@ -54,6 +58,7 @@ public struct FeedbackRecord: TopicValue, Hashable {
   /// The record's value.
   public var json: JSON {
     var object: JSONObject = ["request_id": .string(requestID), "score": .number(score)]
+    object["answer"] = answer?.json
     object["call"] = call?.json
     object["producer"] = producer.map { .string($0) }
     object["comment"] = comment.map { .string($0) }

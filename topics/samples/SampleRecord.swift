@@ -33,6 +33,8 @@ public struct SampleRecord: TopicValue, Hashable {
   /// Whether it belongs to the uniform share of the traffic; false where only the labelling policy's interest chose it,
   /// so that no accuracy is estimated from it without weights. Default true.
   public let audited: Bool
+  /// Calls in answer to the request that production or the verifier has judged, each once; default none.
+  public let judged: [JudgedCall]
   /// The digest of the functions that the call is one of.
   public let functionsDigest: Digest?
   /// The digest of the content that training sees; see `contentDigest`.
@@ -65,11 +67,11 @@ public struct SampleRecord: TopicValue, Hashable {
   /// A labelled request.
   public init(
     id: String, messages: [ChatMessage], call: Call, split: Split, functionsDigest: Digest? = nil, weight: Double = 1,
-    audited: Bool = true
+    audited: Bool = true, judged: [JudgedCall] = []
   ) {
     self.init(
       kind: .sample, id: id, messages: messages, call: call, split: split, functionsDigest: functionsDigest,
-      weight: weight, audited: audited)
+      weight: weight, audited: audited, judged: judged)
   }
 
   /// The cut number `number` (from 1): its id is `cut/<number>`.
@@ -81,7 +83,7 @@ public struct SampleRecord: TopicValue, Hashable {
 
   private init(
     kind: Kind, id: String, messages: [ChatMessage], call: Call?, split: Split?, functionsDigest: Digest?,
-    weight: Double, audited: Bool
+    weight: Double, audited: Bool, judged: [JudgedCall] = []
   ) {
     self.kind = kind
     self.id = id
@@ -91,21 +93,23 @@ public struct SampleRecord: TopicValue, Hashable {
     self.functionsDigest = functionsDigest
     self.weight = weight
     self.audited = audited
+    self.judged = judged
     digest = Self.contentDigest(
       kind: kind, id: id, messages: messages, call: call, split: split, weight: weight,
-      functionsDigest: functionsDigest, audited: audited)
+      functionsDigest: functionsDigest, audited: audited, judged: judged)
     verdicts = []
     trace = []
     extra = [:]
   }
 
   /// SHA-256 of the canonical JSON of what training sees: id, role and content of each message, call, split, weight,
-  /// functions digest, and `audited` where it is false; nothing about time, offsets, cost or usage. Of a cut: its kind and id.
+  /// functions digest, `audited` where it is false, call and score of what was judged; nothing about time, offsets, cost or
+  /// usage. Of a cut: its kind and id.
   public var contentDigest: Digest { digest }
 
   private static func contentDigest(
     kind: Kind, id: String, messages: [ChatMessage], call: Call?, split: Split?, weight: Double,
-    functionsDigest: Digest?, audited: Bool
+    functionsDigest: Digest?, audited: Bool, judged: [JudgedCall]
   ) -> Digest {
     var content: JSONObject = ["id": .string(id), "kind": .string(kind.rawValue)]
     if kind == .sample {
@@ -116,6 +120,9 @@ public struct SampleRecord: TopicValue, Hashable {
       content["weight"] = .number(weight)
       content["functions_digest"] = functionsDigest.map { .string($0.hex) } ?? .null
       if !audited { content["audited"] = false }
+      if !judged.isEmpty {
+        content["judged"] = .array(judged.map { ["call": $0.call.json, "score": .number($0.score)] })
+      }
     }
     return .sha256(JSON.object(content).canonical)
   }
@@ -144,7 +151,10 @@ extension SampleRecord {
         kind: .sample, id: id, messages: messages,
         call: try fields.nested("call") { (json) throws(TopicError) -> Call in try Call(json: json) },
         split: try fields.word("split", as: Split.self), functionsDigest: try fields.optionalDigest("functions_digest"),
-        weight: weight, audited: try fields.optionalBool("audited") ?? true)
+        weight: weight, audited: try fields.optionalBool("audited") ?? true,
+        judged: try fields.optionalArray("judged", 0...JudgedCall.limit) { (json) throws(TopicError) -> JudgedCall in
+          try JudgedCall(json: json)
+        } ?? [])
       try readLabelling(&fields)
     }
     guard stated == digest else {
@@ -201,6 +211,7 @@ extension SampleRecord {
       object["split"] = split.map { .string($0.rawValue) }
       if weight != 1 { object["weight"] = .number(weight) }
       if !audited { object["audited"] = false }
+      if !judged.isEmpty { object["judged"] = .array(judged.map(\.json)) }
     }
     object["digest"] = .string(digest.hex)
     object.merge(extra)

@@ -17,6 +17,7 @@
 #define RETORT_CKERNELS_H
 
 #include "retort_pool.h"
+#include "retort_pages.h"
 #include "retort_products.h"
 #include "retort_linear.h"
 #include "retort_grid.h"

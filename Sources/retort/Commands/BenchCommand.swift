@@ -26,6 +26,10 @@ struct BenchCommand: AsyncParsableCommand {
     var shape: String?
     @Option(name: .long, help: ArgumentHelp("A GGUF file.", valueName: "file"))
     var file: String?
+    @Option(
+      name: .long,
+      help: ArgumentHelp("Map the file's packed weights from this folder, as servers do.", valueName: "dir"))
+    var shared: String?
     @Option(name: .long, help: "Sequences at once.")
     var batch: Int?
     @Option(name: .long, help: "Tokens of a sequence.")
@@ -57,7 +61,7 @@ struct BenchCommand: AsyncParsableCommand {
 
     /// The model that is run: a file, a folder, or a random one of the default student's sizes.
     func decoder() throws -> DecoderModel {
-      if let file { return try DecoderModel(gguf: file) }
+      if let file { return try DecoderModel(gguf: file, shared: shared.map { SharedWeights(folder: $0) }) }
       if let model { return try DecoderModel(folder: model) }
       let configuration = try configuration()
       let student = try Student(configuration: configuration, seed: 1)

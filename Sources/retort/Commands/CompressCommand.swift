@@ -14,7 +14,8 @@ struct CompressCommand: AsyncParsableCommand {
         ffn=0.875 layers=20 hidden=-25% kv=1     what stays of an axis: a share, a count, or what goes
         vocabulary=used                          tokens that the data never use go (needs --data)
         parameters=-20% bytes=1.5MB latency=-30% a target for the whole model: the axes that reach it with the least
-                                                 harm are found by measuring on the data, or from the weights alone
+                                                 harm are found by measuring on the data, or from the weights alone;
+                                                 depths are compared after a tenth of the recovery
       Feed-forward width is a multiple of 32. Query heads are as wide together as the hidden size, so both go together.
       Example, half a billion parameters to 0.4 billion:
         retort compress --in DIR --out FILE.gguf --prune parameters=-20% --quantize q4_0
@@ -53,8 +54,18 @@ struct CompressCommand: AsyncParsableCommand {
       "JSONL of {\"id\", \"text\" or \"messages\", \"call\"} to measure and recover on.", valueName: "file"))
   var data: String?
 
-  @Option(name: .long, help: ArgumentHelp("Steps of recovery after pruning, with --data.", valueName: "steps"))
-  var recover: Int = 300
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "What tells important parts, with --data: activations or gradients; default activations.", valueName: "what"))
+  var importance: String = "activations"
+
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Steps of recovery after pruning, with --data; default 300, or 60 for each hundredth of the parameters that goes.",
+      valueName: "steps"))
+  var recover: Int?
 
   @Option(
     name: .long,
@@ -91,8 +102,9 @@ struct CompressCommand: AsyncParsableCommand {
   private func policy() throws -> CompressionPolicy {
     var object: JSONObject = [
       "prune": .string(prune), "quantize": .string(quantize), "calibrate": .string(calibrate),
+      "importance": .string(importance),
     ]
-    object["recovery_steps"] = .integer(Int64(recover))
+    object["recovery_steps"] = recover.map { .integer(Int64($0)) }
     object["quantization_aware_steps"] = .integer(Int64(quantizationAware))
     do {
       return try CompressionPolicy(json: .object(object))

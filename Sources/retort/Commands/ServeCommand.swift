@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Inference
 import Logging
 import MessageLog
 import Metrics
@@ -57,7 +58,12 @@ struct ServeCommand: AsyncParsableCommand {
     _ wiring: Wiring, log: (any MessageLog)?, registry: PrometheusRegistry, logger: Logger
   ) async throws {
     let slot = ModelSlot()
-    if let file { slot.swap(try ServedModel(file: file, name: model)) }
+    let shared = wiring.sharedWeights
+    if let file {
+      let model = try ServedModel(file: file, name: model, shared: shared)
+      model.logPlacement(logger)
+      slot.swap(model)
+    }
     let folder = try FolderLock.first(
       of: wiring.state + "/serve/" + Self.folderName(slot.current?.name ?? wiring.model))
     var spool: RequestSpool?
@@ -73,14 +79,15 @@ struct ServeCommand: AsyncParsableCommand {
       engine: AnswerEngine.Options(maximumRequests: wiring.configuration.integer("serve.max_concurrent_requests")))
     let service = ServingService(
       options: options, slot: slot,
-      follower: try file == nil ? log.map { try follower(wiring, log: $0, folder: folder, logger: logger) } : nil,
+      follower: try file == nil
+        ? log.map { try follower(wiring, log: $0, folder: folder, shared: shared, logger: logger) } : nil,
       spool: spool, forwarder: forwarder, registry: registry, logger: logger,
       onListening: announcement(host: options.host))
     try await service.runUntilSignal()
   }
 
   private func follower(
-    _ wiring: Wiring, log: any MessageLog, folder: FolderLock, logger: Logger
+    _ wiring: Wiring, log: any MessageLog, folder: FolderLock, shared: SharedWeights?, logger: Logger
   ) throws -> @Sendable () async throws -> ReleaseFollower {
     // Keys that are configured must be there now; this deployment's own are made with its first release.
     if !wiring.configuration.texts("serve.trusted_keys").isEmpty { _ = try wiring.trustedKeys() }
@@ -89,7 +96,7 @@ struct ServeCommand: AsyncParsableCommand {
         log: log, names: wiring.names, model: wiring.model, keys: try wiring.trustedKeys(),
         folder: ModelFolder(folder.path),
         subscriber: "serve-\(ProcessInfo.processInfo.hostName)-\(ProcessInfo.processInfo.processIdentifier)",
-        agent: "retort/\(BuildVersion.text)", logger: logger)
+        agent: "retort/\(BuildVersion.text)", logger: logger, shared: shared)
     }
   }
 

@@ -106,6 +106,9 @@ enum Settings {
     Setting(
       "label.requests_per_day", .integer(0...1_000_000_000), 0,
       "Selective: most requests of a day (UTC) that the teacher is asked about; 0 is no limit."),
+    Setting(
+      "label.join_scores", .flag, false,
+      "Join the scores of trusted producers and the verifier in feedback into samples, for the recipe's sample_judge."),
   ]
 
   private static let split: [Setting] = [
@@ -130,13 +133,19 @@ enum Settings {
     Setting(
       "release.prune", .textOrNumber(0...0.9), "ffn=0.9375",
       "What is taken out, as for retort compress --prune, or none; a number: that share of feed-forward neurons."),
-    Setting("release.recovery_steps", .integer(0...100_000), 300, "Steps of recovery after pruning."),
+    Setting(
+      "release.recovery_steps", .textOrNumber(0...100_000), "auto",
+      "Steps of recovery after pruning; auto: 300, or 60 for each hundredth of the parameters that goes if that is more."
+    ),
     Setting(
       "release.quantize", .text, "q8_0",
       "Format of the released weights: q8_0, q6_k, q4_k, q4_0, f16, bf16, f32, or a mix such as bytes=1.6MB."),
     Setting(
       "release.calibrate", .choice(["nearest", "awq", "gptq", "awq+gptq"]), "nearest",
       "How rounding is fitted to recent samples."),
+    Setting(
+      "release.importance", .choice(["activations", "gradients"]), "activations",
+      "What tells important parts: how large what they give is, or how the loss changes without them."),
     Setting("release.quantization_aware_steps", .integer(0...100_000), 0, "Steps at the end with rounded weights."),
     Setting("release.gate.minimum", .integer(1...1_000_000), 100, "Fewest gate samples for a verdict."),
     Setting(
@@ -172,6 +181,10 @@ enum Settings {
     Setting("serve.max_concurrent_requests", .integer(1...10_000), 64, "Requests in flight; more get 429."),
     Setting(
       "serve.spool_bytes", .integer(0...Int.max), .integer(64 << 20), "Bound of the spool of live requests on disk."),
+    Setting(
+      "serve.shared_weights", .text, "",
+      "Folder of packed weights, which servers map and so hold once; empty: in the state folder; none: each has its own."
+    ),
     Setting(
       "serve.trusted_keys", .texts, [], "Files with public keys of releases to trust; empty: the state folder's."),
   ]

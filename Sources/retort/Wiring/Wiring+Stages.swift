@@ -54,9 +54,12 @@ extension Wiring {
 
   /// Joining corrections into samples.
   private func feedback(log: any MessageLog, teacher: Teacher, logger: Logger) throws -> FeedbackStage {
-    FeedbackStage(
+    // Who may accept a label may also judge an answer.
+    let verifier = teacher.task.verifier.map { _ in AnswerJudging.producer }
+    return FeedbackStage(
       log: log, names: names, teacher: teacher, functions: try functions(),
-      trustedProducers: Set(configuration.texts("task.trusted_producers")), split: try split(), logger: logger)
+      trustedProducers: Set(configuration.texts("task.trusted_producers")).union(verifier.map { [$0] } ?? []),
+      joinsScores: configuration.flag("label.join_scores"), split: try split(), logger: logger)
   }
 
   /// Which requests are labelled; `nil` for all.
@@ -135,13 +138,17 @@ extension Wiring {
 
   private func compressionPolicy() throws -> CompressionPolicy {
     var object: JSONObject = [:]
-    for key in ["prune", "quantize", "calibrate"] { object[key] = .string(configuration.text("release." + key)) }
+    for key in ["prune", "quantize", "calibrate", "importance"] {
+      object[key] = .string(configuration.text("release." + key))
+    }
     if let removed = configuration.optionalNumber("release.prune") {
       object["prune"] = .string(PruningPlan(feedForwardKeep: 1 - removed).text)
     }
-    for key in ["recovery_steps", "quantization_aware_steps"] {
-      object[key] = .integer(Int64(configuration.integer("release." + key)))
-    }
+    let steps = configuration.optionalNumber("release.recovery_steps")
+    object["recovery_steps"] =
+      steps.map { Int64(exactly: $0).map(JSON.integer) ?? .number($0) }
+      ?? .string(configuration.text("release.recovery_steps"))
+    object["quantization_aware_steps"] = .integer(Int64(configuration.integer("release.quantization_aware_steps")))
     do {
       return try CompressionPolicy(json: .object(object))
     } catch {

@@ -1,4 +1,5 @@
 import Foundation
+import Inference
 import KafkaLog
 import Logging
 import MessageLog
@@ -134,6 +135,13 @@ struct Wiring: Sendable {
 
   /// The content-addressed files of this deployment.
   var store: ContentStore { ContentStore(folder: state + "/store") }
+
+  /// Where servers share packed weights; nil: they do not.
+  var sharedWeights: SharedWeights? {
+    let folder = configuration.text("serve.shared_weights")
+    guard folder != "none" else { return nil }
+    return SharedWeights(folder: folder.isEmpty ? state + "/packed" : configuration.path("serve.shared_weights"))
+  }
 
   /// What is wrong with a configuration that each key alone does not show.
   static func problems(of configuration: Configuration) -> [String] {

@@ -78,8 +78,8 @@ def text(figures):
     return (
         "The parent: all labels, 2,000 pieces, in bf16, released unpruned in single precision: "
         f"{percent(parent['exact_match'])} exact match, {parent['parameters'] / 1e6:.2f} M parameters, "
-        f"{parent['bytes'] / 1e6:.2f} MB. Calibration and recovery (300 steps where nothing else is said) read the training "
-        "requests alone. Differences are paired, on the same 700 validation requests. Ratios are to the parent's file and to the "
+        f"{parent['bytes'] / 1e6:.2f} MB. Calibration and recovery (the default number of steps where nothing else is said) "
+        "read the training requests alone. Differences are paired, on the same 700 validation requests. Ratios are to the parent's file and to the "
         "least median time of its answers; single precision answers slowly, so that the rows beside one another say more about "
         "time.\n\n"
         "Pruning by a fifth, the axes found by measuring, and rounding:\n\n" + part(figures, BOTH)
