@@ -108,8 +108,8 @@ public struct TrainingRecipe: Sendable, Hashable {
   /// The learning rate of these steps after the warm-up; it falls over the last quarter. Default 0.002.
   public var baseLearningRate = 2e-3
 
-  /// The probability with which each swappable value is exchanged in a presentation; default 0.5.
-  public var swapProbability = 0.5
+  /// The probability with which each swappable value is exchanged in a presentation; default 0.7.
+  public var swapProbability = 0.7
   /// The share of exchanges drawn uniformly over distinct values rather than by frequency; default 0.5.
   public var swapUniformShare = 0.5
   /// How often an exchanged value is invented, as a multiple of how likely its slot's next value is one never seen; default 1.

@@ -56,6 +56,6 @@ def text(figures):
                 ])
     return (
         "Exact match of the whole call on the 700 published validation requests, from scratch, in bf16; labels in stream order, of "
-        "which 3 % are held out by the pipeline. With invented values there are also at least 3,000 steps behind a candidate; the "
-        "next section tells the two apart. The tagger's figures are not from this command.\n\n"
+        "which 3 % are held out by the pipeline. With invented values, as by default, there are also at least 3,000 steps behind a candidate; "
+        "the next section tells the two apart. The tagger's figures are not from this command.\n\n"
         + table(["labels", "recipe", "exact match", "functions right", "linear tagger", "parameters", "minutes"], rows))
