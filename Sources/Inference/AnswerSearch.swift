@@ -18,6 +18,7 @@ final class AnswerSearch {
   private var left: Int
   private var branches: [Branch] = []
   private var best: LiveSequence?
+  /// Of the answers that are over, those that branches may begin in.
   private var caches: [KeyValueCache] = []
 
   /// A search that follows at most `limit` beginnings besides the first.
@@ -64,6 +65,13 @@ final class AnswerSearch {
     }
     left -= 1
     return branches.remove(at: next)
+  }
+
+  /// The caches in which no branch begins any more, so that others need no new ones.
+  func freeCaches() -> [KeyValueCache] {
+    let free = caches.filter { cache in !branches.contains { $0.sequence.cache === cache } }
+    caches.removeAll { cache in free.contains { $0 === cache } }
+    return free
   }
 
   /// The best answer, and the caches that are free again.

@@ -22,7 +22,8 @@ public final class Decoder {
 
   /// A decoder over `model`.
   ///
-  /// - Parameter maximumBatch: requests in flight at once, 1…1024. Memory: up to `maximumPositions` keys and values each.
+  /// - Parameter maximumBatch: requests in flight at once, 1…1024. Memory: up to `maximumPositions` keys and values each, a few times
+  ///   that for a request while better answers are looked for.
   /// - Throws: ``InferenceError`` `bad_argument`.
   public init(model: ServingModel, maximumBatch: Int = 8) throws(InferenceError) {
     guard (1...1024).contains(maximumBatch) else {
@@ -162,12 +163,12 @@ public final class Decoder {
 
   /// Another answer to the request of one that is over, where there may be a better one.
   private func follow(_ sequence: LiveSequence, options: DecodeOptions) -> LiveSequence? {
-    guard let branch = sequence.search?.next(after: sequence) else { return nil }
+    guard let search = sequence.search, let branch = search.next(after: sequence) else { return nil }
     var other = branch.sequence
-    let read = other.promptTokens + other.generated.count
     let cache = caches.popLast() ?? KeyValueCache(model.configuration)
     cache.reset(capacity: min(model.configuration.maximumPositions, other.promptTokens + options.maximumTokens))
-    cache.copy(read, from: other.cache)
+    cache.copy(other.promptTokens + other.generated.count, from: other.cache)
+    caches += search.freeCaches()
     other.cache = cache
     other.logProbability = branch.logProbability
     take(branch.token, &other)
