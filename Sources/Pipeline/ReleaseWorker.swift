@@ -36,6 +36,7 @@ actor ReleaseWorker {
     let samples = try await HeldOutSamples(
       log: stage.log, names: stage.names, before: stage.replay == nil ? checkpoint.position : .max,
       gateLimit: stage.policy.gate.window)
+    warnOfFewSamples(samples.gate.count, version: version)
 
     let folder = "\(stage.store.folder)/incoming-\(stage.model)-\(point)"
     try? FileManager.default.removeItem(atPath: folder)
@@ -66,6 +67,17 @@ actor ReleaseWorker {
       manifest: manifest,
       records: try records(manifest: manifest, verdict: verdict, files: files, deployed: deployed, now: now),
       summary: summary(manifest: manifest, verdict: verdict, made: made, measured: measured, checkpoint: checkpoint))
+  }
+
+  /// Said before the minutes that a candidate takes, since nothing in it can change that verdict.
+  private func warnOfFewSamples(_ count: Int, version: Int) {
+    let minimum = stage.policy.gate.minimumSamples
+    guard count < minimum else { return }
+    stage.logger.notice(
+      """
+      release: version \(version) will be measured but not promoted: \(count) held-out gate samples, \(minimum) needed \
+      (release.gate.minimum); label more requests, or lower the minimum
+      """)
   }
 
   // MARK: - Making

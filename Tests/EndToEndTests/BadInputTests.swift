@@ -91,6 +91,10 @@ struct BadInputTests {
     expectSentence(try await retort.run("config", "lint"), status: 2, containing: "not valid YAML")
     try write("train:\n  recipe:\n    lerning_rate: 1\n", "retort.yaml", in: retort)
     expectSentence(try await retort.run("train", "--until-idle"), status: 2, containing: "learning_rate")
+    try write("release: {recovery_steps: autp}\n", "retort.yaml", in: retort)
+    let lint = try await retort.run("config", "lint")
+    #expect(lint.status == 2)
+    #expect(lint.output.contains("recovery_steps: expected auto, or a whole number in 0…1000000, found autp"))
   }
 
   @Test("wrong usage ends with status 2 and says what to do")

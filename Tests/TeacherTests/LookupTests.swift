@@ -62,6 +62,21 @@ struct LookupTests {
     #expect(ContinuousClock.now - started < .seconds(120))
   }
 
+  @Test("Many programs at once wait for each other outside of their time")
+  func manyPrograms() async {
+    let processors = ProcessInfo.processInfo.activeProcessorCount
+    let nap = BoundedProcess(arguments: ["sleep", "0.4"], timeout: .seconds(10))
+    let began = ContinuousClock.now
+    let results = await withTaskGroup(of: BoundedProcess.Result.self) { group in
+      for _ in 0..<(12 * processors) { group.addTask { await nap.run(input: []) } }
+      return await group.reduce(into: []) { $0.append($1) }
+    }
+    #expect(results.count == 12 * processors)
+    #expect(results.allSatisfy { $0 == .exited(status: 0, output: [], errors: "") })
+    // Four a processor: at least three rounds.
+    #expect(ContinuousClock.now - began >= .seconds(1.2))
+  }
+
   private func database(_ folder: URL) throws -> String {
     let path = folder.appendingPathComponent("home.db").path
     let queue = try DatabaseQueue(path: path)

@@ -61,8 +61,12 @@ package struct BoundedProcess: Sendable {
     return access(path, X_OK) == 0
   }
 
-  /// Runs the program with `input` on its standard input.
+  /// Runs the program with `input` on its standard input, when one of the ``ProcessSlots`` is free; its time begins then.
   package func run(input: [UInt8]) async -> Result {
+    await ProcessSlots.shared.run { await Task.isCancelled ? .cancelled : runNow(input: input) }
+  }
+
+  private func runNow(input: [UInt8]) async -> Result {
     let cancelled = CancellationFlag()
     return await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in

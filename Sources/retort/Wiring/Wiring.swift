@@ -155,6 +155,7 @@ struct Wiring: Sendable {
     check { _ = try wiring.split() }
     check { try wiring.task().validate() }
     check { try wiring.teacherConfiguration().validate() }
+    check { _ = try wiring.releasePolicy() }
     check {
       let url = configuration.text("log.url")
       if url.hasPrefix("kafka:") {
