@@ -94,7 +94,7 @@ struct BadInputTests {
     try write("release: {recovery_steps: autp}\n", "retort.yaml", in: retort)
     let lint = try await retort.run("config", "lint")
     #expect(lint.status == 2)
-    #expect(lint.output.contains("recovery_steps: expected auto, or a whole number in 0…1000000, found autp"))
+    #expect(lint.output.contains("recovery_steps: expected auto, or a whole number in 0…1000000, found \"autp\""))
   }
 
   @Test("wrong usage ends with status 2 and says what to do")
