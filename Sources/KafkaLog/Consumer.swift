@@ -21,6 +21,8 @@ actor Consumer: GroupReader {
   private var joinWaiters: [JoinWaiter] = []
   /// Partitions whose position was lost, and the offset at which that happened.
   private var lost: [TopicPartition: Int64] = [:]
+  /// Partitions of which the group's position could not be asked: librdkafka leaves them unread until they are taken anew.
+  private var unplaced: Set<TopicPartition> = []
   private var retryLostAt: ContinuousClock.Instant?
   private var failure: MessageLogError?
   private var isClosed = false
@@ -291,8 +293,19 @@ actor Consumer: GroupReader {
       // A reader without a group needs nothing of the group that librdkafka makes up for it.
       if group == nil, code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED { return }
       if let place, state.contains(place) { state.fail(place, error, isStuck: false) } else { failure = error }
-    default: logger.debug("kafka: trouble while reading", metadata: ["reason": "\(error)"])
+    default:
+      logger.debug("kafka: trouble while reading", metadata: ["reason": "\(error)"])
+      if group != nil { noteUnplaced(place) }
     }
+  }
+
+  /// Trouble before anything came of a partition, or, where none is named, of any: perhaps the answer to where the group stands.
+  private func noteUnplaced(_ place: TopicPartition?) {
+    let places = (place.map { [$0] } ?? state.places).filter { state.contains($0) && state.position(of: $0) == nil }
+    if places.isEmpty { return }
+    unplaced.formUnion(places)
+    retryLostAt = max(retryLostAt ?? .now, .now + .milliseconds(500))
+    thread.wake()
   }
 
   // MARK: - Rebalances
@@ -303,13 +316,14 @@ actor Consumer: GroupReader {
         switch action {
         case .assign(let places):
           for place in places { state.add(place, at: nil) }
-          try handle.assign(Dictionary(uniqueKeysWithValues: places.map { ($0, Int64(RD_KAFKA_OFFSET_INVALID)) }))
+          try handle.assignWhereCommitted(places)
         case .drain(let places):
           state.leave(places)
           drain(places)
         case .unassign(let places):
           state.remove(places)
           for place in places { lost[place] = nil }
+          unplaced.subtract(places)
           try handle.unassign(places)
         }
       } catch {
@@ -383,15 +397,26 @@ actor Consumer: GroupReader {
 
   /// Finds a place for partitions that have lost theirs: the group's beginning, or what is left after a loss.
   private func findLost() {
-    if lost.isEmpty || rebalance.isDraining { return }
+    if lost.isEmpty && unplaced.isEmpty || rebalance.isDraining { return }
     if let retryLostAt, retryLostAt > .now { return }
     retryLostAt = nil
     do {
+      try takeUnplacedAnew()
       for (place, offset) in lost { try find(place, at: offset) }
     } catch {
       logger.notice("kafka: cannot find where to go on", metadata: ["reason": "\(error)"])
       retryLostAt = .now + .milliseconds(500)
     }
+  }
+
+  private func takeUnplacedAnew() throws(MessageLogError) {
+    let places = unplaced.filter { state.contains($0) && state.position(of: $0) == nil }
+    if !places.isEmpty {
+      try handle.unassign(places)
+      try handle.assignWhereCommitted(places)
+      handle.pause(places.filter { state.isPaused($0) })
+    }
+    unplaced = []
   }
 
   private func find(_ place: TopicPartition, at offset: Int64) throws(MessageLogError) {

@@ -61,6 +61,27 @@ struct FaultTests {
     try await log.close()
   }
 
+  @Test("a member that could not ask where its group stands asks again", .timeLimit(.minutes(1)))
+  func committedOffsetsRefused() async throws {
+    let cluster = try MockCluster()
+    let log = try cluster.open()
+    try await log.create([TopicConfiguration(name: "t")])
+    _ = try await log.append((0..<10).map { record("\($0)") })
+    let options = ReaderOptions(sessionTimeout: .seconds(4))
+    let former = try await log.groupReader(group: "g", topics: ["t"], options: options)
+    #expect(try await former.next(maximum: 4, timeout: .seconds(20)).count == 4)
+    try await former.commit([place: 4])
+    await former.close()
+
+    // OffsetFetch: librdkafka tells of each refusal, and by itself never reads the partition.
+    cluster.push(9, Array(repeating: RD_KAFKA_RESP_ERR_NOT_COORDINATOR, count: 3))
+    let reader = try await log.groupReader(group: "g", topics: ["t"], options: options)
+    let seen = try await reader.next(maximum: 10, timeout: .seconds(30))
+    #expect(seen.first?.offset == 4)
+    await reader.close()
+    try await log.close()
+  }
+
   @Test("an append larger than librdkafka's queue waits for room", .timeLimit(.minutes(1)))
   func backPressure() async throws {
     let cluster = try MockCluster()

@@ -91,7 +91,12 @@ final class ConsumerHandle {
     try check(rd_kafka_subscribe(client.raw, list.pointer), "joining the group")
   }
 
-  /// Begins to read partitions: at their offsets, or where the group has committed.
+  /// Begins to read partitions where the group has committed.
+  func assignWhereCommitted(_ places: some Sequence<TopicPartition>) throws(MessageLogError) {
+    try assign(Dictionary(places.map { ($0, Int64(RD_KAFKA_OFFSET_INVALID)) }) { first, _ in first })
+  }
+
+  /// Begins to read partitions at their offsets.
   func assign(_ offsets: [TopicPartition: Int64]) throws(MessageLogError) {
     for place in offsets.keys { routeToDataQueue(place) }
     unheard.formUnion(offsets.keys)
