@@ -386,12 +386,12 @@ actor Consumer: GroupReader {
   }
 
   private func move(_ place: TopicPartition, to offset: Int64) throws(MessageLogError) {
-    lost[place] = nil
     if try !handle.seek(place, to: offset) {
       try handle.unassign([place])
       try handle.assign([place: offset])
       if state.isPaused(place) { handle.pause([place]) }
     }
+    lost[place] = nil
     state.move(place, to: offset)
   }
 

@@ -20,6 +20,8 @@ final class ConsumerHandle {
   private let isGroupMember: Bool
   /// How long a call may wait for brokers.
   private static let callTimeout: Int32 = 10_000
+  /// Before 2.1.0 librdkafka takes this call's milliseconds for microseconds (librdkafka #4230).
+  private static let seekTimeout = rd_kafka_version() < 0x0201_0000 ? 1_000 * callTimeout : callTimeout
 
   init(properties: ClientProperties, logger: Logger, thread: HandleThread) throws(MessageLogError) {
     isGroupMember = properties.isGroupMember
@@ -119,7 +121,7 @@ final class ConsumerHandle {
   /// - Returns: whether the partition was being fetched; after its position was lost it is not, and must be assigned anew.
   func seek(_ place: TopicPartition, to offset: Int64) throws(MessageLogError) -> Bool {
     let list = PartitionList([place: offset])
-    try check(rd_kafka_seek_partitions(client.raw, list.pointer, Self.callTimeout), "seeking in \(place)")
+    try check(rd_kafka_seek_partitions(client.raw, list.pointer, Self.seekTimeout), "seeking in \(place)")
     let code = list.items.first?.error ?? RD_KAFKA_RESP_ERR_NO_ERROR
     if code == RD_KAFKA_RESP_ERR__STATE { return false }
     try check(code, "seeking in \(place)")
