@@ -203,7 +203,7 @@ def compare(shape, form, work, ours, theirs):
     )
 
 
-def compare_calls(shape, form, ours, theirs):
+def compare_calls(shape, form, work, ours, theirs):
     """One line of the table: the best median of both, in milliseconds."""
     def results(path):
         return [json.loads(line) for line in pathlib.Path(path).read_text().splitlines()]
@@ -213,7 +213,7 @@ def compare_calls(shape, form, ours, theirs):
 
     tokens = results(theirs)[0]["answer_tokens"]
     print(
-        f"{shape:8} {form:6} {'call':8} {best(ours):9.1f} ms {best(theirs):9.1f} ms {best(ours) / best(theirs):7.2f} "
+        f"{shape:8} {form:6} {work:8} {best(ours):9.1f} ms {best(theirs):9.1f} ms {best(ours) / best(theirs):7.2f} "
         f"of its time, answers of {tokens:.0f} tokens"
     )
 

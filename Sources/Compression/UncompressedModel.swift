@@ -54,8 +54,8 @@ public struct UncompressedModel {
     var description = StudentDescription()
     description.chatTemplate = vocabulary.chatTemplate
     description.endOfText = vocabulary.endOfText
-    if let wholeWords = file.metadata[ServingModel.wholeWordsKey] {
-      description.metadata.append((ServingModel.wholeWordsKey, wholeWords))
+    for key in ServingModel.answeringKeys {
+      if let value = file.metadata[key] { description.metadata.append((key, value)) }
     }
     self.description = description
   }

@@ -8,8 +8,9 @@ public struct DecodeOptions: Sendable, Hashable {
   /// confidence 0; a free one is invalid.
   public var maximumTokens: Int
   /// Under the constraint, how many other beginnings are followed at most where the greedy answer need not be the most probable
-  /// one; 0 for the greedy answer, 8 by default. Nothing is followed where tokens are drawn.
-  public var alternatives: Int
+  /// one, 0…1,000; 0 for the greedy answer; nil (default): as many as the model was released with
+  /// (``ServingModel/alternatives``). Nothing is followed where tokens are drawn.
+  public var alternatives: Int?
   /// How tokens are drawn; nil (default): the most probable one is taken.
   public var sampling: Sampling?
 
@@ -30,16 +31,23 @@ public struct DecodeOptions: Sendable, Hashable {
 
   /// Options.
   public init(
-    constrained: Bool = true, grounded: Bool = true, maximumTokens: Int = 256, alternatives: Int = 8,
+    constrained: Bool = true, grounded: Bool = true, maximumTokens: Int = 256, alternatives: Int? = nil,
     sampling: Sampling? = nil
   ) {
     self.constrained = constrained
     self.grounded = grounded
     self.maximumTokens = max(1, maximumTokens)
-    self.alternatives = max(0, alternatives)
+    self.alternatives = alternatives.map { min(max(0, $0), Self.alternativesRange.upperBound) }
     self.sampling = sampling
   }
 
-  /// Whether the most probable answer is looked for.
-  var searches: Bool { constrained && sampling == nil && alternatives > 0 }
+  /// What ``alternatives`` may be.
+  public static let alternativesRange = 0...1_000
+  /// How many beginnings are followed where neither the options nor the model say.
+  public static let standardAlternatives = 8
+
+  /// How many beginnings are followed of an answer of `model`.
+  func alternatives(for model: ServingModel) -> Int {
+    constrained && sampling == nil ? alternatives ?? model.alternatives : 0
+  }
 }

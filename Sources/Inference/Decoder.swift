@@ -113,9 +113,10 @@ public final class Decoder {
     let cache = caches.popLast() ?? KeyValueCache(model.configuration)
     cache.reset(capacity: min(limit, prompt.count + options.maximumTokens))
     let known = try prefix.fill(cache, for: prompt, pass)
+    let alternatives = options.alternatives(for: model)
     var sequence = LiveSequence(
       index: index, cache: cache, promptTokens: prompt.count, context: context,
-      search: options.searches ? AnswerSearch(limit: options.alternatives) : nil, state: state,
+      search: alternatives > 0 ? AnswerSearch(limit: alternatives) : nil, state: state,
       pending: Array(prompt[known...]))
     takeForced(&sequence, options: options)
     return .success(sequence)

@@ -10,6 +10,12 @@ public final class ServingModel: Sendable {
   /// The metadata key that says whether values are whole words of the request: true or false.
   public static let wholeWordsKey = "retort.whole_words"
 
+  /// The metadata key that says how many beginnings are followed besides the greedy one where an answer is unsure: 0…1,000.
+  public static let alternativesKey = "retort.alternatives"
+
+  /// The metadata that say how a student answers, whatever its weights are kept in.
+  public static let answeringKeys = [wholeWordsKey, alternativesKey]
+
   /// The weights.
   public let model: DecoderModel
   /// The tokenizer.
@@ -22,6 +28,8 @@ public final class ServingModel: Sendable {
   public let grammar: AnswerGrammar
   /// Whether string values that are pieces of the request begin and end with a word, as those that the student learned do.
   public let answersInWholeWords: Bool
+  /// How many beginnings are followed besides the greedy one where an answer is unsure, if ``DecodeOptions`` do not say.
+  public let alternatives: Int
   /// Texts and numbers under `retort.*` in the file: lineage, numerics, confidence threshold.
   public let metadata: [String: GGUFValue]
   let vocabulary: ConstraintVocabulary
@@ -67,7 +75,7 @@ public final class ServingModel: Sendable {
   /// Serves a decoder that is there already.
   ///
   /// - Throws: ``InferenceError`` `bad_tokenizer` where the model has no tokenizer or one without the template's controls,
-  ///   `bad_schema` where the functions cannot be compiled.
+  ///   `bad_schema` where the functions cannot be compiled, `bad_metadata` where they say how to answer and cannot be followed.
   public init(
     model: DecoderModel, functions: FunctionSet, metadata: [String: GGUFValue] = [:]
   ) throws(InferenceError) {
@@ -87,6 +95,7 @@ public final class ServingModel: Sendable {
     self.functions = functions
     self.metadata = metadata
     answersInWholeWords = metadata[Self.wholeWordsKey]?.boolean ?? false
+    alternatives = try Self.alternatives(in: metadata[Self.alternativesKey])
     grammar = try AnswerGrammar(functions)
     vocabulary = Self.vocabulary(of: tokenizer, functions)
   }
@@ -96,6 +105,18 @@ public final class ServingModel: Sendable {
     let json: JSON
     do throws(JSONError) { json = try JSON.parse(text) } catch { throw badFunctions(error.description, file) }
     do throws(TopicError) { return try FunctionSet(json: json) } catch { throw badFunctions("\(error)", file) }
+  }
+
+  private static func alternatives(in value: GGUFValue?) throws(InferenceError) -> Int {
+    guard let value else { return DecodeOptions.standardAlternatives }
+    let range = DecodeOptions.alternativesRange
+    guard let count = value.integer, range.contains(count) else {
+      throw InferenceError(
+        .badMetadata, context: alternativesKey,
+        expected: "a whole number from \(range.lowerBound) to \(range.upperBound)",
+        found: value.integer.map { "\($0)" } ?? "another kind of value", advice: "use a file that retort released")
+    }
+    return count
   }
 
   private static func badFunctions(_ found: String, _ file: String) -> InferenceError {

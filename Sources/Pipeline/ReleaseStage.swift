@@ -1,5 +1,6 @@
 public import Compression
 import Foundation
+public import Inference
 public import Logging
 public import MessageLog
 public import Releases
@@ -21,6 +22,9 @@ public struct ReleaseStage: Sendable {
     public var gate: GatePolicy
     /// Curated probes; empty: made from the functions.
     public var probes: [Probe]
+    /// How many beginnings are followed where an answer of a release is unsure, 0…1,000; default 8. The file says it, so
+    /// that the gate, probes and whoever serves the file answer alike.
+    public var alternatives: Int
     /// Whether files go into the log in chunks, rather than into the store's folder.
     public var storesInLog: Bool
     /// The licence named in manifests.
@@ -31,11 +35,13 @@ public struct ReleaseStage: Sendable {
     /// A policy.
     public init(
       compression: CompressionPolicy = CompressionPolicy(), gate: GatePolicy = GatePolicy(), probes: [Probe] = [],
-      storesInLog: Bool = true, licence: String = "proprietary", codeVersion: String
+      alternatives: Int = DecodeOptions.standardAlternatives, storesInLog: Bool = true, licence: String = "proprietary",
+      codeVersion: String
     ) {
       self.compression = compression
       self.gate = gate
       self.probes = probes
+      self.alternatives = alternatives
       self.storesInLog = storesInLog
       self.licence = licence
       self.codeVersion = codeVersion

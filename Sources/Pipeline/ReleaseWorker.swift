@@ -101,7 +101,7 @@ actor ReleaseWorker {
     let parent = try uncompressed(branch, trainer)
     var description = StudentDescription()
     description.name = stage.incumbent
-    description.metadata = parent.metadata.map { ($0.key, $0.value) }
+    description.metadata = parent.metadata.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     let policy = stage.policy.compression
     let report = try Compressor.compress(
       parent: branch.student, tokenizer: branch.tokenizer, functions: trainer.functions,
@@ -117,13 +117,17 @@ actor ReleaseWorker {
       tokenizerDigest: report.tokenizerDigest, recipe: trainer.recipe, baseDigest: trainer.baseDigest)
   }
 
-  /// The student as it is before compression, held to whole words where its labels are.
+  /// The student as it is before compression, held to whole words where its labels are; it answers as its release will.
   private func uncompressed(_ branch: StudentBranch, _ trainer: Trainer) throws -> ServingModel {
     let model = try ServingModel(student: branch.student, tokenizer: branch.tokenizer, functions: trainer.functions)
     let wholeWords = model.wholeWordsSuffice(
       for: trainer.trainingSamples.suffix(Self.labelsLookedAt).map { ($0.messages, $0.call) })
     return try ServingModel(
-      model: model.model, functions: trainer.functions, metadata: [ServingModel.wholeWordsKey: .bool(wholeWords)])
+      model: model.model, functions: trainer.functions,
+      metadata: [
+        ServingModel.wholeWordsKey: .bool(wholeWords),
+        ServingModel.alternativesKey: .uint32(UInt32(stage.policy.alternatives)),
+      ])
   }
 
   private func report(_ refinement: RefinementReport) {

@@ -12,7 +12,7 @@ struct JourneyTests {
     try await teacher.whileRunning { endpoint in
       let world = try World(requests: 300, endpoint: endpoint)
       let retort = try await world.deployment("journey")
-      let run = try await retort.json("run", "--until-idle")
+      let run = try await retort.json("run", "--until-idle", "--set", "serve.alternatives=3")
       #expect(run["requests"]?.integerValue == 300)
 
       let audit = try await retort.json("audit")
@@ -43,6 +43,18 @@ struct JourneyTests {
       #expect(byName.status == 0, "\(byName.errors)")
       #expect(byName.output == byFile.output)
       #expect(throws: Never.self) { try Call(json: JSON.parse(Array(byName.output.utf8))) }
+
+      // The file says how far it was released to look for better answers; who asks may say otherwise.
+      let key = Array("retort.alternatives".utf8)
+      let place = try #require(bytes.firstRange(of: key)).upperBound
+      #expect(Array(bytes[place..<place + 8]) == [4, 0, 0, 0, 3, 0, 0, 0], "an unsigned number of 32 bits, 3")
+      func confidence(_ alternatives: String...) async throws -> Double {
+        let answer = try await retort.run(["predict", "--json"] + alternatives + ["turn on the light in the kitchen"])
+        return try #require(answer.json()["confidence"]?.doubleValue)
+      }
+      let (greedy, released) = (try await confidence("--alternatives", "0"), try await confidence())
+      #expect(try await confidence("--alternatives", "3") == released)
+      #expect(greedy <= released)
 
       let checked = try await retort.json("topics", "check")
       #expect(checked["invalid"]?.integerValue == 0)

@@ -119,6 +119,37 @@ struct DecoderTests {
     #expect(surpassed > 0)
   }
 
+  @Test("How far better answers are looked for is what the model says, unless the options do")
+  func releasedAlternatives() throws {
+    var differing = 0
+    for seed in 0..<6 as Range<UInt64> {
+      let plain = try TinyModels.serving(seed: seed)
+      func answers(_ released: GGUFValue?, _ alternatives: Int?) throws -> [String] {
+        let model = try ServingModel(
+          model: plain.model, functions: plain.functions,
+          metadata: released.map { [ServingModel.alternativesKey: $0] } ?? [:])
+        return try Decoder(model: model).answer(
+          TinyModels.requests.map { [.user($0)] }, options: DecodeOptions(alternatives: alternatives)
+        ).map { "\($0.text) \($0.confidence)" }
+      }
+      let (greedy, searched) = (try answers(nil, 0), try answers(nil, nil))
+      #expect(try answers(.uint32(0), nil) == greedy)
+      #expect(try answers(.uint32(0), 8) == searched)
+      #expect(try answers(.uint32(8), nil) == searched)
+      #expect(try answers(.uint32(8), 0) == greedy)
+      differing += zip(greedy, searched).count { $0 != $1 }
+    }
+    #expect(differing > 0)
+    let plain = try TinyModels.serving()
+    for wrong in [.uint32(1_001), .int32(-1), .string("many")] as [GGUFValue] {
+      let error = #expect(throws: InferenceError.self) {
+        try ServingModel(
+          model: plain.model, functions: plain.functions, metadata: [ServingModel.alternativesKey: wrong])
+      }
+      #expect(error?.code == .badMetadata && error?.context == "retort.alternatives")
+    }
+  }
+
   @Test("An answer has the same bits whatever shares its batch", arguments: [true, false])
   func batchInvariance(_ constrained: Bool) throws {
     let model = try TinyModels.serving(seed: 3)

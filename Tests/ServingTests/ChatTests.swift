@@ -1,4 +1,5 @@
 import Foundation
+import Inference
 import NIOHTTP1
 import Serving
 import Testing
@@ -31,6 +32,27 @@ struct ChatTests {
       #expect(body["retort"]?["version"] == 3)
       #expect(body["retort"]?["sha256"]?.stringValue == Digest.sha256("version 3").hex)
       #expect((0...1).contains(body["retort"]?["confidence"]?.doubleValue ?? -1))
+    }
+  }
+
+  @Test("answers are looked for as far as the server is told", arguments: [0, 8])
+  func alternatives(_ count: Int) async throws {
+    let models = try (1...6).map { try TinyModel.served(version: $0) }
+    let request = "play something by Björk"
+    func answer(_ model: ServedModel, _ alternatives: Int) throws -> Answer? {
+      try Inference.Decoder(model: model.model).answer(
+        [[.user(request)]], options: DecodeOptions(alternatives: alternatives)
+      ).first
+    }
+    let unsure = try #require(try models.first { try answer($0, 0)?.text != answer($0, 8)?.text })
+    let expected = try answer(unsure, count)
+    try await TestServer.run(
+      ModelSlot(unsure), engine: .init(workers: 1, decoding: DecodeOptions(alternatives: count))
+    ) { server in
+      let reply = try #require(try await server.chat(request).json)
+      let call = try #require(reply["choices"]?[0]?["message"]?["tool_calls"]?[0]?["function"])
+      #expect(try Call(json: call) == expected?.call)
+      #expect(reply["retort"]?["confidence"]?.doubleValue == expected?.confidence)
     }
   }
 

@@ -10,6 +10,7 @@ extension BenchCommand {
     static let configuration = CommandConfiguration(
       abstract: "Requests a second and latencies of the HTTP server over loopback.")
     @OptionGroup var global: GlobalOptions
+    @OptionGroup var search: SearchOptions
     @Option(
       name: .long,
       help: ArgumentHelp("A released GGUF file; a random student of the default sizes by default.", valueName: "file"))
@@ -27,11 +28,13 @@ extension BenchCommand {
       ] where !range.contains(value) {
         throw ConfigurationError("\(name): expected \(range.lowerBound) to \(range.upperBound), found \(value)")
       }
+      let decoding = Wiring(try global.configuration(search.settings)).decoding()
       // As `retort serve`: one thread a request, and a request on every core.
       KernelPool.setThreads(1)
       let model = try file.map { try ServedModel(file: $0) } ?? ServeBenchmark.randomModel()
       let report = try await ServeBenchmark.run(
-        model, bodies: ServeBenchmark.bodies(of: data, model: model.name), requests: requests, concurrency: concurrency)
+        model, bodies: ServeBenchmark.bodies(of: data, model: model.name), requests: requests, concurrency: concurrency,
+        decoding: decoding)
       if global.json {
         Output.print([
           "requests_per_second": .number(report.requestsPerSecond), "latency_ms": report.latency.json,

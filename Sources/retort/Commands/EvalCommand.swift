@@ -12,6 +12,7 @@ struct EvalCommand: AsyncParsableCommand {
 
   @OptionGroup var global: GlobalOptions
   @OptionGroup var which: ModelOptions
+  @OptionGroup var search: SearchOptions
 
   @Option(
     name: .long,
@@ -32,14 +33,15 @@ struct EvalCommand: AsyncParsableCommand {
   var threshold: Double?
 
   func run() async throws {
-    let wiring = Wiring(try global.configuration())
+    let wiring = Wiring(try global.configuration(search.settings))
     if perplexity {
       try await measurePerplexity(wiring)
       return
     }
     let samples = try LabelledFile.read(data)
     let (model, manifest) = try await which.loadWithManifest(wiring)
-    let cases = try Answering.evaluate(samples, model: model, options: DecodeOptions(constrained: !unconstrained))
+    let cases = try Answering.evaluate(
+      samples, model: model, options: wiring.decoding(constrained: !unconstrained))
     let report = EvaluationReport(cases)
     let cost = manifest.flatMap(LabelCost.init)
     if global.json {

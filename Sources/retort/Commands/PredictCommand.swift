@@ -9,6 +9,7 @@ struct PredictCommand: AsyncParsableCommand {
 
   @OptionGroup var global: GlobalOptions
   @OptionGroup var which: ModelOptions
+  @OptionGroup var search: SearchOptions
 
   @Flag(name: .long, help: "Plain greedy decoding, not held to the functions' schemas.")
   var unconstrained = false
@@ -20,10 +21,10 @@ struct PredictCommand: AsyncParsableCommand {
     guard text.utf8.count <= 1 << 20 else {
       throw ConfigurationError("the request: expected at most 1 MB, found \(text.utf8.count) bytes")
     }
-    let wiring = Wiring(try global.configuration())
+    let wiring = Wiring(try global.configuration(search.settings))
     let model = try await which.load(wiring)
     let decoder = try Decoder(model: model, maximumBatch: 1)
-    let options = DecodeOptions(constrained: !unconstrained)
+    let options = wiring.decoding(constrained: !unconstrained)
     guard let answer = try decoder.answer([[.user(text)]], options: options).first else { throw ExitStatus.failed }
     if global.json {
       Output.print([

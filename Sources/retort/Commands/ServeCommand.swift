@@ -76,7 +76,9 @@ struct ServeCommand: AsyncParsableCommand {
     }
     let options = ServingService.Options(
       host: wiring.configuration.text("serve.host"), port: wiring.configuration.integer("serve.port"),
-      engine: AnswerEngine.Options(maximumRequests: wiring.configuration.integer("serve.max_concurrent_requests")))
+      engine: AnswerEngine.Options(
+        maximumRequests: wiring.configuration.integer("serve.max_concurrent_requests"),
+        decoding: wiring.decoding()))
     let service = ServingService(
       options: options, slot: slot,
       follower: try file == nil

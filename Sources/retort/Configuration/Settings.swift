@@ -1,3 +1,4 @@
+import Inference
 import Topics
 
 /// Every key of `retort.yaml`, in the order in which `retort init` writes them.
@@ -181,6 +182,10 @@ enum Settings {
     Setting("serve.max_concurrent_requests", .integer(1...10_000), 64, "Requests in flight; more get 429."),
     Setting(
       "serve.spool_bytes", .integer(0...Int.max), .integer(64 << 20), "Bound of the spool of live requests on disk."),
+    Setting(
+      "serve.alternatives", .integer(DecodeOptions.alternativesRange), nil,
+      "Beginnings followed where an answer is unsure, 0: greedy; releases are measured with it; unset: as released, 8 if new."
+    ),
     Setting(
       "serve.shared_weights", .text, "",
       "Folder of packed weights, which servers map and so hold once; empty: in the state folder; none: each has its own."

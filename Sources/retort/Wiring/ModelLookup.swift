@@ -45,6 +45,19 @@ struct ModelOptions: ParsableArguments {
   }
 }
 
+/// How much a command looks for better answers than the greedy ones.
+struct SearchOptions: ParsableArguments {
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Beginnings followed where an answer is unsure, 0 for the greedy answer; serve.alternatives, or as released, by default.",
+      valueName: "n"))
+  var alternatives: Int?
+
+  /// The settings that say so.
+  var settings: [String: String] { alternatives.map { ["serve.alternatives": String($0)] } ?? [:] }
+}
+
 /// Finding releases in the log.
 struct ReleaseLookup {
   let wiring: Wiring

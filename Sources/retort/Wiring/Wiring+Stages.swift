@@ -1,5 +1,6 @@
 import Compression
 import Foundation
+import Inference
 import Logging
 import MessageLog
 import Pipeline
@@ -132,6 +133,7 @@ extension Wiring {
       window: configuration.integer("release.gate.window"))
     return ReleaseStage.Policy(
       compression: compression, gate: gate, probes: try probes(),
+      alternatives: decoding().alternatives ?? DecodeOptions.standardAlternatives,
       storesInLog: configuration.text("release.store") == "log", licence: configuration.text("release.licence"),
       codeVersion: BuildVersion.text)
   }

@@ -136,6 +136,11 @@ struct Wiring: Sendable {
   /// The content-addressed files of this deployment.
   var store: ContentStore { ContentStore(folder: state + "/store") }
 
+  /// How models are asked here: constrained as they were released, unless the configuration says how many beginnings are followed.
+  func decoding(constrained: Bool = true) -> DecodeOptions {
+    DecodeOptions(constrained: constrained, alternatives: configuration.optionalInteger("serve.alternatives"))
+  }
+
   /// Where servers share packed weights; nil: they do not.
   var sharedWeights: SharedWeights? {
     let folder = configuration.text("serve.shared_weights")
