@@ -4,11 +4,11 @@ from cells import SMALL, Cell
 from tables import over_seeds, spent, table
 
 TITLE = "Banking77"
+DEFAULT = {"precision": "bf16"}
 RECIPES = {
-    "banking77": ("default recipe in bf16", SMALL),
-    "banking77-dropout": ("dropout 0.25", SMALL | {"dropout": 0.25}),
-    "banking77-request-loss": (
-        "dropout 0.25, and a loss on the request's tokens", SMALL | {"dropout": 0.25, "prompt_loss_share": 0.3}),
+    "banking77-default": ("default recipe", DEFAULT),
+    "banking77-default-dropout": ("dropout 0.25", DEFAULT | {"dropout": 0.25}),
+    "banking77-dropout": ("2,000 pieces, dropout 0.25", SMALL | {"dropout": 0.25}),
 }
 
 

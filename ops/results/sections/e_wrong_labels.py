@@ -1,27 +1,46 @@
 """A teacher that errs: a share of the labels replaced by plausible wrong ones."""
 
+from typing import NamedTuple
+
 from cells import Cell
 from sections.d_objectives import PLAIN, REJECTION, SHARED
 from tables import over_seeds, percent, spent, table
 
 TITLE = "SNIPS, 1,000 labels: a teacher that errs"
 SHARES = (0.1, 0.3)
-# The label, requests, recipe, and how often the teacher is asked about each of them (0: a recorded label).
+
+
+class Way(NamedTuple):
+    """How labels are come by; `asked`: how often the teacher is asked about each request, 0 for a recorded label."""
+
+    label: str
+    recipe: dict = PLAIN
+    labels: int = 1_000
+    asked: int = 0
+    settings: dict = {}
+
+    def calls(self):
+        return self.labels * max(1, self.asked)
+
+
+TWO_OF_FIVE = {"task.votes.agreement": 0.4}
 WAYS = {
-    "plain": ("plain", 1_000, PLAIN, 0),
-    "rft": ("and rejection sampling", 1_000, PLAIN | REJECTION, 0),
-    "votes-fewer": ("two of three answers agree, a third of the requests", 333, PLAIN, 3),
-    "votes": ("two of three answers agree, three times the calls", 1_000, PLAIN, 3),
+    "plain": Way("plain"),
+    "rft": Way("and rejection sampling", PLAIN | REJECTION),
+    "votes-fewer": Way("two of three answers agree, a third of the requests", labels=333, asked=3),
+    "votes": Way("two of three answers agree, three times the calls", asked=3),
+    "votes-five": Way("the most frequent of five answers, two at least", asked=5, settings=TWO_OF_FIVE),
 }
 
 
-def cell(way, share):
-    _, labels, recipe, asked = WAYS[way]
-    return Cell(f"snips-1000-wrong{100 * share:.0f}-{way}", "snips", labels, recipe, wrong=share, asked=asked)
+def cell(name, share):
+    way = WAYS[name]
+    return Cell(
+        f"snips-1000-wrong{100 * share:.0f}-{name}", "snips", way.labels, way.recipe, way.settings, wrong=share, asked=way.asked)
 
 
 def cells():
-    return [cell(way, share) for share in SHARES for way in WAYS]
+    return [cell(name, share) for share in SHARES for name in WAYS]
 
 
 def won_back(clean, plain, other):
@@ -35,12 +54,12 @@ def text(figures):
     rows = [["none", "plain", "1000", over_seeds([clean]), "-", spent([clean])]] if clean else []
     for share in SHARES:
         plain = figures.get(cell("plain", share).name)
-        for way, (label, labels, _, asked) in WAYS.items():
-            found = figures.get(cell(way, share).name)
+        for name, way in WAYS.items():
+            found = figures.get(cell(name, share).name)
             if found:
-                back = won_back(clean, plain, found) if way != "plain" and clean and plain else "-"
+                back = won_back(clean, plain, found) if name != "plain" and clean and plain else "-"
                 rows.append([
-                    f"{100 * share:.0f} %", label, str(labels * max(1, asked)), over_seeds([found]), back, spent([found])])
+                    f"{100 * share:.0f} %", way.label, str(way.calls()), over_seeds([found]), back, spent([found])])
     return (
         "Wrong labels are another function, a value under another key, or a value without its last word (`spoiled` in "
         "`data.py`), chosen by a hash of the request's id; validation requests keep the right ones. For votes a stand-in teacher "
