@@ -18,6 +18,16 @@ struct SpoolTests {
       logger: TestServer.logger)
   }
 
+  /// Opens a spool again that is closed: its folder is free when the last reference to it is gone, which may be a task's that has ended.
+  private static func reopened(_ folder: String) async throws -> RequestSpool {
+    let deadline = ContinuousClock.now + .seconds(20)
+    while true {
+      do { return try spool(folder) } catch  where ContinuousClock.now < deadline {
+        try await Task.sleep(for: .milliseconds(10))
+      }
+    }
+  }
+
   /// Forwards everything that a spool holds.
   private static func drain(_ spool: RequestSpool, to log: RecordingLog) async throws {
     let forwarder = SpoolForwarder(spool: spool, log: log, names: TopicNames(), logger: TestServer.logger)
@@ -57,13 +67,13 @@ struct SpoolTests {
       }
       let log = RecordingLog()
       do {
-        let spool = try Self.spool(folder)
+        let spool = try await Self.reopened(folder)
         #expect(spool.figures.records == 5)
         spool.append(Self.record(5))
         try await Self.drain(spool, to: log)
       }
       #expect(log.keys == (0..<6).map { "r\($0)" })
-      let again = try Self.spool(folder)
+      let again = try await Self.reopened(folder)
       #expect(again.figures.records == 0)
     }
   }
@@ -82,7 +92,7 @@ struct SpoolTests {
       bytes += bytes.prefix(20)
       try Data(bytes).write(to: URL(fileURLWithPath: path))
       let log = RecordingLog()
-      let spool = try Self.spool(folder)
+      let spool = try await Self.reopened(folder)
       spool.append(Self.record(3))
       try await Self.drain(spool, to: log)
       #expect(log.keys == ["r0", "r2", "r3"])
