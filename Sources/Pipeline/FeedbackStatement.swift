@@ -80,7 +80,8 @@ extension SampleRecord {
   init(_ old: SampleRecord, judged: [JudgedCall]) {
     self.init(
       id: old.id, messages: old.messages, call: old.call ?? Call(name: "", arguments: [:]), split: old.split ?? .train,
-      functionsDigest: old.functionsDigest, weight: old.weight, audited: old.audited, judged: judged)
+      functionsDigest: old.functionsDigest, weight: old.weight, audited: old.audited, judged: judged,
+      topLogprobs: old.topLogprobs)
     producer = old.producer
     promptDigest = old.promptDigest
     votes = old.votes
@@ -88,7 +89,6 @@ extension SampleRecord {
     propensity = old.propensity
     choice = old.choice
     trace = old.trace
-    logprobs = old.logprobs
     source = old.source
     extra = old.extra
   }

@@ -111,9 +111,12 @@ struct LabelTransaction {
 extension LabelStage {
   /// The record of `samples` of a labelled request.
   func sample(of request: RequestRecord, label: AcceptedLabel, chosen: ChosenRequest, source: Record) -> NewRecord {
+    let part = split.assign(request.messages)
+    // Only training looks at them: the others are spared the room.
     var sample = SampleRecord(
-      id: request.id, messages: request.messages, call: label.call, split: split.assign(request.messages),
-      functionsDigest: functions.digest, audited: chosen.isAudited)
+      id: request.id, messages: request.messages, call: label.call, split: part,
+      functionsDigest: functions.digest, audited: chosen.isAudited,
+      topLogprobs: part == .train ? label.topLogprobs : nil)
     sample.producer = label.producer
     sample.promptDigest = label.promptDigest
     sample.votes = label.votes
@@ -123,7 +126,6 @@ extension LabelStage {
     sample.usage = label.usage
     sample.cost = label.cost
     sample.trace = label.trace
-    sample.logprobs = label.logprobs
     sample.source = RecordCoordinates(topic: source.topic, partition: source.partition, offset: source.offset)
     return RecordCoding.record(
       sample, topic: names.samples, key: sample.id, derivedFrom: source, traceparent: request.traceparent)

@@ -52,7 +52,8 @@ struct Asker: Sendable {
 
   private func sample(_ index: Int, _ messages: [JSON], _ tools: JSON, _ calls: CallCounter) async throws -> Sample {
     let parameters = loop.client.parameters(tools: tools, sample: index)
-    let key = AnswerCache.key(parameters: parameters, messages: messages, sample: index)
+    let key = AnswerCache.key(
+      parameters: parameters, messages: messages, sample: index, vocabulary: loop.logprobs?.digest)
     if let exchange = cache?.exchange(for: key) {
       loop.recall(exchange)
       return Sample(key: key, result: .success(exchange), isCached: true)
@@ -82,7 +83,7 @@ struct Asker: Sendable {
       call: first?.call ?? winner.call, producer: producer, promptDigest: promptDigest, votes: winner.votes,
       verdicts: verdicts, usage: exchanges.reduce(.none) { $0 + ($1?.usage ?? .none) },
       cost: exchanges.reduce(0) { $0 + ($1?.cost ?? 0) }, attempts: calls.value, trace: first?.trace ?? [],
-      logprobs: first?.logprobs)
+      topLogprobs: first?.topLogprobs)
   }
 
   /// Why no call won: the one reason all samples failed for, or that they did not agree.

@@ -32,6 +32,6 @@ public struct AcceptedLabel: Sendable {
   public let attempts: Int
   /// What was said between the request and the answer: lookups and their results.
   public let trace: [ChatMessage]
-  /// The log-probabilities as the endpoint gave them, when they were asked for.
-  public let logprobs: JSON?
+  /// The log-probabilities of the call's arguments, where they were asked for and given.
+  public let topLogprobs: TokenLogprobs?
 }

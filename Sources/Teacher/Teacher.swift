@@ -29,7 +29,7 @@ public final class Teacher: Sendable {
   ///
   /// - Parameters:
   ///   - clock: time and chance; the machine's by default.
-  ///   - logger: where pauses and cache failures are reported once each.
+  ///   - logger: where pauses, cache failures and missing log-probabilities are reported once each.
   /// - Throws: `TeacherError`.
   public init(
     task: TaskDefinition, configuration: TeacherConfiguration, clock: TeacherClock = .system,
@@ -58,7 +58,8 @@ public final class Teacher: Sendable {
     }
     let loop = ToolLoop(
       client: client, task: task, lookups: lookups, checker: checker, configuration: configuration,
-      counters: setup.counters)
+      counters: setup.counters,
+      logprobs: LogprobReader(configuration, counters: setup.counters, logger: logger))
     asker = Asker(
       loop: loop, task: task, producer: configuration.producer ?? configuration.model, promptDigest: promptDigest,
       checker: checker, cache: forgiving)
@@ -127,7 +128,7 @@ public final class Teacher: Sendable {
       return .accepted(
         AcceptedLabel(
           call: call, producer: producer, promptDigest: nil, votes: Votes(agree: 1, of: 1), verdicts: verdicts,
-          usage: .none, cost: 0, attempts: 0, trace: [], logprobs: nil))
+          usage: .none, cost: 0, attempts: 0, trace: [], topLogprobs: nil))
     } catch let rejection as Rejection {
       return .rejected(rejection)
     } catch {

@@ -31,8 +31,10 @@ public struct TeacherConfiguration: Sendable {
   public var prices = Prices()
   /// A SQLite file for successful answers, made when missing. Nil: no cache.
   public var cachePath: String?
-  /// Ask for this many log-probabilities a token, 0…20. Nil: none.
-  public var topLogprobs: Int?
+  /// Ask for this many log-probabilities a token, 0…20; 0, the default: for none.
+  public var topLogprobs = 0
+  /// The teacher's tokens, which log-probabilities are of; needed where they are asked for.
+  public var vocabulary: TokenVocabulary?
   /// Whether `tool_choice` is `required`. Default true; false for endpoints that know only `auto`.
   public var requiresToolCall = true
   /// Seed of the first sample; sample `i` uses `seed + i`. Nil: no seed is sent. Default 0.
@@ -41,7 +43,7 @@ public struct TeacherConfiguration: Sendable {
   public var maximumAnswerTokens: Int?
   /// Further members of the request body, such as `reasoning_effort`; part of the cache's key.
   public var extraParameters: JSONObject = [:]
-  /// The largest body accepted from the endpoint, in bytes. Default 1 MB.
+  /// The largest body accepted from the endpoint, in bytes, log-probabilities apart. Default 1 MB.
   public var maximumResponseBytes = 1 << 20
   /// The largest request, in bytes of its messages. Default 256 KB.
   public var maximumRequestBytes = 256 << 10
@@ -64,7 +66,12 @@ public struct TeacherConfiguration: Sendable {
     try check("teacher.maximum_request_bytes", 64...(64 << 20), maximumRequestBytes)
     try check("teacher.call_timeout", Duration.milliseconds(1)...Duration.seconds(86_400), callTimeout)
     try check("teacher.total_timeout", Duration.milliseconds(1)...Duration.seconds(86_400), totalTimeout)
-    if let topLogprobs { try check("teacher.top_logprobs", 0...20, topLogprobs) }
+    try check("teacher.logprobs", 0...TokenLogprobs.topLimit, topLogprobs)
+    guard topLogprobs == 0 || vocabulary != nil else {
+      throw TeacherError(
+        .invalidConfiguration, subject: "teacher.tokenizer",
+        expected: "the teacher's tokenizer.json beside teacher.logprobs", found: "nothing")
+    }
     if let maximumAnswerTokens { try check("teacher.maximum_answer_tokens", 1...(1 << 24), maximumAnswerTokens) }
     try retry.validate()
     try breaker.validate()
@@ -85,6 +92,9 @@ public struct TeacherConfiguration: Sendable {
         .invalidConfiguration, subject: "teacher.extra_parameters", expected: "no \(key)", found: key)
     }
   }
+
+  /// The largest body with log-probabilities: about 100 bytes of JSON for each of the alternatives to up to 8,192 tokens.
+  var largestResponse: Int { maximumResponseBytes + topLogprobs * 100 * 8_192 }
 
   func check<T: Comparable>(_ subject: String, _ range: ClosedRange<T>, _ value: T) throws(TeacherError) {
     try TeacherConfiguration.require(subject, range, value)

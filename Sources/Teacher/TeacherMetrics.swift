@@ -20,6 +20,10 @@ public struct TeacherMetrics: Sendable, Hashable {
   public var cacheMisses = 0
   /// Failures of the cache itself; labelling goes on without it.
   public var cacheFailures = 0
+  /// Answers whose log-probabilities are kept.
+  public var logprobs = 0
+  /// Answers without usable ones although they were asked for.
+  public var missedLogprobs = 0
   /// Lookup functions run.
   public var lookups = 0
   /// Calls given to the verifier.

@@ -10,6 +10,8 @@ package struct ToolLoop: Sendable {
   let checker: AnswerChecker
   let configuration: TeacherConfiguration
   let counters: TeacherCounters
+  /// Nil where no log-probabilities are asked for.
+  let logprobs: LogprobReader?
 
   /// The messages of the first turn.
   package func opening(_ request: RequestRecord) -> [JSON] {
@@ -47,7 +49,7 @@ package struct ToolLoop: Sendable {
         return Exchange(
           call: call, usage: progress.usage, cost: progress.cost,
           trace: progress.messages.dropFirst(progress.opening).compactMap { try? ChatMessage(json: $0) },
-          logprobs: answer.logprobs,
+          topLogprobs: logprobs?.read(answer.logprobs, of: call),
           raw: answer.raw.shortened(toBytes: Rejection.maximumRawAnswerBytes))
       }
       if answer.calls.isEmpty {

@@ -36,7 +36,13 @@ extension Tokenizer {
   /// SHA-256 of the canonical form (RFC 8785) of ``huggingFaceJSON``: the name of this tokenizer. Takes as long as writing.
   public var digest: Digest { .sha256(huggingFaceObject.canonical) }
 
-  private var huggingFaceObject: JSON {
+  /// The digest of the tokenizer without its structure tokens: tokenizers with the same one give text the same ids, whatever task's
+  /// structure was added to them.
+  public var textDigest: Digest { .sha256(huggingFaceObject(added: added.filter { $0.kind != .structure }).canonical) }
+
+  private var huggingFaceObject: JSON { huggingFaceObject(added: added) }
+
+  private func huggingFaceObject(added: [Added]) -> JSON {
     var vocabulary = JSONObject()
     for (id, piece) in pieces.enumerated() {
       if let piece { vocabulary[ByteAlphabet.text(piece)] = .integer(Int64(id)) }

@@ -39,7 +39,7 @@ struct LabelTests {
       #expect(label?.usage == TokenUsage(promptTokens: 100, completionTokens: 10, calls: 1))
       #expect(abs((label?.cost ?? 0) - 0.002) < 1e-12)
       #expect(label?.attempts == 1)
-      #expect(label?.logprobs == JSON?.none)
+      #expect(label?.topLogprobs == nil)
       #expect(label?.verdicts == [LabelVerdict(name: "schema", passed: true)])
       #expect(teacher.metrics.accepted == 1)
       await teacher.shutdown()

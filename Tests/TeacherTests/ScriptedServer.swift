@@ -26,15 +26,18 @@ struct Reply: Sendable {
   }
 
   /// A chat completion that calls functions, each with its arguments as text.
-  static func calls(_ calls: (String, String)..., tokens: (Int64, Int64) = (100, 10), delay: Duration = .zero) -> Reply
-  {
+  ///
+  /// - Parameter logprobs: the choice's `logprobs`.
+  static func calls(
+    _ calls: (String, String)..., tokens: (Int64, Int64) = (100, 10), delay: Duration = .zero, logprobs: JSON = nil
+  ) -> Reply {
     let list = calls.enumerated().map { index, call -> JSON in
       [
         "id": .string("call_\(index)"), "type": "function",
         "function": ["name": .string(call.0), "arguments": .string(call.1)],
       ]
     }
-    return completion(["role": "assistant", "content": nil, "tool_calls": .array(list)], tokens, delay)
+    return completion(["role": "assistant", "content": nil, "tool_calls": .array(list)], tokens, delay, logprobs)
   }
 
   /// A chat completion in words.
@@ -42,11 +45,13 @@ struct Reply: Sendable {
     completion(["role": "assistant", "content": .string(text)], (100, 10), .zero)
   }
 
-  private static func completion(_ message: JSON, _ tokens: (Int64, Int64), _ delay: Duration) -> Reply {
+  private static func completion(
+    _ message: JSON, _ tokens: (Int64, Int64), _ delay: Duration, _ logprobs: JSON = nil
+  ) -> Reply {
     Reply(
       200,
       [
-        "choices": [["index": 0, "message": message, "finish_reason": "tool_calls", "logprobs": nil]],
+        "choices": [["index": 0, "message": message, "finish_reason": "tool_calls", "logprobs": logprobs]],
         "usage": ["prompt_tokens": .integer(tokens.0), "completion_tokens": .integer(tokens.1)],
       ], delay: delay)
   }

@@ -65,6 +65,10 @@ struct RecordTests {
       SampleRecord(
         id: "a", messages: [.user("hi")], call: Self.call, split: .train,
         judged: [JudgedCall(call: Self.call, score: 0.5, producer: "people")]),
+      SampleRecord(
+        id: "a", messages: [.user("hi")], call: Self.call, split: .train,
+        topLogprobs: try TokenLogprobs(
+          tokenizer: .sha256("tokens"), top: 1, tokens: [-1, 7], alternatives: [3, 7], logprobs: [-1.5, -0.25])),
     ]
     for other in others {
       #expect(other.digest != sample.digest)

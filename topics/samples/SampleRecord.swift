@@ -35,6 +35,8 @@ public struct SampleRecord: TopicValue, Hashable {
   public let audited: Bool
   /// Calls in answer to the request that production or the verifier has judged, each once; default none.
   public let judged: [JudgedCall]
+  /// What the teacher thought of each token of its call's arguments; nil where it was not asked. Default nil.
+  public let topLogprobs: TokenLogprobs?
   /// The digest of the functions that the call is one of.
   public let functionsDigest: Digest?
   /// The digest of the content that training sees; see `contentDigest`.
@@ -57,8 +59,6 @@ public struct SampleRecord: TopicValue, Hashable {
   public var cost: Double?
   /// The teacher's dialogue, tool calls included.
   public var trace: [ChatMessage]
-  /// Top-k log-probabilities of the label, as the endpoint gave them.
-  public var logprobs: JSON?
   /// The request's coordinates.
   public var source: RecordCoordinates?
   /// Fields that this version does not know.
@@ -67,11 +67,11 @@ public struct SampleRecord: TopicValue, Hashable {
   /// A labelled request.
   public init(
     id: String, messages: [ChatMessage], call: Call, split: Split, functionsDigest: Digest? = nil, weight: Double = 1,
-    audited: Bool = true, judged: [JudgedCall] = []
+    audited: Bool = true, judged: [JudgedCall] = [], topLogprobs: TokenLogprobs? = nil
   ) {
     self.init(
       kind: .sample, id: id, messages: messages, call: call, split: split, functionsDigest: functionsDigest,
-      weight: weight, audited: audited, judged: judged)
+      weight: weight, audited: audited, judged: judged, topLogprobs: topLogprobs)
   }
 
   /// The cut number `number` (from 1): its id is `cut/<number>`.
@@ -83,7 +83,7 @@ public struct SampleRecord: TopicValue, Hashable {
 
   private init(
     kind: Kind, id: String, messages: [ChatMessage], call: Call?, split: Split?, functionsDigest: Digest?,
-    weight: Double, audited: Bool, judged: [JudgedCall] = []
+    weight: Double, audited: Bool, judged: [JudgedCall] = [], topLogprobs: TokenLogprobs? = nil
   ) {
     self.kind = kind
     self.id = id
@@ -94,22 +94,23 @@ public struct SampleRecord: TopicValue, Hashable {
     self.weight = weight
     self.audited = audited
     self.judged = judged
+    self.topLogprobs = topLogprobs
     digest = Self.contentDigest(
       kind: kind, id: id, messages: messages, call: call, split: split, weight: weight,
-      functionsDigest: functionsDigest, audited: audited, judged: judged)
+      functionsDigest: functionsDigest, audited: audited, judged: judged, topLogprobs: topLogprobs)
     verdicts = []
     trace = []
     extra = [:]
   }
 
   /// SHA-256 of the canonical JSON of what training sees: id, role and content of each message, call, split, weight,
-  /// functions digest, `audited` where it is false, call and score of what was judged; nothing about time, offsets, cost or
-  /// usage. Of a cut: its kind and id.
+  /// functions digest, `audited` where it is false, call and score of what was judged, the teacher's log-probabilities; nothing
+  /// about time, offsets, cost or usage. Of a cut: its kind and id.
   public var contentDigest: Digest { digest }
 
   private static func contentDigest(
     kind: Kind, id: String, messages: [ChatMessage], call: Call?, split: Split?, weight: Double,
-    functionsDigest: Digest?, audited: Bool, judged: [JudgedCall]
+    functionsDigest: Digest?, audited: Bool, judged: [JudgedCall], topLogprobs: TokenLogprobs?
   ) -> Digest {
     var content: JSONObject = ["id": .string(id), "kind": .string(kind.rawValue)]
     if kind == .sample {
@@ -123,6 +124,7 @@ public struct SampleRecord: TopicValue, Hashable {
       if !judged.isEmpty {
         content["judged"] = .array(judged.map { ["call": $0.call.json, "score": .number($0.score)] })
       }
+      content["top_logprobs"] = topLogprobs?.json
     }
     return .sha256(JSON.object(content).canonical)
   }
@@ -154,7 +156,10 @@ extension SampleRecord {
         weight: weight, audited: try fields.optionalBool("audited") ?? true,
         judged: try fields.optionalArray("judged", 0...JudgedCall.limit) { (json) throws(TopicError) -> JudgedCall in
           try JudgedCall(json: json)
-        } ?? [])
+        } ?? [],
+        topLogprobs: try fields.optionalNested("top_logprobs") { (json) throws(TopicError) -> TokenLogprobs in
+          try TokenLogprobs(json: json)
+        })
       try readLabelling(&fields)
     }
     guard stated == digest else {
@@ -184,7 +189,6 @@ extension SampleRecord {
       try fields.optionalArray("trace", 0...1_000) { (json) throws(TopicError) -> ChatMessage in
         try ChatMessage(json: json)
       } ?? []
-    logprobs = fields.take("logprobs")
     source = try fields.optionalNested("source") { (json) throws(TopicError) -> RecordCoordinates in
       try RecordCoordinates(json: json)
     }
@@ -206,12 +210,12 @@ extension SampleRecord {
       object["usage"] = usage?.json
       object["cost"] = cost.map { .number($0) }
       if !trace.isEmpty { object["trace"] = .array(trace.map(\.json)) }
-      object["logprobs"] = logprobs
       object["source"] = source?.json
       object["split"] = split.map { .string($0.rawValue) }
       if weight != 1 { object["weight"] = .number(weight) }
       if !audited { object["audited"] = false }
       if !judged.isEmpty { object["judged"] = .array(judged.map(\.json)) }
+      object["top_logprobs"] = topLogprobs?.json
     }
     object["digest"] = .string(digest.hex)
     object.merge(extra)

@@ -12,17 +12,17 @@ package struct Exchange: Sendable {
   package let usage: TokenUsage
   package let cost: Double
   package let trace: [ChatMessage]
-  package let logprobs: JSON?
+  package let topLogprobs: TokenLogprobs?
   package let raw: String
 
   package init(
-    call: Call, usage: TokenUsage, cost: Double, trace: [ChatMessage], logprobs: JSON?, raw: String
+    call: Call, usage: TokenUsage, cost: Double, trace: [ChatMessage], topLogprobs: TokenLogprobs?, raw: String
   ) {
     self.call = call
     self.usage = usage
     self.cost = cost
     self.trace = trace
-    self.logprobs = logprobs
+    self.topLogprobs = topLogprobs
     self.raw = raw
   }
 }
@@ -90,11 +90,16 @@ package final class AnswerCache: Sendable {
   }
 
   /// SHA-256 of the canonical JSON of everything the answer depends on.
-  package static func key(parameters: JSONObject, messages: [JSON], sample: Int) -> Digest {
-    Digest.sha256(
-      JSON.object([
-        "parameters": .object(parameters), "messages": .array(messages), "sample": .integer(Int64(sample)),
-      ]).canonical)
+  ///
+  /// - Parameter vocabulary: what its log-probabilities are of; nil where it has none.
+  package static func key(
+    parameters: JSONObject, messages: [JSON], sample: Int, vocabulary: Digest? = nil
+  ) -> Digest {
+    var content: JSONObject = [
+      "parameters": .object(parameters), "messages": .array(messages), "sample": .integer(Int64(sample)),
+    ]
+    content["vocabulary"] = vocabulary.map { .string($0.hex) }
+    return Digest.sha256(JSON.object(content).canonical)
   }
 
   /// What a request is called in the cache: SHA-256 of its messages, role and content.
@@ -114,7 +119,8 @@ package final class AnswerCache: Sendable {
     }
     let trace = (json["trace"]?.arrayValue ?? []).compactMap { try? ChatMessage(json: $0) }
     return Exchange(
-      call: call, usage: .none, cost: 0, trace: trace, logprobs: json["logprobs"],
+      call: call, usage: .none, cost: 0, trace: trace,
+      topLogprobs: json["top_logprobs"].flatMap { try? TokenLogprobs(json: $0) },
       raw: json["raw"]?.stringValue ?? "")
   }
 
@@ -125,7 +131,7 @@ package final class AnswerCache: Sendable {
     var answer: JSONObject = [
       "call": exchange.call.json, "raw": .string(exchange.raw), "trace": .array(exchange.trace.map(\.json)),
     ]
-    answer["logprobs"] = exchange.logprobs
+    answer["top_logprobs"] = exchange.topLogprobs?.json
     let text = JSON.object(answer).text
     try queue.write { db in
       try db.cachedStatement(

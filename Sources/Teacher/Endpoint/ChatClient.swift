@@ -50,9 +50,9 @@ package struct ChatClient: Sendable {
     body["temperature"] = .number(configuration.temperature)
     if let seed = configuration.seed { body["seed"] = .integer(seed &+ Int64(sample)) }
     if let maximum = configuration.maximumAnswerTokens { body["max_tokens"] = .integer(Int64(maximum)) }
-    if let top = configuration.topLogprobs {
+    if configuration.topLogprobs > 0 {
       body["logprobs"] = true
-      body["top_logprobs"] = .integer(Int64(top))
+      body["top_logprobs"] = .integer(Int64(configuration.topLogprobs))
     }
     body.merge(configuration.extraParameters)
     return body
@@ -108,7 +108,7 @@ package struct ChatClient: Sendable {
     let started = ContinuousClock.now
     let result = await transport.send(
       method: "POST", url: url, headers: headers, body: body, timeout: timeout,
-      maximumBytes: configuration.maximumResponseBytes)
+      maximumBytes: configuration.largestResponse)
     return classify(result, timeout: timeout, elapsed: ContinuousClock.now - started)
   }
 
@@ -124,7 +124,7 @@ package struct ChatClient: Sendable {
       return .rejected(
         Rejection(
           code: .malformedAnswer,
-          message: "expected an answer of at most \(configuration.maximumResponseBytes) bytes, found more"))
+          message: "expected an answer of at most \(configuration.largestResponse) bytes, found more"))
     case .tooLarge(let status): return classify(status: status, retryAfter: nil, body: [], elapsed: elapsed)
     case .answer(let status, let retryAfter, let body):
       return classify(status: status, retryAfter: retryAfter, body: body, elapsed: elapsed)

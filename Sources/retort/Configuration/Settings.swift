@@ -71,6 +71,11 @@ enum Settings {
     Setting("teacher.model", .text, "", "The teacher's name there."),
     Setting("teacher.api_key_file", .text, "", "File with the key; or set RETORT_TEACHER_API_KEY."),
     Setting("teacher.temperature", .number(0...2), 0, "Sampling temperature."),
+    Setting(
+      "teacher.logprobs", .integer(0...TokenLogprobs.topLimit), 0,
+      "Log-probabilities asked for with each token, to distil from; 0 is none."),
+    Setting(
+      "teacher.tokenizer", .text, "", "The teacher's tokenizer.json, whose tokens these are of; needed beside them."),
     Setting("teacher.max_turns", .integer(1...64), 8, "Exchanges for one request, lookups included."),
     Setting("teacher.call_timeout_ms", .integer(1...3_600_000), 60_000, "Time for one exchange."),
     Setting("teacher.total_timeout_ms", .integer(1...86_400_000), 180_000, "Time for one request, outages excluded."),

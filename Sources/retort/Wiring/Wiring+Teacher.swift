@@ -2,6 +2,7 @@ import Foundation
 import Logging
 import ModelFiles
 import Teacher
+import Tokenization
 import Topics
 
 extension Wiring {
@@ -35,7 +36,23 @@ extension Wiring {
       promptPerMillion: configuration.number("teacher.price_per_million_prompt_tokens"),
       completionPerMillion: configuration.number("teacher.price_per_million_completion_tokens"))
     teacher.cachePath = teacherCache
+    teacher.topLogprobs = configuration.integer("teacher.logprobs")
+    if teacher.topLogprobs > 0 { teacher.vocabulary = try teacherTokenizer()?.vocabulary }
     return teacher
+  }
+
+  /// The tokenizer that `teacher.tokenizer` names; nil for none.
+  func teacherTokenizer() throws -> Tokenizer? {
+    guard configuration.optionalText("teacher.tokenizer") != nil else { return nil }
+    let path = configuration.path("teacher.tokenizer")
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw ConfigurationError("teacher.tokenizer: \(path) cannot be read; name the teacher's tokenizer.json")
+    }
+    do {
+      return try Tokenizer(huggingFace: Array(data))
+    } catch {
+      throw ConfigurationError("teacher.tokenizer: \(path): \(error)")
+    }
   }
 
   /// The file with the teacher's answers.
@@ -69,6 +86,15 @@ extension Wiring {
     return try list.enumerated().map { index, json in
       try LookupReading(json, at: "task.lookups[\(index)]", resolve: configuration.resolve).lookup()
     }
+  }
+}
+
+extension Tokenizer {
+  /// The tokens of text by their bytes.
+  var vocabulary: TokenVocabulary {
+    TokenVocabulary(
+      digest: textDigest,
+      tokens: (0..<Int32(vocabularySize)).lazy.filter { kind(of: $0) == .piece }.map { ($0, bytes(of: $0)) })
   }
 }
 
