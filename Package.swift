@@ -125,7 +125,12 @@ let package = Package(
     tests("StudentModel", ["CKernels", "ModelFiles"], exclude: ["Goldens"]),
     tests("Inference", ["CKernels", "Topics", "ModelFiles", "StudentModel", "Tokenization"], exclude: ["Goldens"]),
     tests("Evaluation", ["Topics"]),
-    tests("Teacher", ["Topics", sqlite, httpServer, httpTypes, lifecycle, logging, nio]),
+    tests(
+      "Teacher",
+      [
+        "Topics", "MessageLog", "SQLiteLog", "ModelFiles", "Tokenization", "StudentModel", "Training", "Pipeline",
+        "RetortClient", sqlite, httpServer, httpTypes, lifecycle, logging, nio,
+      ]),
     tests("Training", ["Topics", "ModelFiles", "StudentModel", "Tokenization"]),
     tests(
       "Compression", ["Topics", "PythonPeers", "Inference", "ModelFiles", "StudentModel", "Tokenization", "Training"]),

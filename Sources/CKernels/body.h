@@ -6,6 +6,7 @@
 #include "body_gemm.h"
 #include "body_attention.h"
 #include "body_layers.h"
+#include "body_losses.h"
 #include "body_training.h"
 
 const retort_kernel_table KERNEL_TABLE = {

@@ -113,6 +113,10 @@ RETORT_INLINE float half_to_float(uint16_t h) {
     (ptrdiff_t rows, ptrdiff_t vocabulary, float *logits, ptrdiff_t ldl, const int32_t *targets, const float *target_weights,       \
      float gradient_scale, const retort_teacher_rows *teacher, int gradient, retort_row_loss *losses),                              \
     (rows, vocabulary, logits, ldl, targets, target_weights, gradient_scale, teacher, gradient, losses))                            \
+  X(top_loss,                                                                                                                       \
+    (ptrdiff_t rows, ptrdiff_t vocabulary, float *logits, ptrdiff_t ldl, const int32_t *targets, const float *weights,              \
+     float gradient_scale, const retort_top_rows *teacher, int gradient, retort_row_loss *losses),                                  \
+    (rows, vocabulary, logits, ldl, targets, weights, gradient_scale, teacher, gradient, losses))                                   \
   X(softmax_rows, (ptrdiff_t rows, ptrdiff_t columns, const float *x, ptrdiff_t ldx, float *out, ptrdiff_t ldo, int logarithm),     \
     (rows, columns, x, ldx, out, ldo, logarithm))                                                                                   \
   X(squared_norm_blocks, (ptrdiff_t count, const float *x, double *scratch), (count, x, scratch))                                   \

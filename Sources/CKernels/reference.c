@@ -335,6 +335,41 @@ void retort_reference_mixed_loss(ptrdiff_t rows, ptrdiff_t vocabulary, float *lo
   }
 }
 
+/// The place of a token among a row's known ones, or -1.
+static ptrdiff_t reference_known(const retort_top_rows *teacher, ptrdiff_t r, ptrdiff_t j) {
+  for (ptrdiff_t i = teacher->starts[r]; i < teacher->starts[r + 1]; i++)
+    if (teacher->tokens[i] == j) return i;
+  return -1;
+}
+
+void retort_reference_top_loss(ptrdiff_t rows, ptrdiff_t vocabulary, float *logits, ptrdiff_t ldl, const int32_t *targets,
+                               const float *weights, float gradient_scale, const retort_top_rows *teacher, int gradient,
+                               retort_row_loss *losses) {
+  for (ptrdiff_t r = 0; r < rows; r++) {
+    float *z = logits + r * ldl;
+    int taught = teacher->starts[r + 1] > teacher->starts[r];
+    double partition = reference_partition(vocabulary, z), at_target = (double)z[targets[r]], divergence = 0, p_tail = 0;
+    double share = taught ? (double)teacher->share : 0, q_tail = taught ? (double)teacher->tails[r] : 0;
+    int32_t correct = 1;
+    for (ptrdiff_t j = 0; j < vocabulary; j++) {
+      ptrdiff_t known = taught ? reference_known(teacher, r, j) : -1;
+      double q = known < 0 ? 0 : (double)teacher->probabilities[known];
+      if ((double)z[j] > at_target) correct = 0;
+      if (known < 0) p_tail += retort_exp((double)z[j] - partition);
+      if (q > 0) divergence += q * (retort_log(q) - ((double)z[j] - partition));
+    }
+    p_tail = p_tail > 1e-30 ? p_tail : 1e-30;
+    if (q_tail > 0) divergence += q_tail * (retort_log(q_tail) - retort_log(p_tail));
+    losses[r] = (retort_row_loss){(float)(partition - at_target), (float)divergence, correct};
+    for (ptrdiff_t j = 0; gradient && j < vocabulary; j++) {
+      ptrdiff_t known = taught ? reference_known(teacher, r, j) : -1;
+      double p = retort_exp((double)z[j] - partition), hit = j == targets[r] ? 1 - share : 0;
+      double g = known < 0 ? p * (1 - share * q_tail / p_tail) : p - share * (double)teacher->probabilities[known];
+      z[j] = (float)((double)weights[r] * (double)gradient_scale * (g - hit));
+    }
+  }
+}
+
 double retort_reference_squared_norm(ptrdiff_t count, const float *x) {
   uint64_t saved = retort_enter_numerics();
   double total = 0;

@@ -93,7 +93,7 @@ actor ReleaseWorker {
       observer(.step(report))
       try Task.checkCancellation()
     }
-    let teacher = try trainer.recipe.distillTeacher.isEmpty ? nil : stage.teacher?()
+    let teacher = try trainer.recipe.teacherDigest == nil ? nil : stage.teacher?()
     let branch = try trainer.branch(teacher: teacher)
     report(branch.refinement)
     stage.observer(.candidate(version: version, part: "compress"))

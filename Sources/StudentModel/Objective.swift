@@ -8,13 +8,13 @@ struct TeacherSignal {
 }
 
 /// What a pass minimises, for each row with a target: (1 − share)·cross-entropy + share·divergence from a teacher; with a
-/// policy signal, clipped surrogate + share·divergence.
+/// policy signal, clipped surrogate + share·divergence. Without either, rows with a soft target have theirs in the batch.
 struct Objective {
   var teacher: TeacherSignal?
   var policy: PolicySignal?
 
-  /// How much the divergence counts.
-  var share: Float { teacher?.weight ?? 0 }
+  /// How much the teacher's divergence counts.
+  private var share: Float { teacher?.weight ?? 0 }
 
   /// Whether the cross-entropy kernel can do it alone.
   private var isPlain: Bool { policy == nil && (teacher.map { $0.loss == DistillationLoss() } ?? true) }
@@ -24,10 +24,10 @@ struct Objective {
   /// - Parameters:
   ///   - rows: the rows, as indices into all rows with a target.
   ///   - logits: `[rows.count, V]`.
-  ///   - targets: of all rows with a target; so are `weights`.
+  ///   - targets: of all rows with a target; so are `weights` and `soft`.
   func run(
     rows: Range<Int>, logits: UnsafeMutablePointer<Float>, V: Int, targets: [Int32], weights: [Float],
-    gradientScale: Float?, losses: inout [retort_row_loss]
+    soft: SoftRows?, gradientScale: Float?, losses: inout [retort_row_loss]
   ) -> LossReport {
     let (count, start) = (rows.count, rows.lowerBound)
     let part = Array(weights[rows])
@@ -37,6 +37,12 @@ struct Objective {
     targets.withUnsafeBufferPointer { targets in
       guard let targets = targets.baseAddress.map({ $0 + start }) else { return }
       let teacherLogits = teacher?.logits.baseAddress.map { $0 + start * V }
+      if let soft {
+        soft.withRows(from: start) {
+          retort_top_loss(count, V, logits, V, targets, part, gradientScale ?? 0, $0, hasGradient, &losses)
+        }
+        return
+      }
       if isPlain {
         retort_cross_entropy(
           count, V, logits, V, targets, part, gradientScale ?? 0, teacherLogits, V, share, hasGradient, &losses)
@@ -59,16 +65,17 @@ struct Objective {
         }
       }
     }
-    return summary(losses.prefix(count), weights: part, surrogates: surrogates)
+    let shares = rows.map { soft?.share(of: $0) ?? share }
+    return summary(losses.prefix(count), weights: part, shares: shares, surrogates: surrogates)
   }
 
   private func summary(
-    _ losses: ArraySlice<retort_row_loss>, weights: [Float], surrogates: [Double]?
+    _ losses: ArraySlice<retort_row_loss>, weights: [Float], shares: [Float], surrogates: [Double]?
   ) -> LossReport {
     var report = LossReport(targetCount: losses.count)
-    let share = Double(share)
     for (index, (loss, weight)) in zip(losses, weights).enumerated() {
       let (weight, entropy, divergence) = (Double(weight), Double(loss.cross_entropy), Double(loss.divergence))
+      let share = Double(shares[index])
       report.lossSum += weight * ((surrogates?[index] ?? (1 - share) * entropy) + share * divergence)
       report.crossEntropySum += weight * entropy
       report.divergenceSum += weight * divergence

@@ -8,6 +8,10 @@ public struct PackedBatch: Sendable, Hashable {
   public var targets: [Int32]
   /// The weight of each row's loss, ≥ 0; ignored where the target is −1, `[rows]`.
   public var weights: [Float]
+  /// What is known of a teacher's distributions in some of the rows with a target, by ascending rows; default none.
+  public var softTargets: [SoftTarget] = []
+  /// How much the divergence from them counts in the loss of their rows, against the target; 0…1, default 0.
+  public var softShare: Float = 0
 
   /// An empty batch, to append to.
   public init() {
@@ -49,13 +53,20 @@ public struct PackedBatch: Sendable, Hashable {
   ///   - completion: its tokens.
   ///   - weight: the weight of each of the completion's tokens.
   ///   - promptWeight: the weight of each of the prompt's; 0, the default, asks nothing there.
-  public mutating func append(prompt: [Int32], completion: [Int32], weight: Float = 1, promptWeight: Float = 0) {
+  ///   - soft: soft targets of the completion, whose row is the place in it of the token they are about.
+  public mutating func append(
+    prompt: [Int32], completion: [Int32], weight: Float = 1, promptWeight: Float = 0, soft: [SoftTarget] = []
+  ) {
     let all = prompt + completion
     let first = promptWeight > 0 ? 1 : prompt.count
     let start = rowCount
     let targets = all.indices.dropLast().map { $0 + 1 >= first ? all[$0 + 1] : -1 }
     append(tokens: Array(all.dropLast()), targets: targets, weight: weight)
     for row in 0..<max(0, prompt.count - 1) where promptWeight > 0 { weights[start + row] = promptWeight }
+    for var target in soft {
+      target.row += Int32(start + prompt.count - 1)
+      softTargets.append(target)
+    }
   }
 }
 
@@ -67,9 +78,15 @@ extension PackedBatch {
     return (0..<parts).map { part in
       let (first, last) = (part * sequenceCount / parts, (part + 1) * sequenceCount / parts)
       let rows = Int(sequenceStarts[first])..<Int(sequenceStarts[last])
-      return PackedBatch(
+      var batch = PackedBatch(
         tokens: Array(tokens[rows]), sequenceStarts: sequenceStarts[first...last].map { $0 - sequenceStarts[first] },
         targets: Array(targets[rows]), weights: Array(weights[rows]))
+      batch.softShare = softShare
+      for var target in softTargets where rows.contains(Int(target.row)) {
+        target.row -= Int32(rows.lowerBound)
+        batch.softTargets.append(target)
+      }
+      return batch
     }
   }
 
@@ -117,6 +134,31 @@ extension PackedBatch {
         weights[row] >= 0 && weights[row].isFinite, .numberRange, "the weight of row \(row)", "a finite number ≥ 0",
         "\(weights[row])",
         "correct the sample's weight")
+    }
+    try validateSoftTargets(below: limit)
+  }
+
+  private func validateSoftTargets(below limit: Int32) throws(StudentError) {
+    try require(
+      softShare >= 0 && softShare <= 1, .numberRange, "softShare", "0…1", "\(softShare)", "correct the recipe")
+    var next: Int32 = 0
+    for soft in softTargets {
+      let isAsked = soft.row >= next && soft.row < rowCount && targets[Int(soft.row)] >= 0
+      try require(
+        isAsked, .batchShape, "the soft target of row \(soft.row)", "ascending rows with a target", "another",
+        "give one to each row at most")
+      next = soft.row + 1
+      try require(
+        (1...SoftTarget.limit).contains(soft.tokens.count) && soft.probabilities.count == soft.tokens.count,
+        .batchShape, "the soft target of row \(soft.row)", "1 to \(SoftTarget.limit) tokens, each with a probability",
+        "\(soft.tokens.count) and \(soft.probabilities.count)", "leave out the least likely")
+      let areTokens = soft.tokens.allSatisfy { (0..<limit).contains($0) }
+      try require(
+        areTokens && Set(soft.tokens).count == soft.tokens.count, .tokenRange, "the soft target of row \(soft.row)",
+        "tokens in 0..<\(limit), each once", "others", "use the model's own tokenizer")
+      try require(
+        soft.probabilities.allSatisfy { $0 >= 0 && $0 <= 1 }, .numberRange, "the soft target of row \(soft.row)",
+        "probabilities", "others", "give logarithms of at most 0")
     }
   }
 }

@@ -2,7 +2,8 @@ import CKernels
 import ModelFiles
 
 extension Student {
-  /// Forward and backward pass of the weighted cross-entropy; the gradient goes to ``gradients``.
+  /// Forward and backward pass of the weighted cross-entropy, in rows with a soft target of
+  /// (1 − softShare)·cross-entropy + softShare·KL(teacher ‖ student); the gradient goes to ``gradients``.
   ///
   /// - Parameters:
   ///   - batch: the sequences, with targets and weights.
@@ -92,7 +93,7 @@ extension Student {
   ) throws(StudentError) -> LossReport {
     try batch.validate(vocabularySize: sizes.V, maximumPositions: configuration.maximumPositions)
     let wanted = batch.targetRows
-    try check(objective, rows: wanted.count)
+    try check(objective, batch, rows: wanted.count)
     guard !wanted.isEmpty else { return LossReport() }
     let pass = Pass(batch: batch, space: workspace(for: batch), wanted: wanted, dropout: nil)
     runLayers(pass)
@@ -126,7 +127,7 @@ extension Student {
   ) throws(StudentError) -> LossReport {
     try batch.validate(vocabularySize: sizes.V, maximumPositions: configuration.maximumPositions)
     let wanted = batch.targetRows
-    try check(objective, rows: wanted.count)
+    try check(objective, batch, rows: wanted.count)
     let rate = dropout?.rate ?? 0
     try require(rate >= 0 && rate < 1, .numberRange, "the dropout rate", "0..<1", "\(rate)", "correct the recipe")
     let divisor = normalizer.map(Double.init) ?? batch.targetWeight
@@ -163,7 +164,10 @@ extension Student {
     }
   }
 
-  private func check(_ objective: Objective, rows: Int) throws(StudentError) {
+  private func check(_ objective: Objective, _ batch: PackedBatch, rows: Int) throws(StudentError) {
+    try require(
+      batch.softTargets.isEmpty || objective.teacher == nil && objective.policy == nil, .batchShape, "soft targets",
+      "none beside a teacher's logits or a policy signal", "\(batch.softTargets.count)", "learn from one teacher")
     if let policy = objective.policy {
       let counts = [policy.advantages.count, policy.sampledLogProbabilities?.count ?? rows]
       try require(
@@ -196,6 +200,7 @@ extension Student {
     let (targets, weights) = (
       pass.wanted.map { pass.batch.targets[Int($0)] }, pass.wanted.map { pass.batch.weights[Int($0)] }
     )
+    let soft = SoftRows(pass.batch, wanted: pass.wanted)
     var losses = [retort_row_loss](repeating: retort_row_loss(), count: space.headRows)
     var report = LossReport()
     for start in stride(from: 0, to: pass.wanted.count, by: space.headRows) {
@@ -204,7 +209,7 @@ extension Student {
       report =
         report
         + objective.run(
-          rows: start..<start + count, logits: space.logits, V: s.V, targets: targets, weights: weights,
+          rows: start..<start + count, logits: space.logits, V: s.V, targets: targets, weights: weights, soft: soft,
           gradientScale: gradientScale, losses: &losses)
       each(losses.prefix(count))
       guard gradientScale != nil else { continue }

@@ -11,6 +11,8 @@ struct AnswerWriter {
     case structure(Int32)
     /// Text that is encoded by itself.
     case text(String)
+    /// A value's text, which is too, and the way to it from the arguments (RFC 6901).
+    case value(String, pointer: String)
   }
 
   private(set) var parts: [Part] = []
@@ -23,17 +25,17 @@ struct AnswerWriter {
     self.find = find
     let opening = StructureTokens.opening(call.name)
     parts.append(find(opening).map(Part.structure) ?? .text(opening))
-    writeMembers(call.arguments)
+    writeMembers(call.arguments, pointer: "")
     pending += "}"
     flush()
   }
 
   /// Members and the closing brace.
-  private mutating func writeMembers(_ object: JSONObject) {
+  private mutating func writeMembers(_ object: JSONObject, pointer: String) {
     for (index, member) in object.enumerated() {
       if index > 0 { pending += "," }
       writeKey(member.key, StructureTokens.Opener(member.value))
-      write(member.value, isOpened: true)
+      write(member.value, pointer: pointer + "/" + JSONText.escaped(member.key), isOpened: true)
     }
     pending += "}"
   }
@@ -51,25 +53,25 @@ struct AnswerWriter {
   }
 
   /// - Parameter isOpened: whether the value's opener is written or pending already.
-  private mutating func write(_ value: JSON, isOpened: Bool) {
+  private mutating func write(_ value: JSON, pointer: String, isOpened: Bool) {
     if !isOpened { pending += StructureTokens.Opener(value).rawValue }
     switch value {
     case .string(let text):
       flush()
       let escaped = String(JSON.string(text).text.dropFirst().dropLast())
-      if !escaped.isEmpty { parts.append(.text(escaped)) }
+      if !escaped.isEmpty { parts.append(.value(escaped, pointer: pointer)) }
       pending = "\""
     case .array(let elements):
       let isStringOpened = StructureTokens.Opener(value) == .strings
       for (index, element) in elements.enumerated() {
         if index > 0 { pending += "," }
-        write(element, isOpened: index == 0 && isStringOpened)
+        write(element, pointer: "\(pointer)/\(index)", isOpened: index == 0 && isStringOpened)
       }
       pending += "]"
-    case .object(let object): writeMembers(object)
+    case .object(let object): writeMembers(object, pointer: pointer)
     case .null, .bool, .integer, .number:
       flush()
-      parts.append(.text(value.text))
+      parts.append(.value(value.text, pointer: pointer))
     }
   }
 

@@ -89,17 +89,30 @@ public struct CallCodec: Sendable {
   /// - Parameter request: the text in which values are looked for, which decides the order of keys.
   /// - Throws: ``TokenizationError`` `unknown_function`.
   public func answer(_ call: Call, request: String) throws(TokenizationError) -> [Int32] {
+    try writtenAnswer(call, request: request).ids
+  }
+
+  /// ``answer(_:request:)``, and where in it the values' tokens are, by the ways to them from the arguments (RFC 6901).
+  ///
+  /// - Throws: ``TokenizationError`` `unknown_function`.
+  package func writtenAnswer(
+    _ call: Call, request: String
+  ) throws(TokenizationError) -> (ids: [Int32], values: [String: Range<Int>]) {
     try requireKnown(call.name)
     let call = Self.canonical(call, request: request, functions: functions)
-    var ids: [Int32] = []
+    var (ids, values): ([Int32], [String: Range<Int>]) = ([], [:])
     for part in AnswerWriter(call, find: tokenizer.structure).parts {
       switch part {
       case .structure(let id): ids.append(id)
       case .text(let text): ids += tokenizer.encode(text)
+      case .value(let text, let pointer):
+        let start = ids.count
+        ids += tokenizer.encode(text)
+        values[pointer] = start..<ids.count
       }
     }
     ids.append(endOfAnswer)
-    return ids
+    return (ids, values)
   }
 
   /// The call that an answer's text makes.

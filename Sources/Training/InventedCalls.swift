@@ -115,7 +115,7 @@ private struct Lesson {
     if namesFunction && request.isEmpty { say(function.name) }
     answer.append(SharedRow.endOfText.id)
     return SampleEncoder.Encoded(
-      prompt: [SharedRow.user.id] + request + [SharedRow.call.id], answer: answer)
+      prompt: [SharedRow.user.id] + request + [SharedRow.call.id], answer: answer, values: [:])
   }
 
   /// A key with its value or values: cue and value in the request, key, value and closer in the answer.

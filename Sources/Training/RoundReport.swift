@@ -6,6 +6,10 @@ public struct RoundReport: Sendable, Hashable {
   public let newSamples: Int
   /// The new train samples that could not be learned, and why.
   public let skipped: [SkippedSample]
+  /// How many of them bring soft targets for their answer; 0 where the recipe does not learn from log-probabilities.
+  public let softSamples: Int
+  /// How many bring log-probabilities of which no token is one of their answer's.
+  public let unlikeSamples: Int
   /// The optimizer steps taken.
   public let steps: Int
   /// The samples presented, repetitions included.

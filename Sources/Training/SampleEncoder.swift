@@ -11,6 +11,8 @@ package struct SampleEncoder: Sendable {
   package struct Encoded: Sendable {
     package let prompt: [Int32]
     package let answer: [Int32]
+    /// Where in the answer the values' tokens are, by the ways to them from the arguments (RFC 6901).
+    package let values: [String: Range<Int>]
     package var count: Int { prompt.count + answer.count }
   }
 
@@ -27,18 +29,18 @@ package struct SampleEncoder: Sendable {
   /// The tokens of a request and a call, or why they cannot be learned.
   package func encode(_ messages: [ChatMessage], _ call: Call) -> Result<Encoded, Unlearnable> {
     let prompt = codec.prompt(messages)
-    let answer: [Int32]
+    let answer: (ids: [Int32], values: [String: Range<Int>])
     do {
-      answer = try codec.answer(call, request: Self.request(of: messages))
+      answer = try codec.writtenAnswer(call, request: Self.request(of: messages))
     } catch {
       return .failure(Unlearnable(reason: "the call cannot be written in the student's language: \(error)"))
     }
-    let count = prompt.count + answer.count
+    let count = prompt.count + answer.ids.count
     guard count <= maximumSequence else {
       return .failure(
         Unlearnable(reason: "prompt and answer have \(count) tokens, more than maximum_sequence \(maximumSequence)"))
     }
-    return .success(Encoded(prompt: prompt, answer: answer))
+    return .success(Encoded(prompt: prompt, answer: answer.ids, values: answer.values))
   }
 
   /// The text in which a call's values are looked for: what the user said.
@@ -54,10 +56,11 @@ package struct SampleEncoder: Sendable {
 
 extension PackedBatch {
   /// Appends an encoded sample: its loss is on the answer, and to a share on the request.
-  mutating func append(_ encoded: SampleEncoder.Encoded, weight: Double, promptShare: Double) {
+  mutating func append(
+    _ encoded: SampleEncoder.Encoded, weight: Double, promptShare: Double, soft: [SoftTarget] = []
+  ) {
     append(
       prompt: encoded.prompt, completion: encoded.answer, weight: Float(weight),
-      promptWeight: Float(weight * promptShare)
-    )
+      promptWeight: Float(weight * promptShare), soft: soft)
   }
 }

@@ -56,10 +56,10 @@ extension Trainer {
   }
 
   private func check(_ teacher: DistillationTeacher?, _ trunk: Trunk) throws(TrainingError) -> DistillationTeacher? {
-    guard !recipe.distillTeacher.isEmpty else { return nil }
+    guard let named = recipe.teacherDigest else { return nil }
     guard let teacher else {
       throw TrainingError(
-        .invalidBase, context: "the teacher", expected: "the model \(recipe.distillTeacher) that the recipe names",
+        .invalidBase, context: "the teacher", expected: "the model \(named) that the recipe names",
         found: "none", advice: "name its folder as train.teacher")
     }
     try teacher.check(recipe: recipe, tokenizer: trunk.tokenizer, student: trunk.student)

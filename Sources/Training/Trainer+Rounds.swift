@@ -1,5 +1,5 @@
 import Evaluation
-import StudentModel
+package import StudentModel
 import Tokenization
 import Topics
 
@@ -11,10 +11,16 @@ extension Trainer {
     var skipped: [SkippedSample] = []
     var unlearnable: Set<Int> = []
     var lessons: [TrainingSample] = []
+    let logged = loggedTeacher(trunk)
+    var soft = (used: 0, unlike: 0)
     for entry in entries {
       guard let sample = entry.sample else { continue }
       switch trunk.encoder.encode(sample) {
-      case .success: lessons.append(sample)
+      case .success(let encoded):
+        lessons.append(sample)
+        guard let logged, sample.topLogprobs != nil else { continue }
+        try LoggedTeacher.check(sample, digest: trunk.textDigest)
+        if logged.targets(of: sample, in: encoded).isEmpty { soft.unlike += 1 } else { soft.used += 1 }
       case .failure(let failure):
         unlearnable.insert(entry.sequence)
         skipped.append(SkippedSample(id: sample.id, reason: failure.reason))
@@ -32,7 +38,8 @@ extension Trainer {
     state.sinceRelease += lessons.count
     state.isReleaseDue = state.sinceRelease >= state.releaseInterval(recipe)
     return RoundReport(
-      round: state.round, newSamples: lessons.count, skipped: skipped, steps: totals.steps,
+      round: state.round, newSamples: lessons.count, skipped: skipped, softSamples: soft.used,
+      unlikeSamples: soft.unlike, steps: totals.steps,
       presentations: totals.presentations, tokens: totals.tokens, meanLoss: totals.loss.meanLoss, prequential: score)
   }
 
@@ -66,24 +73,34 @@ extension Trainer {
   }
 
   /// The batch of these learned samples; `counter` names each presentation.
-  func present(
+  package func present(
     _ indices: [Int], swap: SlotSwap, trunk: Trunk, counter: (Int) -> UInt64
   ) -> PackedBatch {
     var batch = PackedBatch()
+    batch.softShare = Float(recipe.distillsSamples ? recipe.distillWeight : 0)
+    let logged = loggedTeacher(trunk)
     var names: [String] = []
     for index in indices {
       let sample = memory.learned[index].sample
       let (messages, call) = swap.apply(sample, presentation: counter(index), pool: memory.pool)
       if observer != nil { names.append(sample.id) }
       // An exchange can make a sample too long; it is then presented as it is.
-      if case .success(let encoded) = trunk.encoder.encode(messages, call) {
+      let isExchanged = call != sample.call || messages != sample.messages
+      if isExchanged, case .success(let encoded) = trunk.encoder.encode(messages, call) {
         batch.append(encoded, weight: sample.weight, promptShare: recipe.promptLossShare)
       } else if case .success(let encoded) = trunk.encoder.encode(sample) {
-        batch.append(encoded, weight: sample.weight, promptShare: recipe.promptLossShare)
+        batch.append(
+          encoded, weight: sample.weight, promptShare: recipe.promptLossShare,
+          soft: logged?.targets(of: sample, in: encoded) ?? [])
       }
     }
     observer?(names)
     return batch
+  }
+
+  /// The teacher that samples bring along; nil where the recipe does not learn from it.
+  private func loggedTeacher(_ trunk: Trunk) -> LoggedTeacher? {
+    recipe.distillsSamples ? LoggedTeacher(tokenizer: trunk.tokenizer, top: recipe.distillTop) : nil
   }
 
   static var notStarted: TrainingError {

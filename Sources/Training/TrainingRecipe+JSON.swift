@@ -78,8 +78,8 @@ extension TrainingRecipe {
       .integer("decay_steps", \.decaySteps, 0...1_000_000),
       .integer("candidate_steps", \.candidateSteps, 0...10_000_000),
       .number("final_rate_share", \.finalRateShare, 0...1),
-      .text("distill_teacher", \.distillTeacher, allowed: "64 hexadecimal digits, or nothing") {
-        $0.isEmpty || Digest(hex: $0) != nil
+      .text("distill_teacher", \.distillTeacher, allowed: "64 hexadecimal digits, samples, or nothing") {
+        $0.isEmpty || $0 == samples || Digest(hex: $0) != nil
       },
       .number("distill_weight", \.distillWeight, 0...1),
       choice("distill_direction", \.distillDirectionName, DistillationLoss.Direction.self),
@@ -180,8 +180,13 @@ extension TrainingRecipe {
       loraRank == 0 || precision == .bf16, "lora_rank", "0, or \"precision\": \"bf16\" (the base is kept in bf16)",
       loraRank)
     try require(
-      clipScope == .global || distillTeacher.isEmpty, "distill_teacher",
-      "none with \"clip_scope\": \"tensor\", whose gradients are of the label alone", 1)
+      clipScope == .global || teacherDigest == nil, "distill_teacher",
+      "none or samples with \"clip_scope\": \"tensor\", whose gradients are of the label alone", 1)
+    guard !distillsSamples || distillDirection == .forward else {
+      throw Self.invalid(
+        "distill_direction", "forward with \"distill_teacher\": \"samples\", whose tail is one mass", "reverse",
+        "correct the recipe")
+    }
     try require(
       loraRank == 0 || clipScope == .global, "lora_rank", "0, or \"clip_scope\": \"global\" (adapters are small)",
       loraRank)

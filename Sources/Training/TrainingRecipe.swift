@@ -127,13 +127,16 @@ public struct TrainingRecipe: Sendable, Hashable {
 
   // What a branch does besides: all off by default.
 
-  /// The teacher that a branch's steps also learn from, by the SHA-256 of its weights, sizes and tokenizer; empty: none.
+  /// The teacher that a branch's steps also learn from, by the SHA-256 of its weights, sizes and tokenizer; or `samples`: all steps also
+  /// learn from the log-probabilities that samples bring along, where their tokens are the answer's. Empty, the default: none.
   public var distillTeacher = ""
-  /// How much the divergence from the teacher counts in the loss, against the label; 0…1, default 0.5.
+  /// How much the divergence from the teacher counts in the loss, against the label; 0…1, default 0.5. Of `samples`, in the rows
+  /// of tokens whose log-probabilities are known.
   public var distillWeight = 0.5
   /// Which divergence: `forward`, KL(teacher ‖ student), or `reverse`; default `forward`.
   public var distillDirection = DistillationLoss.Direction.forward
-  /// How many of the teacher's likeliest tokens are kept apart, all others being one class; 0: all; default 0.
+  /// How many of the teacher's likeliest tokens are kept apart, all others being one class; 0: all (of `samples`, all that were
+  /// logged); default 0.
   public var distillTop = 0
 
   /// How many answers are sampled to a request, by rejection sampling and by reinforcement learning; default 8.
@@ -180,6 +183,15 @@ public struct TrainingRecipe: Sendable, Hashable {
   public enum Judge: String, Sendable, Hashable, CaseIterable {
     case label, recorded
   }
+
+  /// What ``distillTeacher`` is where samples bring the teacher's log-probabilities.
+  public static let samples = "samples"
+
+  /// Whether samples' log-probabilities are learned from.
+  public var distillsSamples: Bool { distillTeacher == Self.samples }
+
+  /// The digest of the model that ``distillTeacher`` names; nil where it names none.
+  public var teacherDigest: String? { distillTeacher.isEmpty || distillsSamples ? nil : distillTeacher }
 
   /// The divergence from the teacher.
   var distillLoss: DistillationLoss { DistillationLoss(distillDirection, top: distillTop) }

@@ -18,11 +18,13 @@ public struct TrainingSample: Sendable, Hashable {
   public let audited: Bool
   /// Answers to the request that production or the verifier has judged; default none.
   public let judged: [JudgedCall]
+  /// What the teacher thought of each token of its call's arguments; default nil.
+  public let topLogprobs: TokenLogprobs?
 
   /// A sample; equal contents give equal values, in whatever order the call's keys came.
   public init(
     id: String, digest: Digest, messages: [ChatMessage], call: Call, split: Split = .train, weight: Double = 1,
-    audited: Bool = true, judged: [JudgedCall] = []
+    audited: Bool = true, judged: [JudgedCall] = [], topLogprobs: TokenLogprobs? = nil
   ) {
     self.id = id
     self.digest = digest
@@ -31,11 +33,12 @@ public struct TrainingSample: Sendable, Hashable {
     self.split = split
     self.audited = audited
     self.judged = judged
+    self.topLogprobs = topLogprobs
     self.weight = weight.isFinite ? max(0, weight) : 1
   }
 
   /// The sample as JSON: `id`, `digest`, `messages`, `call`, `split`, `weight`, `audited` where it is false, and `judged`
-  /// where anything is.
+  /// and `top_logprobs` where there are any.
   public var json: JSON {
     var object = JSONObject()
     object["id"] = .string(id)
@@ -47,6 +50,7 @@ public struct TrainingSample: Sendable, Hashable {
     object["weight"] = .number(weight)
     if !audited { object["audited"] = false }
     if !judged.isEmpty { object["judged"] = .array(judged.map(\.json)) }
+    object["top_logprobs"] = topLogprobs?.json
     return .object(object)
   }
 
@@ -65,10 +69,12 @@ public struct TrainingSample: Sendable, Hashable {
     }
     let stated = json["judged"]?.arrayValue ?? []
     let judged = stated.compactMap { try? JudgedCall(json: $0) }
-    guard judged.count == stated.count else { return nil }
+    let logged = json["top_logprobs"]
+    let topLogprobs = logged.flatMap { try? TokenLogprobs(json: $0) }
+    guard judged.count == stated.count, (topLogprobs == nil) == (logged == nil) else { return nil }
     self.init(
       id: id, digest: digest, messages: messages, call: call, split: split, weight: weight,
-      audited: json["audited"]?.boolValue ?? true, judged: judged)
+      audited: json["audited"]?.boolValue ?? true, judged: judged, topLogprobs: topLogprobs)
   }
 
   private static func ordered(_ object: JSONObject) -> JSONObject {

@@ -1,6 +1,6 @@
 package import StudentModel
 package import Tokenization
-import Topics
+package import Topics
 
 /// A student with its optimizer and language: what trains, on the trunk and on each branch.
 package final class Trunk {
@@ -8,6 +8,8 @@ package final class Trunk {
   package let tokenizer: Tokenizer
   package let encoder: SampleEncoder
   package let optimizer: AdamW
+  /// The digest of the tokens of text, which a sample's log-probabilities must be of.
+  package private(set) lazy var textDigest = tokenizer.textDigest
 
   package init(student: Student, tokenizer: Tokenizer, encoder: SampleEncoder, optimizer: AdamW) {
     self.student = student

@@ -69,6 +69,58 @@ import Testing
     #expect(results.allSatisfy { $0 == results[0] })
   }
 
+  @Test(
+    "losses with known tokens and a tail agree with double precision, all levels bit for bit",
+    arguments: [1, 7, 33, 1023])
+  func topLoss(vocabulary: Int) {
+    let rows = 9
+    let logits = numbers(rows * vocabulary, scale: 8)
+    let targets = (0..<Int32(rows)).map { $0 * 31 % Int32(vocabulary) }
+    let weights = numbers(rows, seed: 3).map { abs($0) + 0.1 }
+    // Rows without a teacher, with all the mass known, and with all tokens known.
+    var (starts, tokens, probabilities, tails): ([Int32], [Int32], [Float], [Float]) = ([0], [], [], [])
+    for row in 0..<rows {
+      let count = row % 3 == 2 ? 0 : min(vocabulary, [5, 1, 0, 20, vocabulary, 0, 2, 3, 0][row], 256)
+      let tail: Float = row % 2 == 0 && count < vocabulary ? 0.25 : 0
+      tokens += (0..<Int32(count)).map { (targets[row] + $0 * (row < 4 ? 1 : 3)) % Int32(vocabulary) }
+      if Set(tokens.suffix(count)).count < count {
+        tokens.removeLast(count)
+        tokens += 0..<Int32(count)
+      }
+      probabilities += [Float](repeating: (1 - tail) / Float(max(1, count)), count: count)
+      tails.append(count > 0 ? tail : 0)
+      starts.append(Int32(tokens.count))
+    }
+    var results: [[UInt32]] = []
+    starts.withUnsafeBufferPointer { starts in
+      tokens.withUnsafeBufferPointer { tokens in
+        probabilities.withUnsafeBufferPointer { probabilities in
+          tails.withUnsafeBufferPointer { tails in
+            var teacher = retort_top_rows(
+              starts: starts.baseAddress, tokens: tokens.baseAddress, probabilities: probabilities.baseAddress,
+              tails: tails.baseAddress, share: 0.3)
+            var (plain, plainLosses) = (logits, [retort_row_loss](repeating: retort_row_loss(), count: rows))
+            retort_reference_top_loss(
+              rows, vocabulary, &plain, vocabulary, targets, weights, 0.25, &teacher, 1, &plainLosses)
+            forEachLevel { _ in
+              var (fast, losses) = (logits, plainLosses)
+              retort_top_loss(rows, vocabulary, &fast, vocabulary, targets, weights, 0.25, &teacher, 0, &losses)
+              #expect(fast == logits)
+              retort_top_loss(rows, vocabulary, &fast, vocabulary, targets, weights, 0.25, &teacher, 1, &losses)
+              #expect(vocabulary == 1 || difference(fast, plain) < 2e-6)
+              for (a, b) in zip(losses, plainLosses) {
+                #expect(abs(a.cross_entropy - b.cross_entropy) < 1e-5 && abs(a.divergence - b.divergence) < 1e-5)
+                #expect(a.correct == b.correct)
+              }
+              results.append(bits(fast) + losses.map(\.divergence.bitPattern))
+            }
+          }
+        }
+      }
+    }
+    #expect(results.allSatisfy { $0 == results[0] })
+  }
+
   @Test("rows of softmax sum to one and their logarithms agree")
   func softmax() {
     forEachLevel { _ in

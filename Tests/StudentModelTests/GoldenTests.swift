@@ -54,6 +54,31 @@ import Testing
     try Self.expectGradients(student, file: "\(name).kl.f32")
   }
 
+  @Test("what is known of a teacher's likeliest tokens, and its tail, matches PyTorch", arguments: ["tied", "untied"])
+  func top(name: String) throws {
+    let (golden, student) = try Self.student(name)
+    let teacher = try Golden.floats("\(name).teacher.f32")
+    var batch = golden.batch
+    batch.softShare = 0.4
+    for (index, row) in batch.targetRows.enumerated() where index % 3 != 2 {
+      let logits = teacher[index * golden.vocabularySize..<(index + 1) * golden.vocabularySize].map(Double.init)
+      let partition = retort_log(logits.reduce(0) { $0 + retort_exp($1) })
+      let known = logits.indices.sorted { logits[$0] > logits[$1] }.prefix(5)
+      batch.softTargets.append(
+        SoftTarget(row: row, tokens: known.map(Int32.init), logprobs: known.map { Float(logits[$0] - partition) }))
+    }
+    let report = try student.forwardBackward(batch)
+    let expected = try Golden.floats("\(name).top.f32")
+    try #require(expected.count == student.layout.count + 1)
+    #expect(abs(report.meanLoss - Double(expected[student.layout.count])) < Self.tolerance)
+    #expect(report.divergenceSum > 0)
+    #expect(try student.loss(batch) == report)
+    for entry in student.layout.entries {
+      let difference = relativeDifference(student.gradients[entry.range], expected[entry.range])
+      #expect(difference < Self.tolerance, "\(entry.name) differs by \(difference)")
+    }
+  }
+
   @Test("ten AdamW steps with clipping and decay give PyTorch's ten losses", arguments: ["tied", "untied"])
   func optimizer(name: String) throws {
     let (golden, student) = try Self.student(name)

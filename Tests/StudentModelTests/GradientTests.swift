@@ -1,8 +1,9 @@
+import CKernels
 import StudentModel
 import Testing
 
 /// The backward pass against differences of the forward pass.
-@Suite struct GradientTests {
+@Suite(.serialized) struct GradientTests {
   /// (L(p + h·d) − L(p − h·d)) / 2h against ⟨gradient, d⟩, d being ±1 on a subset of one tensor.
   static func compare(_ student: Student, entry: ParameterLayout.Entry, loss: () throws -> Double, gradients: [Float])
     throws
@@ -87,6 +88,80 @@ import Testing
       try logits.withUnsafeBufferPointer {
         try student.loss(batch, teacherLogits: $0, loss: DistillationLoss(top: 257))
       }
+    }
+  }
+
+  /// A batch of which half of the targets have a soft one.
+  static func softBatch() -> PackedBatch {
+    var batch = Small.batch([5, 9, 1, 61, 7, 33])
+    batch.softShare = 0.7
+    for (index, row) in batch.targetRows.enumerated() where index % 2 == 0 {
+      let tokens = (0..<Int32(1 + index % 4)).map { ($0 * 17 + row) % 67 }
+      batch.softTargets.append(
+        SoftTarget(row: row, tokens: tokens, logprobs: tokens.indices.map { -0.75 - Float($0) * 1.5 }))
+    }
+    return batch
+  }
+
+  @Test("the gradient of soft targets with a tail agrees with finite differences; what fits no row is refused")
+  func softTargets() throws {
+    let student = try Student(configuration: Small.configuration, seed: 3)
+    let batch = Self.softBatch()
+    let plain = Small.batch([5, 9, 1, 61, 7, 33])
+    let report = try student.forwardBackward(batch)
+    let gradients = Array(student.gradients)
+    for entry in student.layout.entries {
+      try Self.compare(
+        student, entry: entry, loss: { try student.forwardBackward(batch).meanLoss }, gradients: gradients)
+    }
+    #expect(report.crossEntropySum == (try student.loss(plain).crossEntropySum))
+    var silent = batch
+    silent.softShare = 0
+    #expect(try student.loss(silent) == student.loss(plain))
+    // Sequences take their soft targets with them.
+    let parts = try batch.split(into: 3).map { try student.loss($0) }.reduce(LossReport(), +)
+    #expect(abs(parts.lossSum - report.lossSum) < 1e-9 * report.lossSum && batch.split(into: 3).count == 3)
+    let changes: [(inout PackedBatch) -> Void] = [
+      { $0.softShare = 1.5 }, { $0.softTargets[0].row = 0 }, { $0.softTargets.swapAt(0, 1) },
+      { $0.softTargets[0] = SoftTarget(row: $0.softTargets[0].row, tokens: [67], logprobs: [-1]) },
+      { $0.softTargets[0] = SoftTarget(row: $0.softTargets[0].row, tokens: [3, 3], logprobs: [-1, -1]) },
+      { $0.softTargets[0] = SoftTarget(row: $0.softTargets[0].row, tokens: [], logprobs: []) },
+      { $0.softTargets[0] = SoftTarget(row: $0.softTargets[0].row, tokens: [3], logprobs: [.nan]) },
+    ]
+    for change in changes {
+      var wrong = batch
+      change(&wrong)
+      #expect(throws: StudentError.self) { try student.loss(wrong) }
+    }
+    let logits = try student.forward(batch)
+    #expect(throws: StudentError.self) {
+      try logits.withUnsafeBufferPointer { try student.loss(batch, teacherLogits: $0) }
+    }
+    let certain = SoftTarget(row: 1, tokens: [3, 4], logprobs: [0, 0])
+    #expect(certain.probabilities == [0.5, 0.5] && certain.tail == 0)
+  }
+
+  @Test("soft targets have the same bits with 1, 2, 3 and 5 threads, and at every level this machine has")
+  func softDeterminism() throws {
+    let (threads, level) = (KernelPool.threads, retort_kernels_level())
+    defer {
+      KernelPool.setThreads(threads)
+      retort_kernels_select(level)
+    }
+    let student = try Student(configuration: Small.configuration, seed: 3)
+    let batch = Self.softBatch()
+    KernelPool.setThreads(1)
+    let expected = (try student.forwardBackward(batch), student.gradients.map(\.bitPattern))
+    for count in [2, 3, 5] {
+      KernelPool.setThreads(count)
+      let found = (try student.forwardBackward(batch), student.gradients.map(\.bitPattern))
+      #expect(found.0 == expected.0 && found.1 == expected.1, "\(count) threads")
+    }
+    for level in [RETORT_LEVEL_PORTABLE, RETORT_LEVEL_AVX2, RETORT_LEVEL_AVX512, RETORT_LEVEL_AVX512_BF16]
+    where level.rawValue <= retort_kernels_best().rawValue {
+      retort_kernels_select(level)
+      let found = (try student.forwardBackward(batch), student.gradients.map(\.bitPattern))
+      #expect(found.0 == expected.0 && found.1 == expected.1, "level \(level.rawValue)")
     }
   }
 

@@ -1,6 +1,8 @@
 import Foundation
+import ModelFiles
 import StudentModel
 import Testing
+import Tokenization
 import Topics
 import Training
 
@@ -118,6 +120,24 @@ enum Fixture {
     }
     inputs.append(cut(2))
     return inputs
+  }
+
+  /// A Hugging Face folder of a small model that knows no functions.
+  static func base(in folder: String) throws -> String {
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    let texts = (0..<24).map { Self.sample($0).messages[0].content }
+    let tokenizer = try Tokenizer.train(texts, vocabularySize: 320, spaceFused: 8, structure: [])
+    let student = try Student(
+      configuration: recipe().configuration(vocabularySize: tokenizer.vocabularySize), seed: 3)
+    let end = (id: Int(tokenizer.controls.endOfText), text: "<|endoftext|>")
+    try HuggingFaceFolder.write(
+      folder + "/base", configuration: student.configuration,
+      parameters: student.layout.entries.map {
+        (name: $0.name, shape: $0.shape, values: UnsafeBufferPointer(student.parameters($0)))
+      },
+      tokenizer: HuggingFaceFolder.TokenizerFiles(
+        json: tokenizer.huggingFaceJSON, chatTemplate: "{{ messages[0].content }}", endOfText: end))
+    return folder + "/base"
   }
 
   /// A temporary folder for the time of `body`.

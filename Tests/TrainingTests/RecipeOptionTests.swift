@@ -80,30 +80,12 @@ import Training
     }
   }
 
-  /// A Hugging Face folder of a small model that knows no functions.
-  private func base(in folder: String) throws -> String {
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    let texts = (0..<24).map { Fixture.sample($0).messages[0].content }
-    let tokenizer = try Tokenizer.train(texts, vocabularySize: 320, spaceFused: 8, structure: [])
-    let student = try Student(
-      configuration: Fixture.recipe().configuration(vocabularySize: tokenizer.vocabularySize), seed: 3)
-    let end = (id: Int(tokenizer.controls.endOfText), text: "<|endoftext|>")
-    try HuggingFaceFolder.write(
-      folder + "/base", configuration: student.configuration,
-      parameters: student.layout.entries.map {
-        (name: $0.name, shape: $0.shape, values: UnsafeBufferPointer(student.parameters($0)))
-      },
-      tokenizer: HuggingFaceFolder.TokenizerFiles(
-        json: tokenizer.huggingFaceJSON, chatTemplate: "{{ messages[0].content }}", endOfText: end))
-    return folder + "/base"
-  }
-
   @Test("Adapters on a frozen base: threads, kills and resumes change no bit; released merged; the base is stored once")
   func adapters() throws {
     let threads = KernelPool.threads
     defer { KernelPool.setThreads(threads) }
     try Fixture.withFolder { folder in
-      let base = try base(in: folder)
+      let base = try Fixture.base(in: folder)
       let recipe = Fixture.recipe {
         $0.precision = .bf16
         $0.loraRank = 4

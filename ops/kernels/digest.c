@@ -110,6 +110,15 @@ static void training(void) {
   retort_row_loss losses[M];
   retort_cross_entropy(M, COLUMNS, logits, COLUMNS, targets, weights, 0.5f, NULL, 0, 0, 1, losses);
   report("cross_entropy", logits, NULL, sizeof(float) * M * COLUMNS);
+  int32_t starts[M + 1], known[2 * M];
+  float probabilities[2 * M], tails[M];
+  for (int i = 0; i <= M; i++) starts[i] = 2 * (i - i / 3);
+  for (int i = 0; i < 2 * M; i++) known[i] = (i * 13 + 5 * (i & 1)) % COLUMNS, probabilities[i] = i & 1 ? 0.125f : 0.5f;
+  for (int i = 0; i < M; i++) tails[i] = 0.375f;
+  retort_top_rows teacher = {starts, known, probabilities, tails, 0.5f};
+  float *z = numbers((size_t)M * COLUMNS, 11, 6);
+  retort_top_loss(M, COLUMNS, z, COLUMNS, targets, weights, 0.5f, &teacher, 1, losses);
+  report("top_loss", z, NULL, sizeof(float) * M * COLUMNS);
   enum { COUNT = M * COLUMNS };
   float *p = numbers(COUNT, 10, 1), *q = numbers(COUNT, 10, 1), *m = calloc(COUNT, 4), *v = calloc(COUNT, 4), *mr = calloc(COUNT, 4), *vr = calloc(COUNT, 4);
   retort_range range = {.start = 0, .count = COUNT, .decays = 1};

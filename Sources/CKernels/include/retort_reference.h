@@ -64,6 +64,11 @@ void retort_reference_mixed_loss(ptrdiff_t rows, ptrdiff_t vocabulary, float *lo
                                  const float *target_weights, float gradient_scale, const retort_teacher_rows *teacher, int gradient,
                                  retort_row_loss *losses);
 
+/// As retort_top_loss, in double.
+void retort_reference_top_loss(ptrdiff_t rows, ptrdiff_t vocabulary, float *logits, ptrdiff_t ldl, const int32_t *targets,
+                               const float *weights, float gradient_scale, const retort_top_rows *teacher, int gradient,
+                               retort_row_loss *losses);
+
 /// As retort_squared_norm, bit for bit.
 double retort_reference_squared_norm(ptrdiff_t count, const float *x);
 

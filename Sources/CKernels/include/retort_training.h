@@ -53,6 +53,26 @@ void retort_mixed_loss(ptrdiff_t rows, ptrdiff_t vocabulary, float *logits, ptrd
                        const float *target_weights, float gradient_scale, const retort_teacher_rows *teacher, int gradient,
                        retort_row_loss *losses);
 
+/// Distributions of which only the likeliest tokens are known; all others are one class, the tail.
+typedef struct retort_top_rows {
+  /// Where each row's tokens begin in the lists, [rows + 1], at most RETORT_TOP_LIMIT apart; a row without any has no teacher.
+  const int32_t *starts;
+  /// The known tokens, each once in a row, and their probabilities q.
+  const int32_t *tokens;
+  const float *probabilities;
+  /// The mass of each row's tail q_T, [rows]; with its probabilities 1.
+  const float *tails;
+  /// How much the divergence counts in rows with a teacher, against the cross-entropy.
+  float share;
+} retort_top_rows;
+
+/// As retort_cross_entropy without a teacher in rows that have none; in the others the loss is (1 − share)·CE + share·KL(teacher ‖ student)
+/// over the known tokens and the tail. With p = softmax(z) and p_T the mass of the student's tail, the gradient is weights[r] ·
+/// gradient_scale · (p − (1 − share)·onehot(target) − share·q), in the tail p·(1 − share·q_T/p_T) in place of p − share·q.
+void retort_top_loss(ptrdiff_t rows, ptrdiff_t vocabulary, float *logits, ptrdiff_t ldl, const int32_t *targets,
+                     const float *weights, float gradient_scale, const retort_top_rows *teacher, int gradient,
+                     retort_row_loss *losses);
+
 /// out[r][j] = softmax(x[r])[j], and if `logarithm` its logarithm; out may be x. [rows, columns].
 void retort_softmax_rows(ptrdiff_t rows, ptrdiff_t columns, const float *x, ptrdiff_t ldx, float *out, ptrdiff_t ldo, int logarithm);
 

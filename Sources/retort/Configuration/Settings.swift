@@ -127,7 +127,8 @@ enum Settings {
     Setting("train.base", .text, "", "A Hugging Face folder to start from; empty: from scratch."),
     Setting(
       "train.teacher", .text, "",
-      "A Hugging Face folder or .gguf file with the student's tokens that releases are distilled from; empty: none."),
+      "What students also learn from: a Hugging Face folder or .gguf file with their tokens, or `samples`, the "
+        + "log-probabilities of teacher.logprobs; empty: none."),
     Setting("train.seed", .integer(0...Int.max), 1, "The seed of everything random in training."),
     Setting(
       "train.recipe", .tree, .object([:]),

@@ -1,9 +1,11 @@
 import Foundation
 import Logging
 import ModelFiles
+import Pipeline
 import Teacher
 import Tokenization
 import Topics
+import Training
 
 extension Wiring {
   /// The task: instructions, functions, lookups and checks.
@@ -37,7 +39,7 @@ extension Wiring {
       completionPerMillion: configuration.number("teacher.price_per_million_completion_tokens"))
     teacher.cachePath = teacherCache
     teacher.topLogprobs = configuration.integer("teacher.logprobs")
-    if teacher.topLogprobs > 0 { teacher.vocabulary = try teacherTokenizer()?.vocabulary }
+    if teacher.topLogprobs > 0 { teacher.vocabulary = try teacherTokenizer().map(TokenVocabulary.init) }
     return teacher
   }
 
@@ -52,6 +54,25 @@ extension Wiring {
       return try Tokenizer(huggingFace: Array(data))
     } catch {
       throw ConfigurationError("teacher.tokenizer: \(path): \(error)")
+    }
+  }
+
+  /// Whether the student can learn from the log-probabilities that it is to learn from: they must be of its tokens.
+  func checkDistillation() throws {
+    guard try recipe().distillsSamples else { return }
+    guard configuration.optionalText("train.base") != nil else {
+      throw ConfigurationError(
+        "train.base: expected a folder with the teacher's tokenizer.json, as samples teach, found nothing; "
+          + "a student from scratch has tokens of its own")
+    }
+    guard let teacher = try teacherTokenizer() else { return }
+    let folder = try HuggingFaceFolder.read(configuration.path("train.base"))
+    guard let json = folder.tokenizerJSON else { return }
+    let (expected, found) = (teacher.textDigest.hex, try Tokenizer(huggingFace: json).textDigest.hex)
+    guard expected == found else {
+      throw ConfigurationError(
+        "train.base: expected the tokens of teacher.tokenizer, \(expected), as samples teach, found \(found); "
+          + "start from a folder with the teacher's tokenizer.json")
     }
   }
 
@@ -86,15 +107,6 @@ extension Wiring {
     return try list.enumerated().map { index, json in
       try LookupReading(json, at: "task.lookups[\(index)]", resolve: configuration.resolve).lookup()
     }
-  }
-}
-
-extension Tokenizer {
-  /// The tokens of text by their bytes.
-  var vocabulary: TokenVocabulary {
-    TokenVocabulary(
-      digest: textDigest,
-      tokens: (0..<Int32(vocabularySize)).lazy.filter { kind(of: $0) == .piece }.map { ($0, bytes(of: $0)) })
   }
 }
 

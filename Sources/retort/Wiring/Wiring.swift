@@ -103,6 +103,9 @@ struct Wiring: Sendable {
     if object["release_every"] == nil {
       object["release_every"] = .integer(Int64(configuration.integer("release.every")))
     }
+    if object["distill_teacher"] == nil, configuration.text("train.teacher") == TrainingRecipe.samples {
+      object["distill_teacher"] = .string(TrainingRecipe.samples)
+    }
     if object["distill_teacher"] == nil, let path = teacherPath {
       do {
         object["distill_teacher"] = .string(try DistillationTeacher.digest(path: path, functions: functions()).hex)
@@ -117,8 +120,11 @@ struct Wiring: Sendable {
     }
   }
 
-  /// Where the model is that releases are distilled from.
-  var teacherPath: String? { configuration.optionalText("train.teacher").map { configuration.resolve($0) } }
+  /// Where the model is that releases are distilled from; nil for none, and where that is what samples bring along.
+  var teacherPath: String? {
+    let text = configuration.optionalText("train.teacher")
+    return text == TrainingRecipe.samples ? nil : text.map { configuration.resolve($0) }
+  }
 
   /// How samples are held out.
   func split() throws -> LabelStage.Split {
@@ -161,6 +167,7 @@ struct Wiring: Sendable {
     check { try wiring.task().validate() }
     check { try wiring.teacherConfiguration().validate() }
     check { _ = try wiring.releasePolicy() }
+    check { try wiring.checkDistillation() }
     check {
       let url = configuration.text("log.url")
       if url.hasPrefix("kafka:") {

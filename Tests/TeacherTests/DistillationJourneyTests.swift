@@ -1,0 +1,135 @@
+import Foundation
+import Logging
+import MessageLog
+import ModelFiles
+import Pipeline
+import RetortClient
+import SQLiteLog
+import StudentModel
+import Synchronization
+import Teacher
+import Testing
+import Tokenization
+import Topics
+import Training
+
+@Suite("From an endpoint's log-probabilities to a student, over the log")
+struct DistillationJourneyTests {
+  private static let rooms = ["kitchen", "garden", "attic", "hall", "bath"]
+
+  /// A folder with a small model and the teacher's tokenizer.
+  private static func base(in folder: String) throws -> Tokenizer {
+    let tokenizer = try Tokenizer.train(
+      rooms.map { "Turn on the light in the \($0)" }, vocabularySize: 330, spaceFused: 8, structure: [])
+    var recipe = TrainingRecipe()
+    (recipe.hiddenSize, recipe.layerCount, recipe.headCount, recipe.keyValueHeadCount) = (32, 1, 2, 1)
+    (recipe.feedForwardSize, recipe.maximumSequence) = (64, 96)
+    let student = try Student(
+      configuration: recipe.configuration(vocabularySize: tokenizer.vocabularySize), seed: 3)
+    try HuggingFaceFolder.write(
+      folder + "/base", configuration: student.configuration,
+      parameters: student.layout.entries.map {
+        (name: $0.name, shape: $0.shape, values: UnsafeBufferPointer(student.parameters($0)))
+      },
+      tokenizer: HuggingFaceFolder.TokenizerFiles(
+        json: tokenizer.huggingFaceJSON, chatTemplate: "{{ messages[0].content }}",
+        endOfText: (id: Int(tokenizer.controls.endOfText), text: "<|endoftext|>")))
+    return tokenizer
+  }
+
+  /// What a server that writes calls as text says of its tokens.
+  private static func logprobs(_ room: String, _ tokenizer: Tokenizer) -> JSON {
+    let parts = ["{\"name\": \"set_light\", \"arguments\": ", "{\"room\": \"", room, "\", \"on\": ", "true", "}", "}"]
+    let tokens = parts.flatMap { tokenizer.encode($0) }.map { tokenizer.bytes(of: $0) }
+    func entry(_ bytes: [UInt8], _ log: Double) -> JSONObject {
+      [
+        "token": .string(String(decoding: bytes, as: UTF8.self)), "logprob": .number(log),
+        "bytes": .array(bytes.map { .integer(Int64($0)) }),
+      ]
+    }
+    return [
+      "content": .array(
+        tokens.map { bytes in
+          var token = entry(bytes, -0.25)
+          token["top_logprobs"] = [.object(entry(bytes, -0.25)), .object(entry(Array("@".utf8), -2))]
+          return .object(token)
+        })
+    ]
+  }
+
+  private static var recipe: TrainingRecipe {
+    var recipe = TrainingRecipe()
+    (recipe.roundSize, recipe.batchSize, recipe.replayPerSample, recipe.maximumSequence) = (8, 4, 2, 96)
+    (recipe.warmupSteps, recipe.swapProbability) = (2, 0)
+    recipe.distillTeacher = TrainingRecipe.samples
+    return recipe
+  }
+
+  @Test(
+    "label asks for them, samples carry them, and a student that starts from the teacher's tokenizer learns from them")
+  func journey() async throws {
+    let folder = try Fixtures.folder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let tokenizer = try Self.base(in: folder.path)
+    let functions = try Fixtures.functions()
+    let log = try SQLiteLog(path: folder.path + "/log.db", options: .init(maintenanceInterval: nil))
+    let names = TopicNames()
+    try await DeploymentTopics.ensure(log: log, names: names, requestPartitions: 1)
+    for index in 0..<24 {
+      let room = Self.rooms[index % 5]
+      let text = "Turn on the light in the \(room)" + (index < 5 ? "" : " \(index)")
+      let request: JSON = ["id": .string("r\(index)"), "text": .string(text)]
+      _ = try await log.append([NewRecord(topic: names.requests, key: Array("r\(index)".utf8), value: request.bytes)])
+    }
+    try await ScriptedServer.run { seen in
+      let room = Self.rooms.first { seen.said.contains($0) } ?? ""
+      return .calls(
+        ("set_light", "{\"room\":\"\(room)\",\"on\":true}"), logprobs: Self.logprobs(room, tokenizer))
+    } body: { address, _ in
+      let configuration = Fixtures.configuration(address) {
+        $0.topLogprobs = 2
+        $0.vocabulary = TokenVocabulary(tokenizer)
+      }
+      let teacher = try Teacher(task: try Fixtures.task(), configuration: configuration, logger: Fixtures.quiet)
+      try await LabelStage(
+        log: log, names: names, teacher: teacher, functions: functions, trustedProducers: [], logger: Fixtures.quiet
+      ).run(.untilIdle)
+      #expect(teacher.metrics.logprobs == 24 && teacher.metrics.missedLogprobs == 0)
+      await teacher.shutdown()
+    }
+    let samples = try await Self.samples(log, names)
+    #expect(samples.count == 24)
+    for sample in samples { #expect((sample.topLogprobs != nil) == (sample.split == .train)) }
+    let first = try await Self.train(log, names, functions, folder.path, "one")
+    #expect(first.soft == samples.count { $0.split == .train } && first.soft > 15)
+    let again = try await Self.train(log, names, functions, folder.path, "two")
+    #expect(again.weights == first.weights)
+    try await log.close()
+  }
+
+  private static func samples(_ log: SQLiteLog, _ names: TopicNames) async throws -> [SampleRecord] {
+    let found = Mutex<[SampleRecord]>([])
+    try await TopicScan.each(log: log, topic: names.samples) { record in
+      let sample = try RecordCoding.value(of: record, as: SampleRecord.self)
+      found.withLock { $0.append(sample) }
+    }
+    return found.withLock { $0 }
+  }
+
+  /// Trains on all samples; how many were learned with the teacher's distributions, and what the weights are.
+  private static func train(
+    _ log: SQLiteLog, _ names: TopicNames, _ functions: FunctionSet, _ folder: String, _ model: String
+  ) async throws -> (soft: Int, weights: Digest?) {
+    let soft = Mutex(0)
+    let store = CheckpointStore(folder: folder + "/checkpoints")
+    try await TrainStage(
+      log: log, names: names, model: model, recipe: recipe, functions: functions,
+      base: { try BaseModel(folder: folder + "/base", functions: $0) }, checkpoints: store, logger: Fixtures.quiet
+    ) { event in
+      if case .round(let report, _, _) = event { soft.withLock { $0 += report.softSamples } }
+    }.run(.untilIdle)
+    let announced = try await TrainStage.announced(log: log, names: names, model: model)
+    let digest = try #require(announced.progress?.digest)
+    return (soft.withLock { $0 }, try Trainer(restoring: digest, from: store).weightsDigest)
+  }
+}
