@@ -8,13 +8,16 @@ public import Topics
 ///
 /// Prompts are read in one packed pass, what they begin with in common (a system prompt) only once; after that each pass takes one step of every request in flight, forced tokens included, so
 /// that the weights are read once for all of them; a request that is done makes room for the next. Constrained answers are the most probable
-/// ones that a short search finds (see ``AnswerSearch``), others are greedy or drawn, and an answer has the same bits whatever else is in flight. Owns its caches and scratch: one task at a time may use it.
+/// ones that a short search finds (see ``AnswerSearch``), in rows of the pass that requests leave free; others are greedy or drawn. An
+/// answer has the same bits whatever else is in flight. Owns its caches and scratch: one task at a time may use it.
 public final class Decoder {
   /// What is served.
   public let model: ServingModel
   /// The most requests in flight.
   public let maximumBatch: Int
 
+  /// Rows of a pass, up to which searches follow several beginnings at once: so many cost hardly more than one.
+  private let rows: Int
   private let pass: ForwardPass
   private let constraint: AnswerConstraint
   private let prefix: SharedPrefix
@@ -25,7 +28,12 @@ public final class Decoder {
   /// - Parameter maximumBatch: requests in flight at once, 1…1024. Memory: up to `maximumPositions` keys and values each, a few times
   ///   that for a request while better answers are looked for.
   /// - Throws: ``InferenceError`` `bad_argument`.
-  public init(model: ServingModel, maximumBatch: Int = 8) throws(InferenceError) {
+  public convenience init(model: ServingModel, maximumBatch: Int = 8) throws(InferenceError) {
+    try self.init(model: model, maximumBatch: maximumBatch, rows: 16)
+  }
+
+  /// A decoder whose searches follow several beginnings at once in passes of up to `rows` rows; the answers are the same with any.
+  package init(model: ServingModel, maximumBatch: Int, rows: Int) throws(InferenceError) {
     guard (1...1024).contains(maximumBatch) else {
       throw InferenceError(
         .badArgument, context: "maximumBatch", expected: "1…1024", found: "\(maximumBatch)",
@@ -33,6 +41,7 @@ public final class Decoder {
     }
     self.model = model
     self.maximumBatch = maximumBatch
+    self.rows = rows
     pass = ForwardPass(model.model)
     prefix = SharedPrefix(pass)
     constraint = AnswerConstraint(grammar: model.grammar, vocabulary: model.vocabulary)
@@ -53,28 +62,33 @@ public final class Decoder {
   ) throws(InferenceError) -> [Answer] {
     constraint.tidy()
     var answers = [Answer?](repeating: nil, count: prompts.count)
-    var live: [LiveSequence] = []
+    var live: [AnswerSearch] = []
     var next = 0
     while true {
       while next < prompts.count, live.count < maximumBatch {
         switch try begin(prompts[next], index: next, options: options) {
         case .failure(let answer): answers[next] = answer.value
-        case .success(let sequence): live.append(sequence)
+        case .success(let search): live.append(search)
         }
         next += 1
       }
       if live.isEmpty { break }
       try step(&live, options: options)
-      live = live.compactMap { sequence in
-        guard sequence.isOver else { return sequence }
-        if let other = follow(sequence, options: options) { return other }
-        let (best, used) = sequence.search?.finish() ?? (sequence, [sequence.cache])
-        answers[sequence.index] = best.map(answer(from:))
-        caches += used
-        return nil
-      }
+      settle(&live, &answers)
+      follow(&live, options: options)
     }
     return answers.compactMap { $0 }
+  }
+
+  /// Takes in the answers that are over, and the requests that have theirs.
+  private func settle(_ live: inout [AnswerSearch], _ answers: inout [Answer?]) {
+    for position in live.indices {
+      live[position].settle()
+      guard live[position].isOver, let best = live[position].best else { continue }
+      answers[best.index] = answer(from: best)
+      caches += live[position].retired
+    }
+    live.removeAll(where: \.isOver)
   }
 
   // MARK: One request
@@ -86,10 +100,10 @@ public final class Decoder {
 
   private func begin(
     _ messages: [ChatMessage], index: Int, options: DecodeOptions
-  ) throws(InferenceError) -> Result<LiveSequence, Refusal> {
+  ) throws(InferenceError) -> Result<AnswerSearch, Refusal> {
     let prompt = model.codec.prompt(messages)
     let limit = model.configuration.maximumPositions
-    func refuse(_ reason: String) -> Result<LiveSequence, Refusal> {
+    func refuse(_ reason: String) -> Result<AnswerSearch, Refusal> {
       .failure(
         Refusal(
           value: Answer(
@@ -113,68 +127,76 @@ public final class Decoder {
     let cache = caches.popLast() ?? KeyValueCache(model.configuration)
     cache.reset(capacity: min(limit, prompt.count + options.maximumTokens))
     let known = try prefix.fill(cache, for: prompt, pass)
-    let alternatives = options.alternatives(for: model)
     var sequence = LiveSequence(
-      index: index, cache: cache, promptTokens: prompt.count, context: context,
-      search: alternatives > 0 ? AnswerSearch(limit: alternatives) : nil, state: state,
+      index: index, cache: cache, promptTokens: prompt.count, context: context, state: state,
       pending: Array(prompt[known...]))
     takeForced(&sequence, options: options)
-    return .success(sequence)
+    return .success(AnswerSearch(sequence, limit: options.alternatives(for: model)))
   }
 
   /// Feeds all pending tokens and takes each sequence's next ones.
-  private func step(_ live: inout [LiveSequence], options: DecodeOptions) throws(InferenceError) {
-    let running = live.indices.filter { !live[$0].isOver }
-    guard !running.isEmpty else { return }
-    let segments = running.map { position in
-      let sequence = live[position]
-      return ForwardPass.Segment(
-        cache: sequence.cache, tokens: sequence.pending, output: sequence.allowed.map { .tokens($0) } ?? .last)
+  private func step(_ live: inout [AnswerSearch], options: DecodeOptions) throws(InferenceError) {
+    var places: [(search: Int, sequence: Int)] = []
+    var segments: [ForwardPass.Segment] = []
+    for search in live.indices {
+      for (place, sequence) in live[search].sequences.enumerated() where !sequence.isOver {
+        places.append((search, place))
+        segments.append(
+          ForwardPass.Segment(
+            cache: sequence.cache, tokens: sequence.pending, output: sequence.allowed.map { .tokens($0) } ?? .last))
+      }
     }
+    guard !places.isEmpty else { return }
     let size = model.configuration.vocabularySize
     try pass.run(segments) { logits in
-      for (row, position) in running.enumerated() {
-        live[position].pending.removeAll(keepingCapacity: true)
-        choose(&live[position], UnsafePointer(logits + row * size), options: options)
+      for (row, place) in places.enumerated() {
+        live[place.search].sequences[place.sequence].pending.removeAll(keepingCapacity: true)
+        choose(&live[place.search], place.sequence, UnsafePointer(logits + row * size), options: options)
       }
     }
   }
 
-  /// Takes the best token that may come next, and those that it forces.
-  private func choose(_ sequence: inout LiveSequence, _ logits: UnsafePointer<Float>, options: DecodeOptions) {
+  /// Takes the best token that may come next in the answer at `place`, and those that it forces.
+  private func choose(
+    _ search: inout AnswerSearch, _ place: Int, _ logits: UnsafePointer<Float>, options: DecodeOptions
+  ) {
     let size = model.configuration.vocabularySize
-    let choice = pick(sequence, logits, count: size, options.sampling)
-    guard let allowed = sequence.allowed else {
-      chooseFreely(&sequence, choice, options: options)
+    let choice = pick(search.sequences[place], logits, count: size, options.sampling)
+    guard let allowed = search.sequences[place].allowed else {
+      chooseFreely(&search.sequences[place], choice, options: options)
       return
     }
     guard choice.token >= 0 else {
-      sequence.failure = allowed.isEmpty ? "no token continues the answer" : "the model's output is not a number"
+      search.sequences[place].failure =
+        allowed.isEmpty ? "no token continues the answer" : "the model's output is not a number"
       return
     }
-    sequence.search?.passBy(allowed, choosing: choice, in: sequence, logits, count: size)
-    sequence.logProbability += choice.logProbability
-    if let search = sequence.search, sequence.logProbability <= search.bound {
-      sequence.isSurpassed = true
-      return
-    }
-    take(choice.token, &sequence)
-    takeForced(&sequence, options: options)
+    search.passBy(allowed, choosing: choice, at: place, logits, count: size)
+    search.sequences[place].logProbability += choice.logProbability
+    take(choice.token, &search.sequences[place])
+    takeForced(&search.sequences[place], options: options)
   }
 
-  /// Another answer to the request of one that is over, where there may be a better one.
-  private func follow(_ sequence: LiveSequence, options: DecodeOptions) -> LiveSequence? {
-    guard let search = sequence.search, let branch = search.next(after: sequence) else { return nil }
-    var other = branch.sequence
-    let cache = caches.popLast() ?? KeyValueCache(model.configuration)
-    cache.reset(capacity: min(model.configuration.maximumPositions, other.promptTokens + options.maximumTokens))
-    cache.copy(other.promptTokens + other.generated.count, from: other.cache)
-    caches += search.freeCaches()
-    other.cache = cache
-    other.logProbability = branch.logProbability
-    take(branch.token, &other)
-    takeForced(&other, options: options)
-    return other
+  /// Follows the beginnings that searches ask for, each in a cache of its own that begins as the one in which it lies.
+  private func follow(_ live: inout [AnswerSearch], options: DecodeOptions) {
+    var spare = rows - live.reduce(0) { $0 + $1.sequences.count }
+    for position in live.indices {
+      for beginning in live[position].next(spare: spare) {
+        var sequence = beginning.sequence
+        let length = sequence.promptTokens + sequence.generated.count
+        let cache = caches.popLast() ?? KeyValueCache(model.configuration)
+        cache.reset(capacity: min(model.configuration.maximumPositions, sequence.promptTokens + options.maximumTokens))
+        cache.copy(length, from: sequence.cache)
+        sequence.id = beginning.id
+        sequence.cache = cache
+        sequence.logProbability = beginning.logProbability
+        take(beginning.token, &sequence)
+        takeForced(&sequence, options: options)
+        live[position].sequences.append(sequence)
+        spare -= 1
+      }
+      caches += live[position].freeCaches()
+    }
   }
 
   private func pick(

@@ -1,15 +1,15 @@
 import Topics
 
-/// One request while it is being answered.
+/// One answer to a request while it is being written.
 struct LiveSequence {
-  /// Its place among the requests.
+  /// The request's place among those given.
   let index: Int
+  /// The beginning of its search that it follows; 0 for the greedy answer.
+  var id = 0
   var cache: KeyValueCache
   let promptTokens: Int
   /// What its answer may be; nil without a constraint.
   let context: RequestContext?
-  /// Where better answers are looked for; nil: this one counts.
-  let search: AnswerSearch?
   /// Where its answer stands under the constraint.
   var state: AnswerConstraint.State?
   /// What the next token may be, where there is a choice under the constraint.
@@ -27,13 +27,11 @@ struct LiveSequence {
   var isFinished = false
   /// Whether the answer was closed because it had become too long.
   var isCutOff = false
-  /// Whether it cannot become the most probable answer any more.
-  var isSurpassed = false
   /// Why there can be no answer.
   var failure: String?
 
   /// Whether nothing comes any more.
-  var isOver: Bool { isFinished || isSurpassed || failure != nil }
+  var isOver: Bool { isFinished || failure != nil }
   /// Whether it is an answer to its end.
   var isWhole: Bool { isFinished && !isCutOff && failure == nil }
 }

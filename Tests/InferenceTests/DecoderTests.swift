@@ -119,6 +119,36 @@ struct DecoderTests {
     #expect(surpassed > 0)
   }
 
+  @Test("Beginnings that are followed together give the answers of those followed one after the other")
+  func beginningsTogether() throws {
+    var (answers, better) = (0, 0)
+    for seed in 0..<RandomSchemas.count(16) {
+      var schemas = RandomSchemas(seed: UInt64(seed) &+ 9_000)
+      let functions = try schemas.functions()
+      let tokenizer = try TinyModels.tokenizer(functions)
+      let student = try TinyModels.student(TinyModels.configuration(tokenizer, hidden: 32), seed: UInt64(seed))
+      let model = try TinyModels.serve(student, tokenizer, functions)
+      let prompts = (0..<4).map { _ in [ChatMessage.user(schemas.request())] }
+      func answer(_ alternatives: Int, batch: Int, rows: Int) throws -> [Answer] {
+        try Decoder(model: model, maximumBatch: batch, rows: rows).answer(
+          prompts, options: DecodeOptions(maximumTokens: seed % 3 == 0 ? 12 : 80, alternatives: alternatives))
+      }
+      for alternatives in [1, 3, 8, 40] {
+        let single = try answer(alternatives, batch: 1, rows: 1)
+        for (batch, rows) in [(1, 2), (1, 64), (3, 5), (4, 16)] {
+          let together = try answer(alternatives, batch: batch, rows: rows)
+          #expect(together.map(\.text) == single.map(\.text))
+          #expect(together.map(\.generated) == single.map(\.generated))
+          #expect(together.map(\.confidence) == single.map(\.confidence))
+          #expect(together.map(\.invalidReason) == single.map(\.invalidReason))
+        }
+        answers += single.count
+        better += zip(single, try answer(0, batch: 4, rows: 8)).count { $0.confidence > $1.confidence }
+      }
+    }
+    #expect(better > answers / 10)
+  }
+
   @Test("How far better answers are looked for is what the model says, unless the options do")
   func releasedAlternatives() throws {
     var differing = 0
