@@ -10,17 +10,20 @@ public struct LogHarness: Sendable {
   public var cleanUp: @Sendable () async -> Void
   /// The lease of group members: as short as the log allows, so that tests are quick.
   public var sessionTimeout: Duration
+  /// Ample time for a rebalance.
+  public var patience: Duration
   /// How soon a waiting reader must see another process's commit.
   public var wakeUp: Duration
 
-  /// A harness.
+  /// A harness; its patience is four leases and 5 s where nothing else is said.
   public init(
-    sessionTimeout: Duration, wakeUp: Duration = .milliseconds(20),
+    sessionTimeout: Duration, patience: Duration? = nil, wakeUp: Duration = .milliseconds(20),
     open: @escaping @Sendable () async throws -> any MessageLog,
     abandon: (@Sendable (any MessageLog) async throws -> Void)? = nil,
     cleanUp: @escaping @Sendable () async -> Void = {}
   ) {
     self.sessionTimeout = sessionTimeout
+    self.patience = patience ?? sessionTimeout * 4 + .seconds(5)
     self.wakeUp = wakeUp
     self.open = open
     self.abandon = abandon
@@ -28,6 +31,4 @@ public struct LogHarness: Sendable {
   }
 
   var options: ReaderOptions { ReaderOptions(sessionTimeout: sessionTimeout) }
-  /// Ample time for a rebalance.
-  var patience: Duration { sessionTimeout * 4 + .seconds(5) }
 }
