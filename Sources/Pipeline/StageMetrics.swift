@@ -1,4 +1,5 @@
 import Metrics
+import Training
 
 /// The stages' counters: bounded names and labels, whoever collects them.
 enum StageMetrics {
@@ -13,9 +14,12 @@ enum StageMetrics {
     }
   }
 
-  static func trained(samples: Int, prequential: Double?) {
-    Counter(label: "retort_samples_trained_total").increment(by: samples)
-    if let prequential { Gauge(label: "retort_prequential_exact_match").record(prequential) }
+  static func trained(_ report: RoundReport) {
+    Counter(label: "retort_samples_trained_total").increment(by: report.newSamples)
+    for (tokens, count) in [("same", report.softSamples), ("other", report.unlikeSamples)] where count > 0 {
+      Counter(label: "retort_samples_logprobs_total", dimensions: [("tokens", tokens)]).increment(by: count)
+    }
+    if let score = report.prequential { Gauge(label: "retort_prequential_exact_match").record(score.exactMatch) }
   }
 
   static func released(promoted: Bool) {

@@ -111,13 +111,8 @@ actor TrainWorker {
           stage.logger.warning(
             "train: sample left out", metadata: ["id": "\(sample.id)", "reason": "\(sample.reason)"])
         }
-        if report.unlikeSamples > 0 {
-          stage.logger.info(
-            "train: log-probabilities of other tokens than the answer's",
-            metadata: ["samples": "\(report.unlikeSamples)", "used": "\(report.softSamples)"])
-        }
         try await announce(releasePoint: nil)
-        StageMetrics.trained(samples: report.newSamples, prequential: report.prequential?.exactMatch)
+        StageMetrics.trained(report)
         stage.observer(
           .round(report, samplesSeen: trainer.samplesSeen, recent: trainer.recentPrequential.score))
       case .releasePoint(let point):

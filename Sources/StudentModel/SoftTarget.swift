@@ -1,6 +1,9 @@
 import CKernels
 
 /// What is known of a teacher's distribution of one row's next token: its likeliest tokens. The others are one class, the tail.
+///
+/// Reference: the forward divergence over the teacher's top k with a term for the tail, as in constrained distillation (STAR, arXiv
+/// 2602.03022); the tail's mass is what the k probabilities lack to 1.
 public struct SoftTarget: Sendable, Hashable {
   /// The most tokens that can be known.
   public static let limit = DistillationLoss.topLimit

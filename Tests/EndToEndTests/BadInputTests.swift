@@ -89,6 +89,15 @@ struct BadInputTests {
     expectSentence(try await retort.run("audit"), status: 2, containing: "log.url: expected sqlite:PATH")
     try write("a: [1, 2\n", "retort.yaml", in: retort)
     expectSentence(try await retort.run("config", "lint"), status: 2, containing: "not valid YAML")
+    try write("", "retort.yaml", in: retort)
+    for (settings, sentence) in [
+      (["teacher.logprobs=5"], "expected the teacher's tokenizer.json"),
+      (["teacher.logprobs=5", "teacher.tokenizer=none.json"], "none.json cannot be read"),
+      (["train.teacher=samples"], "a student from scratch has tokens of its own"),
+    ] {
+      let result = try await retort.run(["config", "lint"] + settings.flatMap { ["--set", $0] })
+      #expect(result.status == 2 && result.output.contains(sentence), "\(result.output)\(result.errors)")
+    }
     try write("train:\n  recipe:\n    lerning_rate: 1\n", "retort.yaml", in: retort)
     expectSentence(try await retort.run("train", "--until-idle"), status: 2, containing: "learning_rate")
     try write("release: {recovery_steps: autp}\n", "retort.yaml", in: retort)

@@ -53,7 +53,8 @@ final class RunReport: Sendable {
         state.rounds = report.round
         let score = recent.map { ", prequential \(Figures.percent($0.exactMatch))" } ?? ""
         return
-          "train    round \(report.round): \(samples) samples, \(report.steps) steps, loss \(Figures.short(report.meanLoss))\(score)"
+          "train    round \(report.round): \(samples) samples, \(report.steps) steps, loss \(Figures.short(report.meanLoss))"
+          + score + Self.text(soft: report.softSamples, unlike: report.unlikeSamples)
       case .releasePoint(let point): return "train    release point \(point.number)"
       case .candidate(let version, let part): return "release  version \(version): \(part)"
       case .released(let release):
@@ -61,6 +62,11 @@ final class RunReport: Sendable {
         return Self.text(release)
       }
     }
+  }
+
+  /// How many new samples brought log-probabilities, of their answer's tokens and of others only; nothing where none did.
+  private static func text(soft: Int, unlike: Int) -> String {
+    soft + unlike > 0 ? ", log-probabilities used in \(soft) (of other tokens in \(unlike))" : ""
   }
 
   private static func text(_ progress: LabelProgress) -> String {
