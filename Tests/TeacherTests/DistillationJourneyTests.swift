@@ -104,7 +104,33 @@ struct DistillationJourneyTests {
     #expect(first.soft == samples.count { $0.split == .train } && first.soft > 15)
     let again = try await Self.train(log, names, functions, folder.path, "two")
     #expect(again.weights == first.weights)
+    try await Self.correct(samples.filter { $0.split == .train }, log, names, functions)
     try await log.close()
+  }
+
+  /// A judgement leaves the label's log-probabilities; with another label they go.
+  private static func correct(
+    _ samples: [SampleRecord], _ log: SQLiteLog, _ names: TopicNames, _ functions: FunctionSet
+  ) async throws {
+    let other = Call(name: "play", arguments: ["artist": "ada"])
+    let feedback = [
+      FeedbackRecord(requestID: samples[0].id, score: 0, answer: other, producer: "people"),
+      FeedbackRecord(requestID: samples[1].id, score: 0, call: other, producer: "people"),
+    ]
+    _ = try await log.append(feedback.map { RecordCoding.record($0, topic: names.feedback, key: $0.requestID) })
+    let teacher = try Teacher(
+      task: try Fixtures.task(), configuration: TeacherConfiguration(endpoint: nil), logger: Fixtures.quiet)
+    try await FeedbackStage(
+      log: log, names: names, teacher: teacher, functions: functions, trustedProducers: ["people"], joinsScores: true,
+      logger: Fixtures.quiet
+    ).run(.untilIdle)
+    await teacher.shutdown()
+    let now = try await Self.samples(log, names)
+    let judged = try #require(now.last { $0.id == samples[0].id })
+    #expect(
+      !judged.judged.isEmpty && judged.topLogprobs == samples[0].topLogprobs && judged.digest != samples[0].digest)
+    let corrected = try #require(now.last { $0.id == samples[1].id })
+    #expect(corrected.call == other && corrected.topLogprobs == nil)
   }
 
   private static func samples(_ log: SQLiteLog, _ names: TopicNames) async throws -> [SampleRecord] {
