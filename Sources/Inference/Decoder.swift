@@ -22,11 +22,13 @@ public final class Decoder {
   private let constraint: AnswerConstraint
   private let prefix: SharedPrefix
   private var caches: [KeyValueCache] = []
+  /// How many requests and beginnings have been in memory at once.
+  package var cacheCount: Int { caches.count }
 
   /// A decoder over `model`.
   ///
-  /// - Parameter maximumBatch: requests in flight at once, 1…1024. Memory: up to `maximumPositions` keys and values each, a few times
-  ///   that for a request while better answers are looked for.
+  /// - Parameter maximumBatch: requests in flight at once, 1…1024. Memory: keys and values of up to `maximumPositions` tokens each, and as
+  ///   much for each beginning that is followed or in which one may be, at most ``DecodeOptions/alternatives``.
   /// - Throws: ``InferenceError`` `bad_argument`.
   public convenience init(model: ServingModel, maximumBatch: Int = 8) throws(InferenceError) {
     try self.init(model: model, maximumBatch: maximumBatch, rows: 16)

@@ -149,6 +149,17 @@ struct DecoderTests {
     #expect(better > answers / 10)
   }
 
+  @Test("What is no longer needed of a search is used again", arguments: [(1, 16), (16, 40)])
+  func searchMemory(_ rows: Int, _ limit: Int) throws {
+    for seed in 0..<6 as Range<UInt64> {
+      let decoder = try Decoder(model: TinyModels.serving(seed: seed), maximumBatch: 1, rows: rows)
+      for request in TinyModels.requests {
+        _ = try decoder.answer([[.user(request)]], options: DecodeOptions(alternatives: 200))
+      }
+      #expect(decoder.cacheCount <= limit)
+    }
+  }
+
   @Test("How far better answers are looked for is what the model says, unless the options do")
   func releasedAlternatives() throws {
     var differing = 0
