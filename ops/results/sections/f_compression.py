@@ -15,8 +15,8 @@ ROUNDING = {
 }
 BOTH = {
     "compress-fifth-q8": ("−20 %, Q8_0", {"prune": FIFTH, "quantize": "q8_0"}),
-    "compress-fifth-q8-short": (
-        "−20 %, Q8_0, 300 steps of recovery", {"prune": FIFTH, "quantize": "q8_0", "recover": 300}),
+    "compress-fifth-q8-long": (
+        "−20 %, Q8_0, 5,000 steps of recovery", {"prune": FIFTH, "quantize": "q8_0", "recover": 5_000}),
     "compress-fifth-q4": ("−20 %, Q4_0", {"prune": FIFTH, "quantize": "q4_0"}),
     "compress-fifth-q4-aware": (
         "−20 %, Q4_0, 300 quantization-aware steps", {"prune": FIFTH, "quantize": "q4_0", "quantization-aware": 300}),
