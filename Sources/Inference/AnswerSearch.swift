@@ -146,6 +146,7 @@ struct AnswerSearch {
 
   /// Gives back the caches in which nothing begins any more that will be followed, so that others need no new ones.
   mutating func freeCaches() -> [KeyValueCache] {
+    guard !retired.isEmpty else { return [] }
     let needed =
       beginnings.filter { !$0.isFollowed }.map(\.sequence.cache) + (upcoming.map { [$0.sequence.cache] } ?? [])
     let free = retired.filter { cache in !needed.contains { $0 === cache } }
