@@ -1,17 +1,11 @@
-#if canImport(Glibc)
-  internal import Glibc
-#elseif canImport(Musl)
-  internal import Musl
-#else
-  internal import Darwin
-#endif
+internal import Foundation
 
 /// Bounds how many programs run at once, in the order of arrival.
 ///
 /// A thousand verifiers that start together share the processors so thinly that none ends in its time.
 actor ProcessSlots {
   /// Those of this process: four programs a processor, so that programs that wait for something leave none idle.
-  static let shared = ProcessSlots(4 * max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
+  static let shared = ProcessSlots(4 * ProcessInfo.processInfo.activeProcessorCount)
 
   private var free: Int
   private var waiting: [CheckedContinuation<Void, Never>] = []
