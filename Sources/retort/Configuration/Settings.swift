@@ -142,7 +142,7 @@ enum Settings {
       "What is taken out, as for retort compress --prune, or none; a number: that share of feed-forward neurons."),
     Setting(
       "release.recovery_steps", .textOrNumber(0...100_000), "auto",
-      "Steps of recovery after pruning; auto: 300, or 250 for each hundredth of the parameters that goes if that is more."
+      "Steps of recovery after pruning; auto: 300, or more where much goes: 5,000 for a fifth of the parameters."
     ),
     Setting(
       "release.quantize", .text, "q8_0",
