@@ -14,9 +14,11 @@ public struct Status: Sendable {
   public private(set) var samples: Int64 = 0
   /// Samples that the newest checkpoint has not consumed.
   public private(set) var untrained: Int64 = 0
-  /// Whether what waits was counted. Of more than ``countedOffsets`` offsets it was not: there the numbers hold offsets,
-  /// of which some may belong to no record (marks of transactions, what was compacted).
-  public private(set) var isCounted = true
+  /// Whether the requests that wait were counted. Of more than ``countedOffsets`` offsets they are not: then the numbers hold
+  /// offsets, of which some may belong to no record (marks of transactions, what was compacted).
+  public private(set) var areRequestsCounted = true
+  /// The same of the samples that wait.
+  public private(set) var areSamplesCounted = true
   /// The newest checkpoint's round.
   public private(set) var round = 0
   /// Its prequential exact match, in 0…1; `nil` before there is one.
@@ -38,7 +40,9 @@ public struct Status: Sendable {
     let committed = try await log.committedOffsets(group: names.labelGroup)
     for topic in try await log.topics() where topic.name == names.requests {
       for partition in topic.topicPartitions {
-        status.unlabelled += try await status.waiting(log, partition, from: committed[partition] ?? 0) { _ in true }
+        let waiting = try await Self.waiting(log, partition, from: committed[partition] ?? 0) { _ in true }
+        status.unlabelled += waiting.count
+        status.areRequestsCounted = status.areRequestsCounted && waiting.isCounted
       }
     }
     try await TopicScan.each(log: log, topic: names.ledger) { record in
@@ -49,7 +53,9 @@ public struct Status: Sendable {
     }
     let checkpoint = try await TrainStage.announced(log: log, names: names, model: model).progress
     let samples = TopicPartition(topic: names.samples, partition: 0)
-    status.untrained = try await status.waiting(log, samples, from: checkpoint?.position ?? 0) { record in
+    (status.untrained, status.areSamplesCounted) = try await waiting(
+      log, samples, from: checkpoint?.position ?? 0
+    ) { record in
       // Neither tombstones nor cuts.
       (try? RecordCoding.value(of: record, as: SampleRecord.self))?.kind == .sample
     }
@@ -74,29 +80,26 @@ public struct Status: Sendable {
   /// Up to how many offsets what waits is counted.
   private static let countedOffsets: Int64 = 10_000
 
-  /// How many records wait from an offset on.
-  private mutating func waiting(
+  /// How many records wait from an offset on, or how many offsets where those are too many to be counted.
+  private static func waiting(
     _ log: any MessageLog, _ partition: TopicPartition, from offset: Int64, _ counts: (Record) -> Bool
-  ) async throws -> Int64 {
+  ) async throws -> (count: Int64, isCounted: Bool) {
     let marks = try await log.watermarks(of: partition)
     let start = max(marks.low, offset)
-    guard marks.high - start <= Self.countedOffsets else {
-      isCounted = false
-      return marks.high - start
-    }
-    guard start < marks.high else { return 0 }
+    guard marks.high - start <= countedOffsets else { return (marks.high - start, false) }
+    guard start < marks.high else { return (0, true) }
     var count: Int64 = 0
     try await TopicScan.each(log: log, partition: partition, from: .offset(start), to: marks.high) { record in
       if counts(record) { count += 1 }
     }
-    return count
+    return (count, true)
   }
 
   /// The status as `retort status --json` prints it.
   public var json: JSON {
     [
       "requests": .integer(requests), "unlabelled": .integer(unlabelled), "samples": .integer(samples),
-      "untrained": .integer(untrained), "counted": .bool(isCounted), "round": .integer(Int64(round)),
+      "untrained": .integer(untrained), "counted": .bool(areRequestsCounted && areSamplesCounted), "round": .integer(Int64(round)),
       "prequential": prequential.map { .number($0) } ?? .null, "releases": .integer(Int64(releases)),
       "deployed_version": deployed.map { .integer(Int64($0)) } ?? .null, "epoch": .integer(epoch),
       "teacher": labelling.json,

@@ -21,10 +21,11 @@ struct StatusCommand: AsyncParsableCommand {
   }
 
   private static func text(of status: Status) -> String {
-    let about = status.isCounted ? "" : "about "
+    let aboutRequests = status.areRequestsCounted ? "" : "about "
+    let aboutSamples = status.areSamplesCounted ? "" : "about "
     var lines = [
-      "label    \(about)\(status.requests) requests, \(about)\(status.unlabelled) wait for a label",
-      "train    \(status.samples) samples, \(about)\(status.untrained) wait, round \(status.round), "
+      "label    \(aboutRequests)\(status.requests) requests, \(aboutRequests)\(status.unlabelled) wait for a label",
+      "train    \(status.samples) samples, \(aboutSamples)\(status.untrained) wait, round \(status.round), "
         + "prequential \(status.prequential.map(Figures.percent) ?? "none")",
       "release  \(status.releases) made, \(status.deployed.map { "version \($0) deployed at epoch \(status.epoch)" } ?? "none deployed")",
     ]

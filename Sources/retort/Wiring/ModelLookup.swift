@@ -54,6 +54,13 @@ struct SearchOptions: ParsableArguments {
       valueName: "n"))
   var alternatives: Int?
 
+  func validate() throws {
+    let range = DecodeOptions.alternativesRange
+    guard let alternatives, !range.contains(alternatives) else { return }
+    throw ValidationError(
+      "--alternatives: expected a whole number from \(range.lowerBound) to \(range.upperBound), found \(alternatives)")
+  }
+
   /// The settings that say so.
   var settings: [String: String] { alternatives.map { ["serve.alternatives": String($0)] } ?? [:] }
 }
