@@ -105,8 +105,8 @@ package struct ClientProperties: Sendable {
         all["delivery.timeout.ms"] = "15000"
       }
     case .reading(let options), .member(_, let options):
-      // Before 2.2 librdkafka looks at a full queue again only after a second: whoever is to read fast needs room for a
-      // second's records.
+      // How soon a full queue is looked at again; what came before waits a second.
+      if !FetchPause.isLong { all["fetch.queue.backoff.ms"] = "10" }
       let kilobytes = max(1, min(2_097_151, options.maximumPrefetchBytes / 1024))
       all["queued.max.messages.kbytes"] = String(kilobytes)
       all["queued.min.messages"] = String(options.maximumPrefetch)

@@ -56,7 +56,8 @@ actor Consumer: GroupReader {
     let role: ClientProperties.Role = group.map { .member(group: $0, options) } ?? .reading(options)
     do {
       handle = try ConsumerHandle(
-        properties: ClientProperties(role, servers: servers, properties: properties), logger: logger, thread: thread)
+        properties: ClientProperties(role, servers: servers, properties: properties), options: options, logger: logger,
+        thread: thread)
     } catch {
       thread.stop()
       throw error

@@ -182,3 +182,33 @@ struct ReaderStateTests {
     check(state.takeFailure() == nil && state.position(of: a) == 5)
   }
 }
+
+@Suite("A reader that empties a queue which nothing fills says so")
+struct FetchPauseTests {
+  @Test("an eighth of the records or of the bytes was taken and nothing came: once for each eighth")
+  func emptied() {
+    for (records, bytes) in [(10, 1), (1, 100)] {
+      var pause = FetchPause(records: 800, bytes: 8_000)
+      check(!pause.ends(taking: 0, bytes: 0, left: 800), "it fills")
+      let said = (1...30).filter { pause.ends(taking: records, bytes: records * bytes, left: 800 - $0 * records) }
+      check(said == [10, 20, 30], "\(said)")
+    }
+  }
+
+  @Test("what comes meanwhile starts the count anew")
+  func filled() {
+    var pause = FetchPause(records: 800, bytes: 8_000)
+    var left = 400
+    for round in 1...100 {
+      left += round % 5 == 0 ? 50 : -10
+      check(!pause.ends(taking: 10, bytes: 10, left: left), "round \(round)")
+    }
+  }
+
+  @Test("a reader with room for one record speaks up after each")
+  func narrow() {
+    var pause = FetchPause(records: 1, bytes: 1)
+    check(!pause.ends(taking: 0, bytes: 0, left: 1))
+    check(pause.ends(taking: 1, bytes: 1, left: 0))
+  }
+}

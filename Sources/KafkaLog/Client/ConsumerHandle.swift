@@ -7,7 +7,8 @@ import MessageLog
 /// Events and records come through two queues. The consumer's own queue has rebalances and errors and is served all the
 /// time, which is what keeps the membership however slow the processing is. Records of all partitions go to one data queue,
 /// which is served only when somebody asks for records: librdkafka bounds it (`queued.max.messages.kbytes`) and stops
-/// fetching while it is full. So nothing is paused for back-pressure, and nothing that was fetched is thrown away.
+/// fetching while it is full (see ``FetchPause``). So nothing is paused for back-pressure, and nothing that was fetched is
+/// thrown away.
 final class ConsumerHandle {
   private let client: ClientHandle
   private let data: OpaquePointer
@@ -16,6 +17,7 @@ final class ConsumerHandle {
   private var partitionQueues: [TopicPartition: OpaquePointer] = [:]
   /// Partitions of which nothing has come since they were assigned.
   private var unheard: Set<TopicPartition> = []
+  private var pause: FetchPause
   private var isClosed = false
   private let isGroupMember: Bool
   /// How long a call may wait for brokers.
@@ -23,8 +25,11 @@ final class ConsumerHandle {
   /// Before 2.1.0 librdkafka takes this call's milliseconds for microseconds (librdkafka #4230).
   private static let seekTimeout = rd_kafka_version() < 0x0201_0000 ? 1_000 * callTimeout : callTimeout
 
-  init(properties: ClientProperties, logger: Logger, thread: HandleThread) throws(MessageLogError) {
+  init(
+    properties: ClientProperties, options: ReaderOptions, logger: Logger, thread: HandleThread
+  ) throws(MessageLogError) {
     isGroupMember = properties.isGroupMember
+    pause = FetchPause(records: options.maximumPrefetch, bytes: options.maximumPrefetchBytes)
     client = try ClientHandle(RD_KAFKA_CONSUMER, properties: properties, logger: logger, thread: thread)
     rd_kafka_poll_set_consumer(client.raw)
     _ = client.adopt(rd_kafka_queue_get_consumer(client.raw))
@@ -76,14 +81,27 @@ final class ConsumerHandle {
       rd_kafka_consume_batch_queue(data, 0, buffer.baseAddress, maximum)
     }
     guard count > 0 else { return 0 }
+    // Taken out of the object once, not for each message.
+    let (isHearing, messages) = (!unheard.isEmpty, buffer)
+    var (reader, bytes) = (reader, 0)
     for index in 0..<count {
-      guard let message = buffer[index] else { continue }
+      guard let message = messages[index] else { continue }
+      bytes += message.pointee.len
       let read = reader.read(message)
       rd_kafka_message_destroy(message)
-      if !unheard.isEmpty, let place = read.place { unheard.remove(place) }
+      if isHearing, let place = read.place { unheard.remove(place) }
       take(read)
     }
+    self.reader = reader
+    goOnFetching(count, bytes)
     return count
+  }
+
+  /// Has librdkafka look at once whether its queue has room: any request does, and this one's answer is not waited for.
+  private func goOnFetching(_ count: Int, _ bytes: Int) {
+    guard FetchPause.isLong, pause.ends(taking: count, bytes: bytes, left: rd_kafka_queue_length(data)) else { return }
+    let list = PartitionList(partitionQueues.mapValues { _ in OffsetLookup.oldest })
+    rd_kafka_offsets_for_times(client.raw, list.pointer, 0)
   }
 
   // MARK: - Partitions

@@ -57,10 +57,13 @@ final class DeliveryBatch {
   }
 
   private func finish() {
-    let positions = records.enumerated().map { index, record in
-      RecordPosition(
-        topicPartition: TopicPartition(topic: record.topic, partition: record.partition ?? -1),
-        offset: slots[index].offset, timestamp: slots[index].timestamp)
+    // Through a pointer, as in ``Appender``: each record would be copied for its topic's name.
+    let positions = records.withUnsafeBufferPointer { records in
+      records.indices.map { index in
+        RecordPosition(
+          topicPartition: TopicPartition(topic: records[index].topic, partition: records[index].partition ?? -1),
+          offset: slots[index].offset, timestamp: slots[index].timestamp)
+      }
     }
     done(positions, firstFailure)
     keepAlive = nil
