@@ -8,17 +8,24 @@ struct ConfidenceThreshold {
   static let precision = 0.95
   /// Fewest development samples for a threshold or a calibration.
   static let minimumSamples = 30
+  /// From this calibrated confidence on a student is sure.
+  static let sure = 0.9
+  /// The metric of ``evidence``.
+  static let sureShare = "sure_share"
 
   /// The lowest confidence such that the answers at or above it are right with at least ``precision``; `nil` with too few
   /// samples, or where no threshold reaches it.
   let threshold: Double?
   /// The probability that an answer of some confidence is right; `nil` with too few samples.
   let calibration: ConfidenceCalibration?
+  /// Of which share of the samples the student is sure, against which live traffic is held; empty with too few. Its n are
+  /// samples of equal weight that say as much.
+  let evidence: [Evidence]
 
   /// Asks a model the development samples, each with the weight of its draw.
   init(on samples: [MeasuredSample], model: ServingModel) throws {
     guard samples.count >= Self.minimumSamples else {
-      (threshold, calibration) = (nil, nil)
+      (threshold, calibration, evidence) = (nil, nil, [])
       return
     }
     let answers = try Answering.answers(to: samples.map(\.messages), model: model)
@@ -27,9 +34,20 @@ struct ConfidenceThreshold {
     }
     threshold = Self.lowest(judged.sorted { $0.confidence > $1.confidence })
     calibration = ConfidenceCalibration(fitting: judged, minimum: Self.minimumSamples)
+    evidence = calibration.map { [Self.evidence(judged, $0)] } ?? []
   }
 
-  private static func lowest(_ ranked: [(confidence: Double, isRight: Bool, weight: Double)]) -> Double? {
+  private typealias Judged = (confidence: Double, isRight: Bool, weight: Double)
+
+  private static func evidence(_ judged: [Judged], _ calibration: ConfidenceCalibration) -> Evidence {
+    let weights = SampleWeights(judged.map(\.weight))
+    let share = weights.share { calibration.probability(of: judged[$0].confidence) >= sure }
+    return Evidence(
+      metric: sureShare, value: share.estimate, n: Int(weights.effectiveCount), low: min(share.lower, share.estimate),
+      high: max(share.upper, share.estimate), subject: .candidate)
+  }
+
+  private static func lowest(_ ranked: [Judged]) -> Double? {
     var right = 0.0
     var all = 0.0
     var threshold: Double?

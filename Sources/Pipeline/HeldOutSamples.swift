@@ -19,6 +19,9 @@ public struct HeldOutSamples: Sendable {
   /// The first offset that is still in the log.
   private(set) var firstOffset: Int64 = 0
 
+  /// The most development samples that a release is measured on.
+  public static let devLimit = 2_000
+
   /// Reads them; of each id the newest version counts, and none after a tombstone.
   ///
   /// - Parameters:
@@ -26,7 +29,8 @@ public struct HeldOutSamples: Sendable {
   ///   - devLimit: the most development samples, the newest.
   ///   - gateLimit: the most gate samples, the newest.
   public init(
-    log: any MessageLog, names: TopicNames, before position: Int64 = .max, devLimit: Int = 2_000, gateLimit: Int = 4_000
+    log: any MessageLog, names: TopicNames, before position: Int64 = .max, devLimit: Int = devLimit,
+    gateLimit: Int = 4_000
   ) async throws {
     let partition = TopicPartition(topic: names.samples, partition: 0)
     firstOffset = try await log.watermarks(of: partition).low

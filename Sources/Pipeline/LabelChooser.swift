@@ -18,7 +18,9 @@ actor LabelChooser {
   private var spending = Spending()
   private var student: ReleasedStudent?
   private var epoch: Int64 = 0
-  private var isDrifting = false
+  private var watch = ConfidenceWatch()
+  /// Whether the trainer sees the traffic drift.
+  private var trainerSeesDrift = false
   private var checkpointsEnd: [TopicPartition: Int64] = [:]
   private var deploymentsEnd: [TopicPartition: Int64] = [:]
 
@@ -54,6 +56,7 @@ actor LabelChooser {
     return plans.indices.map { index in
       let plan = plans[index]
       guard !plan.open.isFree else { return .label(ChosenRequest(reason: .recorded)) }
+      if plan.coin < LabellingPolicy.watchedShare, let opinion = opinions[index] { look(at: opinion) }
       let day = plan.open.day
       let decision = decision(on: plan, opinion: opinions[index], asked: spending[day] + asked[day, default: 0])
       if case .label = decision {
@@ -76,13 +79,21 @@ actor LabelChooser {
       open: open, split: stage.split.assign(open.request.messages), coin: selection.policy.coin(of: open.request.id))
   }
 
-  /// The student's opinions on the requests whose label or estimate they may concern.
+  private func look(at opinion: ReleasedStudent.Opinion) {
+    guard watch.look(isSure: opinion.isSure) else { return }
+    stage.logger.notice(
+      "label: the deployed student is sure of less of the traffic, which counts as drifting until the next release",
+      metadata: ["version": "\(opinion.version)"])
+  }
+
+  /// The student's opinions on the requests whose label or estimate they may concern, and on those by which it is watched.
   private func opinions(on plans: [Plan]) throws -> [ReleasedStudent.Opinion?] {
     guard let student else { return plans.map { _ in nil } }
     let concerned = plans.indices.filter { index in
       let plan = plans[index]
       if plan.open.isFree { return false }
-      if plan.coin < selection.policy.uniformShare(of: plan.split, isDrifting: isDrifting) { return true }
+      let share = selection.policy.uniformShare(of: plan.split, isDrifting: true)
+      if plan.coin < max(share, LabellingPolicy.watchedShare) { return true }
       return plan.split == .train && !requests.hasSeen(plan.open.request.messages)
     }
     let given = try student.opinions(on: concerned.map { plans[$0].open.request.messages })
@@ -96,12 +107,13 @@ actor LabelChooser {
     let facts = LabellingPolicy.Facts(
       split: plan.split, coin: plan.coin, confidence: student == nil ? nil : opinion?.confidence ?? 1,
       novelty: requests.novelty(of: messages), isRepeated: requests.hasSeen(messages), asked: asked,
-      isDrifting: isDrifting)
+      isDrifting: watch.hasFallen || trainerSeesDrift)
     switch selection.policy.decision(on: facts) {
     case .skip(let reason): return .skip(reason: reason.rawValue)
     case .ask(let reason, let propensity, let isAudited):
       return .label(
-        ChosenRequest(propensity: propensity, isAudited: isAudited, reason: reason, student: opinion))
+        ChosenRequest(
+          propensity: propensity, isAudited: isAudited, isDrifting: watch.hasFallen, reason: reason, student: opinion))
     }
   }
 
@@ -113,6 +125,7 @@ actor LabelChooser {
     deploymentsEnd = ends
     guard let newest, newest.epoch != epoch else { return }
     epoch = newest.epoch
+    defer { watch.follow(student?.expected) }
     do {
       student = try await ReleasedStudent(
         newest, selection: selection, functions: stage.functions,
@@ -131,7 +144,7 @@ actor LabelChooser {
   private func followCheckpoints() async throws {
     let ends = try await ends(of: stage.names.checkpoints)
     guard ends != checkpointsEnd else { return }
-    isDrifting =
+    trainerSeesDrift =
       try await TrainStage.announced(log: stage.log, names: stage.names, model: selection.model).progress?.isDrifting
       ?? false
     checkpointsEnd = ends

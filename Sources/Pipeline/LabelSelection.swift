@@ -28,6 +28,8 @@ public struct LabelSelection: Sendable {
 struct ChosenRequest: Sendable {
   var propensity = 1.0
   var isAudited = true
+  /// Whether the student was seen to be less sure of the traffic than it should be.
+  var isDrifting = false
   var reason: LabelChoice.Reason?
   var student: ReleasedStudent.Opinion?
 

@@ -115,7 +115,7 @@ extension LabelStage {
     // Only training looks at them: the others are spared the room.
     var sample = SampleRecord(
       id: request.id, messages: request.messages, call: label.call, split: part,
-      functionsDigest: functions.digest, audited: chosen.isAudited,
+      functionsDigest: functions.digest, audited: chosen.isAudited, drifting: chosen.isDrifting,
       topLogprobs: part == .train ? label.topLogprobs : nil)
     sample.producer = label.producer
     sample.promptDigest = label.promptDigest

@@ -78,7 +78,7 @@ struct ManifestBuilder {
 
   private var evidence: [Evidence] {
     let report = measured.report
-    return verdict.evidence + context.evidence + [
+    return verdict.evidence + context.evidence + confidence.evidence + [
       evidence("function_accuracy", report.functionAccuracy), evidence("argument_f1", report.argumentF1),
       Evidence(
         metric: "teacher_calls", value: Double(samples.teacherCalls), n: checkpoint.samplesSeen, subject: .candidate),

@@ -13,15 +13,20 @@ struct ReleasedStudent {
     let confidence: Double
     let call: Call?
 
+    /// Whether the student is sure of it.
+    var isSure: Bool { confidence >= ConfidenceThreshold.sure }
+
     /// The opinion beside the label.
     func recorded(label: Call) -> LabelChoice.StudentAnswer {
       LabelChoice.StudentAnswer(version: version, confidence: confidence, exact: CallScore.exact(call, label))
     }
   }
 
-  private let model: ServingModel
   private let version: Int
+  private let model: ServingModel
   private let calibration: ConfidenceCalibration
+  /// Of which share of development samples it was sure; nil where its release does not say that.
+  let expected: Evidence?
 
   /// Verifies and loads what is deployed.
   ///
@@ -45,6 +50,7 @@ struct ReleasedStudent {
     model = try ReleaseCheck.load(try await selection.store.path(of: file, fetcher: fetcher), manifest: manifest)
     version = manifest.version
     self.calibration = calibration
+    expected = manifest.evidence.first { $0.metric == ConfidenceThreshold.sureShare && $0.subject == .candidate }
   }
 
   /// One opinion a conversation, in order.

@@ -33,7 +33,8 @@ extension Trainer {
     let score = scores.map { PredictionTally($0) }
     if let score { state.add(score) }
     state.watch(
-      zip(lessons, scores ?? []).filter(\.0.audited).map(\.1.isExact), newSamples: lessons.count, recipe: recipe)
+      zip(lessons, scores ?? []).filter(\.0.audited).map(\.1.isExact), isTold: lessons.contains(where: \.drifting),
+      newSamples: lessons.count, recipe: recipe)
     state.samplesLearned += lessons.count
     state.sinceRelease += lessons.count
     state.isReleaseDue = state.sinceRelease >= state.releaseInterval(recipe)

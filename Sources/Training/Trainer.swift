@@ -179,7 +179,7 @@ extension Trainer {
   public var prequential: PredictionTally { state.prequential }
   /// The predictions of the last 8 rounds.
   public var recentPrequential: PredictionTally { state.recent.reduce(PredictionTally(), +) }
-  /// Whether the traffic counts as drifting: audited samples were lately predicted worse than before.
+  /// Whether the traffic counts as drifting: audited samples were lately predicted worse than before, or samples say so.
   public var isDrifting: Bool { state.isDrifting }
   /// How often it began to drift.
   public var drifts: Int { state.drifts }

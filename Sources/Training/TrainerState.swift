@@ -24,7 +24,7 @@ package struct TrainerState: Sendable, Hashable {
   /// Those of the last rounds, oldest first, at most ``recentRounds``.
   package var recent: [PredictionTally] = []
 
-  /// Watches the predictions of audited samples; nil where the recipe watches nothing or nothing was predicted.
+  /// Watches the predictions of audited samples; nil where the recipe watches nothing, or there was nothing to see.
   package var detector: DriftDetector?
   /// How often they got worse.
   package var drifts = 0
@@ -49,13 +49,17 @@ package struct TrainerState: Sendable, Hashable {
   /// Watches the predictions of one round, in the order of its samples; call it before the round's samples are counted.
   ///
   /// Only a fall is drift: a student that learns gets better.
-  package mutating func watch(_ audited: [Bool], newSamples: Int, recipe: TrainingRecipe) {
-    guard recipe.driftConfidence > 0, !audited.isEmpty else { return }
+  ///
+  /// - Parameters:
+  ///   - audited: whether each audited sample was predicted.
+  ///   - isTold: whether samples of the round say that the traffic drifted when they were chosen.
+  package mutating func watch(_ audited: [Bool], isTold: Bool, newSamples: Int, recipe: TrainingRecipe) {
+    guard recipe.driftConfidence > 0, isTold || !audited.isEmpty else { return }
     var detector = detector ?? DriftDetector(confidence: recipe.driftConfidence)
     var hasFallen = false
     for outcome in audited where detector.add(outcome) == .fall { hasFallen = true }
     self.detector = detector
-    guard hasFallen else { return }
+    guard hasFallen || isTold else { return }
     if !isDrifting { drifts += 1 }
     driftsUntil = samplesLearned + newSamples + recipe.driftSamples
   }

@@ -17,6 +17,7 @@ extension TrainingSample {
     guard let call = record.call, let split = record.split else { return nil }
     self.init(
       id: record.id, digest: record.digest, messages: record.messages, call: call, split: split,
-      weight: record.weight, audited: record.audited, judged: record.judged, topLogprobs: record.topLogprobs)
+      weight: record.weight, audited: record.audited, drifting: record.drifting, judged: record.judged,
+      topLogprobs: record.topLogprobs)
   }
 }

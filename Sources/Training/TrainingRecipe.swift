@@ -49,8 +49,8 @@ public struct TrainingRecipe: Sendable, Hashable {
   /// After how many train samples a release point comes by itself; default 4,000.
   public var releaseEvery = 4_000
 
-  /// The probability of a false alarm of the drift detector, which watches how well audited samples are predicted before
-  /// they are learned; 0 watches nothing; default 0.002.
+  /// At most about the probability, in 1,000 samples, of a false alarm of the drift detector, which watches how well audited
+  /// samples are predicted before they are learned; 0 watches nothing and hears nothing of the label stage's watch; default 0.002.
   public var driftConfidence = 0.002
   /// For how many train samples after an alarm the traffic counts as drifting; default 1,000.
   public var driftSamples = 1_000

@@ -16,6 +16,8 @@ public struct TrainingSample: Sendable, Hashable {
   public let weight: Double
   /// Whether it is of the uniform share of the traffic, from which drift is seen; default true.
   public let audited: Bool
+  /// Whether the traffic was seen to drift when it was chosen; default false.
+  public let drifting: Bool
   /// Answers to the request that production or the verifier has judged; default none.
   public let judged: [JudgedCall]
   /// What the teacher thought of each token of its call's arguments; default nil.
@@ -24,7 +26,7 @@ public struct TrainingSample: Sendable, Hashable {
   /// A sample; equal contents give equal values, in whatever order the call's keys came.
   public init(
     id: String, digest: Digest, messages: [ChatMessage], call: Call, split: Split = .train, weight: Double = 1,
-    audited: Bool = true, judged: [JudgedCall] = [], topLogprobs: TokenLogprobs? = nil
+    audited: Bool = true, drifting: Bool = false, judged: [JudgedCall] = [], topLogprobs: TokenLogprobs? = nil
   ) {
     self.id = id
     self.digest = digest
@@ -32,13 +34,14 @@ public struct TrainingSample: Sendable, Hashable {
     self.call = Call(name: call.name, arguments: Self.ordered(call.arguments))
     self.split = split
     self.audited = audited
+    self.drifting = drifting
     self.judged = judged
     self.topLogprobs = topLogprobs
     self.weight = weight.isFinite ? max(0, weight) : 1
   }
 
-  /// The sample as JSON: `id`, `digest`, `messages`, `call`, `split`, `weight`, `audited` where it is false, and `judged`
-  /// and `top_logprobs` where there are any.
+  /// The sample as JSON: `id`, `digest`, `messages`, `call`, `split`, `weight`, `audited` where it is false, `drifting`
+  /// where it is true, and `judged` and `top_logprobs` where there are any.
   public var json: JSON {
     var object = JSONObject()
     object["id"] = .string(id)
@@ -49,6 +52,7 @@ public struct TrainingSample: Sendable, Hashable {
     object["split"] = .string(split.rawValue)
     object["weight"] = .number(weight)
     if !audited { object["audited"] = false }
+    if drifting { object["drifting"] = true }
     if !judged.isEmpty { object["judged"] = .array(judged.map(\.json)) }
     object["top_logprobs"] = topLogprobs?.json
     return .object(object)
@@ -74,7 +78,8 @@ public struct TrainingSample: Sendable, Hashable {
     guard judged.count == stated.count, (topLogprobs == nil) == (logged == nil) else { return nil }
     self.init(
       id: id, digest: digest, messages: messages, call: call, split: split, weight: weight,
-      audited: json["audited"]?.boolValue ?? true, judged: judged, topLogprobs: topLogprobs)
+      audited: json["audited"]?.boolValue ?? true, drifting: json["drifting"]?.boolValue ?? false, judged: judged,
+      topLogprobs: topLogprobs)
   }
 
   private static func ordered(_ object: JSONObject) -> JSONObject {

@@ -38,6 +38,31 @@ import Topics
     #expect(abs(detector.mean - 0.6) < 0.05)
   }
 
+  @Test("a hundred outcomes before a large fall suffice to see it in a few dozen after it; of five streams, in all")
+  func few() throws {
+    for run in 0..<5 {
+      var detector = DriftDetector(confidence: 0.002)
+      let stream = Self.outcomes(0.97, 100, salt: "f\(run)") + Self.outcomes(0.55, 100, salt: "u\(run)")
+      let first = try #require(Self.alarms(stream, &detector).first)
+      #expect(first.1 == .fall && (100..<160).contains(first.0), "\(first.0)")
+    }
+  }
+
+  @Test("outcomes to come are held against a share that was seen elsewhere, whose order says nothing")
+  func elsewhere() throws {
+    for (count, right) in [(0, 0), (1, 1), (60, 56), (60, 0), (60, 60), (997, 500)] {
+      let detector = DriftDetector(confidence: 0.002, after: count, right: right)
+      #expect(detector.width == count && detector.sum == right)
+    }
+    func fall(_ share: Double) -> Int? {
+      var detector = DriftDetector(confidence: 0.002, after: 60, right: 56)
+      return Self.outcomes(share, 300, salt: "e").firstIndex { detector.add($0) == .fall }
+    }
+    #expect(fall(0.93) == nil)
+    let first = try #require(fall(0.5))
+    #expect(first < 100, "\(first)")
+  }
+
   @Test("a student that gets better raises no fall")
   func rising() {
     var detector = DriftDetector(confidence: 0.01)

@@ -88,7 +88,8 @@ import Topics
     }
 
     /// Deploys the untrained student; a calibration with a large positive intercept is sure of every valid answer.
-    func deploy(intercept: Double, epoch: Int64) async throws {
+    /// - Parameter expected: of what share of 100 development samples it is said to have been sure.
+    func deploy(intercept: Double, epoch: Int64, expected: Double? = nil) async throws {
       let texts = RequestGrammar(seed: 7).requests(0..<50).map(\.text)
       let tokenizer = try Tokenizer.train(
         texts, vocabularySize: 400, spaceFused: 8, structure: CallCodec.structureTokens(for: functions))
@@ -114,7 +115,7 @@ import Topics
           lineage: Lineage(
             base: nil, chain: .sha256([]), fromOffset: 0, toOffset: 1, samples: 1, recipe: .sha256([]), seed: 0,
             numerics: "n", code: "0.1.0", teachers: []),
-          evidence: [],
+          evidence: expected.map { [Evidence(metric: "sure_share", value: $0, n: 100, subject: .candidate)] } ?? [],
           confidenceCalibration: ConfidenceCalibration(slope: 0, intercept: intercept, n: 100), licence: "none",
           created: "2026-01-01T00:00:00Z"))
       let deployment = try key.sign(
@@ -187,6 +188,40 @@ import Topics
     #expect(report.skipped["near_duplicate", default: 0] > 40)
     #expect(report.asked - asked < 25)
     #expect(try await Audit.run(log: bench.log, names: bench.names).holds)
+    try await bench.log.close()
+  }
+
+  @Test(
+    "a student less sure of the traffic than it should be: samples say so, and the share is larger until the next release"
+  )
+  func drifting() async throws {
+    let bench = try await Bench()
+    // Nothing is uncertain, and new only at the beginning, so that the coin chooses; the student is sure of no request.
+    bench.policy.confidence = 0
+    try await bench.deploy(intercept: 0, epoch: 1, expected: 0)
+    try await bench.append(0..<400)
+    try await bench.label()
+    let before = try await bench.samples()
+    #expect(before.allSatisfy { !$0.drifting })
+    #expect(before.filter { $0.split == .train && $0.choice?.reason == .audit }.allSatisfy { $0.propensity == 0.1 })
+
+    try await bench.deploy(intercept: 0, epoch: 2, expected: 0.9)
+    try await bench.append(400..<1_000)
+    try await bench.label()
+    let after = try await bench.samples().dropFirst(before.count)
+    let first = try #require(after.first(where: { $0.drifting }))
+    let found = try #require(Int(first.id))
+    #expect((420..<600).contains(found), "\(found)")
+    let later = after.drop { $0.id != first.id }
+    #expect(later.allSatisfy { $0.drifting })
+    #expect(later.filter { $0.split == .train }.allSatisfy { $0.audited && $0.propensity == 0.25 })
+
+    try await bench.deploy(intercept: 0, epoch: 3, expected: 0.9)
+    try await bench.append(1_000..<1_400)
+    try await bench.label()
+    // This stage has not seen the release before, so that it finds the same again.
+    let last = try await bench.samples().dropFirst(before.count + after.count)
+    #expect(last.first?.drifting == false && last.last?.drifting == true)
     try await bench.log.close()
   }
 

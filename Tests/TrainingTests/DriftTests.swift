@@ -27,22 +27,26 @@ import Training
     $0.driftReleaseShare = 0.25
   }
 
-  private static func sample(_ index: Int, audited: Bool = true) -> TrainingInput {
+  private static func sample(_ index: Int, audited: Bool = true, drifting: Bool = false) -> TrainingInput {
     let record = SampleRecord(
       id: "n\(index)", messages: [.user("stop everything in the house number \(index)")],
-      call: Call(name: "stop_all", arguments: [:]), split: .train, audited: audited)
+      call: Call(name: "stop_all", arguments: [:]), split: .train, audited: audited,
+      drifting: drifting)
     return TrainingInput(record)
   }
 
   /// The samples learned at each release point of a stream of 240 that is predicted wrongly from 120 on.
   private static func releases(
-    audited: (Int) -> Bool = { _ in true }, interrupting folder: String? = nil
+    recipe: TrainingRecipe = recipe, audited: (Int) -> Bool = { _ in true }, drifting: (Int) -> Bool = { _ in false },
+    interrupting folder: String? = nil
   ) throws -> (points: [Int], trainer: Trainer) {
     var trainer = try Trainer(recipe: recipe, functions: Fixture.functions())
     trainer.predictor = Scripted(limit: 120)
     var points: [Int] = []
     for index in 0..<240 {
-      for event in try trainer.consume(sample(index, audited: audited(index)), offset: Int64(index)) {
+      for event in try trainer.consume(
+        sample(index, audited: audited(index), drifting: drifting(index)), offset: Int64(index))
+      {
         if case .releasePoint(let point) = event { points.append(point.samplesLearned) }
       }
       if let folder, index % 50 == 49 {
@@ -74,6 +78,34 @@ import Training
     #expect(trainer.drifts == 0 && !trainer.isDrifting)
   }
 
+  @Test(
+    "Labelled selectively it is drift where samples say so, for a while after the last that does; not if nothing is watched"
+  )
+  func told() throws {
+    let (points, trainer) = try Self.releases(audited: { $0 < 120 }, drifting: { (126..<138).contains($0) })
+    // From the round in which it is said until 60 samples after the last such round, a point every 15, rounds being of 6.
+    #expect(points.prefix(3) == [60, 120, 138], "\(points)")
+    #expect(points.count >= 6 && points.last.map { $0 > 190 } == true, "\(points)")
+    #expect(trainer.drifts == 1 && !trainer.isDrifting)
+    let deaf = try Self.releases(
+      recipe: Fixture.recipe {
+        $0 = Self.recipe; $0.driftConfidence = 0
+      }, audited: { $0 < 120 }, drifting: { $0 > 126 })
+    #expect(deaf.points == [60, 120, 180, 240])
+  }
+
+  @Test("What samples say of drift survives a restart before any of them was predicted")
+  func toldAndInterrupted() throws {
+    try Fixture.withFolder { folder in
+      let whole = try Self.releases(audited: { _ in false }, drifting: { (30..<36).contains($0) })
+      let interrupted = try Self.releases(
+        audited: { _ in false }, drifting: { (30..<36).contains($0) }, interrupting: folder)
+      #expect(whole.points == interrupted.points && whole.points.first.map { $0 < 60 } == true, "\(whole.points)")
+      #expect(whole.trainer.weightsDigest == interrupted.trainer.weightsDigest)
+      #expect(whole.trainer.state == interrupted.trainer.state)
+    }
+  }
+
   @Test("The detector is part of the checkpoint: interrupted anywhere, the same points and the same weights come out")
   func interrupted() throws {
     try Fixture.withFolder { folder in
@@ -85,13 +117,21 @@ import Training
     }
   }
 
-  @Test("A sample says whether it is audited in its digest and its stored form, and one that is says nothing")
+  @Test(
+    "A sample says in its digest and its stored form if it is not audited, and if traffic drifted; else it says nothing"
+  )
   func stored() throws {
     guard case .sample(let plain) = Self.sample(1), case .sample(let chosen) = Self.sample(1, audited: false) else {
       Issue.record("no samples")
       return
     }
-    #expect(plain.digest != chosen.digest)
+    guard case .sample(let drifting) = Self.sample(1, drifting: true) else {
+      Issue.record("no sample")
+      return
+    }
+    #expect(Set([plain.digest, chosen.digest, drifting.digest]).count == 3)
+    #expect(plain.json["drifting"] == nil)
+    #expect(TrainingSample(json: drifting.json) == drifting && drifting.drifting)
     #expect(plain.json["audited"] == nil)
     #expect(TrainingSample(json: chosen.json) == chosen)
     #expect(TrainingSample(json: plain.json) == plain)

@@ -1,4 +1,5 @@
-"""What can be measured: a deployment, what `retort compress` makes of its release, and a run of the demo."""
+"""What can be measured: a deployment, one whose requests come in portions, what `retort compress` makes of a release, and a
+run of the demo."""
 
 import dataclasses
 import json
@@ -45,6 +46,29 @@ class Cell(Defined):
     def needs(self):
         """The cell whose released file this one takes; None: none."""
         return self.teacher
+
+
+@dataclasses.dataclass(frozen=True)
+class Stream(Defined):
+    """A deployment to which the data's training requests come in `portions`, in stream order and without labels.
+
+    Each portion is labelled by a teacher who knows the right calls, learned and released before the next one comes, so that
+    a labelling policy asks the release of the portion before.
+    """
+
+    name: str
+    data: str
+    portions: int
+    recipe: dict = dataclasses.field(default_factory=dict)
+    settings: dict = dataclasses.field(default_factory=dict)
+    seed: int = 1
+    labels = None
+    wrong = 0
+    asked = 1
+    teacher = None
+
+    def needs(self):
+        return None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,13 +10,18 @@ import subprocess
 import sys
 
 from answers import answers, paired
-from cells import Cell, Compression, Scenario
+from cells import Cell, Compression, Scenario, Stream
 from data import Data
 from teacher import teacher
 
 # Few samples are held out, because the requests that count are others; the release is whole and nearly exact in its format.
 SETTINGS = {
     "split.dev": 0.01, "split.gate": 0.02, "release.gate.minimum": 1, "release.prune": 0, "release.every": 1_000_000,
+}
+# Where releases follow each other each is deployed, so that what is compared are labels and not the gate's luck.
+FOLLOWING = {
+    "split.dev": 0.04, "release.gate.margin": 1, "release.gate.compression_margin": 1, "release.gate.best_margin": 1,
+    "release.gate.slice_alpha": 0.0001,
 }
 
 
@@ -60,7 +65,8 @@ class Laboratory:
         return self.work / "released" / f"{self.inputs(cell)}.gguf"
 
     def measure(self, cell):
-        found = {Cell: self.deploy, Compression: self.compress, Scenario: self.demonstrate}[type(cell)](cell)
+        ways = {Cell: self.deploy, Stream: self.follow, Compression: self.compress, Scenario: self.demonstrate}
+        found = ways[type(cell)](cell)
         shutil.rmtree(self.work / cell.name)
         return {"inputs": self.inputs(cell), "cell": json.loads(cell.key())} | found
 
@@ -98,18 +104,43 @@ class Laboratory:
         (folder / "test.jsonl").write_text("".join(data.test))
         shutil.copy(data.functions, folder / "given.json")
         self.call(folder, "init", "--functions", "given.json")
-        if cell is deployment:
+        if type(cell) is Cell:
             self.call(folder, "requests", "import", "train.jsonl", *self.options(cell))
         (folder / "inputs").write_text(inputs)
         return folder
 
     def options(self, cell):
-        values = SETTINGS | cell.settings | {"threads": self.threads, "train.seed": cell.seed}
+        values = SETTINGS | (FOLLOWING if type(cell) is Stream else {}) | cell.settings | {"threads": self.threads, "train.seed": cell.seed}
         if cell.recipe:
             values["train.recipe"] = json.dumps(cell.recipe)
         if cell.teacher:
             values["train.teacher"] = self.released(cell.teacher)
         return settings(values)
+
+    def follow(self, cell):
+        folder, kept = self.prepare(cell, cell), self.work / cell.name / "points.json"
+        points = json.loads(kept.read_text()) if kept.exists() else []
+        lines, options = self.dataset(cell.data).unlabelled(None), self.options(cell)
+        ends = [len(lines) * (number + 1) // cell.portions for number in range(cell.portions)]
+        before = minutes()
+        with teacher(self.dataset(cell.data), cell) as asked:
+            for number in range(len(points), cell.portions):
+                (folder / "portion.jsonl").write_text("".join(lines[ends[number - 1] if number else 0:ends[number]]))
+                self.call(folder, "requests", "import", "portion.jsonl", *options)
+                self.call(folder, "run", "--until-idle", *options, *settings(asked), log="run.log")
+                points.append(self.point(folder, options, ends[number], minutes() - before))
+                kept.write_text(json.dumps(points))
+        # Of an interrupted run the last portions' alone are known.
+        return {"points": points, "minutes": points[-1]["minutes"]}
+
+    def point(self, folder, options, requests, spent):
+        """What stands after a portion: what the teacher was asked, and how right the deployed release is."""
+        status = json.loads(self.call(folder, "status", "--json", *options))
+        report = json.loads(self.call(folder, "eval", "--data", "test.jsonl", "--json", *options))
+        return self.accuracy(report) | {
+            "requests": requests, "asked": status["teacher"]["asked"], "skipped": status["teacher"]["skipped"],
+            "live": status["teacher"]["live"], "version": status["deployed_version"], "minutes": spent,
+        }
 
     # Compression
 

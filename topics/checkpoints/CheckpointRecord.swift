@@ -26,7 +26,7 @@ public struct CheckpointRecord: TopicValue, Hashable {
   public var releasePoint: Int?
   /// How well the student predicted samples before it learned from them.
   public var prequential: PrequentialScore?
-  /// Whether the traffic has drifted lately: audited samples were predicted worse than before.
+  /// Whether the traffic has drifted lately: audited samples were predicted worse than before, or samples say so.
   public var isDrifting = false
   /// The numerics version that made the weights.
   public var numerics: String

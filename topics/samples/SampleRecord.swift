@@ -33,6 +33,9 @@ public struct SampleRecord: TopicValue, Hashable {
   /// Whether it belongs to the uniform share of the traffic; false where only the labelling policy's interest chose it,
   /// so that no accuracy is estimated from it without weights. Default true.
   public let audited: Bool
+  /// Whether the label stage saw the traffic drift when it chose the request: the deployed student was sure of less of it
+  /// than of development samples. Default false.
+  public let drifting: Bool
   /// Calls in answer to the request that production or the verifier has judged, each once; default none.
   public let judged: [JudgedCall]
   /// What the teacher thought of each token of its call's arguments; nil where it was not asked. Default nil.
@@ -67,11 +70,11 @@ public struct SampleRecord: TopicValue, Hashable {
   /// A labelled request.
   public init(
     id: String, messages: [ChatMessage], call: Call, split: Split, functionsDigest: Digest? = nil, weight: Double = 1,
-    audited: Bool = true, judged: [JudgedCall] = [], topLogprobs: TokenLogprobs? = nil
+    audited: Bool = true, drifting: Bool = false, judged: [JudgedCall] = [], topLogprobs: TokenLogprobs? = nil
   ) {
     self.init(
       kind: .sample, id: id, messages: messages, call: call, split: split, functionsDigest: functionsDigest,
-      weight: weight, audited: audited, judged: judged, topLogprobs: topLogprobs)
+      weight: weight, audited: audited, drifting: drifting, judged: judged, topLogprobs: topLogprobs)
   }
 
   /// The cut number `number` (from 1): its id is `cut/<number>`.
@@ -83,7 +86,7 @@ public struct SampleRecord: TopicValue, Hashable {
 
   private init(
     kind: Kind, id: String, messages: [ChatMessage], call: Call?, split: Split?, functionsDigest: Digest?,
-    weight: Double, audited: Bool, judged: [JudgedCall] = [], topLogprobs: TokenLogprobs? = nil
+    weight: Double, audited: Bool, drifting: Bool = false, judged: [JudgedCall] = [], topLogprobs: TokenLogprobs? = nil
   ) {
     self.kind = kind
     self.id = id
@@ -93,24 +96,25 @@ public struct SampleRecord: TopicValue, Hashable {
     self.functionsDigest = functionsDigest
     self.weight = weight
     self.audited = audited
+    self.drifting = drifting
     self.judged = judged
     self.topLogprobs = topLogprobs
     digest = Self.contentDigest(
       kind: kind, id: id, messages: messages, call: call, split: split, weight: weight,
-      functionsDigest: functionsDigest, audited: audited, judged: judged, topLogprobs: topLogprobs)
+      functionsDigest: functionsDigest, audited: audited, drifting: drifting, judged: judged, topLogprobs: topLogprobs)
     verdicts = []
     trace = []
     extra = [:]
   }
 
   /// SHA-256 of the canonical JSON of what training sees: id, role and content of each message, call, split, weight,
-  /// functions digest, `audited` where it is false, call and score of what was judged, the teacher's log-probabilities; nothing
-  /// about time, offsets, cost or usage. Of a cut: its kind and id.
+  /// functions digest, `audited` where it is false, `drifting` where it is true, call and score of what was judged, the
+  /// teacher's log-probabilities; nothing about time, offsets, cost or usage. Of a cut: its kind and id.
   public var contentDigest: Digest { digest }
 
   private static func contentDigest(
     kind: Kind, id: String, messages: [ChatMessage], call: Call?, split: Split?, weight: Double,
-    functionsDigest: Digest?, audited: Bool, judged: [JudgedCall], topLogprobs: TokenLogprobs?
+    functionsDigest: Digest?, audited: Bool, drifting: Bool, judged: [JudgedCall], topLogprobs: TokenLogprobs?
   ) -> Digest {
     var content: JSONObject = ["id": .string(id), "kind": .string(kind.rawValue)]
     if kind == .sample {
@@ -121,6 +125,7 @@ public struct SampleRecord: TopicValue, Hashable {
       content["weight"] = .number(weight)
       content["functions_digest"] = functionsDigest.map { .string($0.hex) } ?? .null
       if !audited { content["audited"] = false }
+      if drifting { content["drifting"] = true }
       if !judged.isEmpty {
         content["judged"] = .array(judged.map { ["call": $0.call.json, "score": .number($0.score)] })
       }
@@ -154,6 +159,7 @@ extension SampleRecord {
         call: try fields.nested("call") { (json) throws(TopicError) -> Call in try Call(json: json) },
         split: try fields.word("split", as: Split.self), functionsDigest: try fields.optionalDigest("functions_digest"),
         weight: weight, audited: try fields.optionalBool("audited") ?? true,
+        drifting: try fields.optionalBool("drifting") ?? false,
         judged: try fields.optionalArray("judged", 0...JudgedCall.limit) { (json) throws(TopicError) -> JudgedCall in
           try JudgedCall(json: json)
         } ?? [],
@@ -214,6 +220,7 @@ extension SampleRecord {
       object["split"] = split.map { .string($0.rawValue) }
       if weight != 1 { object["weight"] = .number(weight) }
       if !audited { object["audited"] = false }
+      if drifting { object["drifting"] = true }
       if !judged.isEmpty { object["judged"] = .array(judged.map(\.json)) }
       object["top_logprobs"] = topLogprobs?.json
     }

@@ -24,6 +24,9 @@ public struct LabellingPolicy: Sendable, Hashable {
   /// Mixed into the coins.
   public var salt: String
 
+  /// The share of the requests, of any split and seen before or not, by which the student is watched: as the coin alone chooses
+  /// them, they are like the traffic.
+  public static let watchedShare = 0.25
   /// The share of a daily budget that is kept for the uniform share.
   static let reserve = 0.2
 

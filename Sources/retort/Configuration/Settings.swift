@@ -108,7 +108,7 @@ enum Settings {
       "Selective: the same of the requests that are held out for thresholds and the gate."),
     Setting(
       "label.drift_share", .number(0.0001...1), 0.25,
-      "Selective: both shares are at least this while the trainer sees the traffic drift."),
+      "Selective: both shares are at least this while the traffic is seen to drift."),
     Setting(
       "label.requests_per_day", .integer(0...1_000_000_000), 0,
       "Selective: most requests of a day (UTC) that the teacher is asked about; 0 is no limit."),
