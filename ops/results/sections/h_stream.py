@@ -47,10 +47,10 @@ def text(figures):
          *(part for own in runs.values() for part in (str(own[index]["asked"]), with_interval(own[index])))]
         for index, point in enumerate(points)]
     goal = points[-1]["exact_match"] - 0.02
-    verdict = (
-        f"Within 2 points of what everything reaches at the end ({percent(goal)}): everything labelled is there after "
-        f"{reached(points, goal)} of its {points[-1]['asked']} calls; "
-        + "; ".join(reading(label, own, points) for label, own in runs.items()) + ".")
+    readings = [
+        f"everything labelled is there after {reached(points, goal)} of its {points[-1]['asked']} calls",
+        *(reading(label, own, points) for label, own in runs.items())]
+    verdict = f"Within 2 points of what everything reaches at the end ({percent(goal)}): {'; '.join(readings)}."
     return (
         f"The {points[-1]['requests']} training requests in stream order, in {PORTIONS} portions; after each a release, unpruned, whose "
         "exact match on the 700 validation requests is shown. A recorded teacher, who is always right, is asked through the label "
