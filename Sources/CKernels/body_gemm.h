@@ -9,9 +9,12 @@
 #define GEMM_TILE_WORDS 256
 /// Panels and k that one packing task handles.
 #define GEMM_PACK_PANELS 8
-#define GEMM_PACK_DEPTH 512
+#define GEMM_PACK_DEPTH 1024
 /// Rows of k (an even number) that are packed at a time where k lies across the rows.
 #define GEMM_PACK_STRIP 16
+/// How many panels (k along the rows) or rows (k across them) before they are packed an operand's numbers are sent for.
+#define GEMM_PANELS_AHEAD 2
+#define GEMM_ROWS_AHEAD 32
 
 /// One operand: panel row r, k i is x[r·ld + i] where k lies along the rows of x, else x[i·ld + r].
 typedef struct gemm_operand {
@@ -91,6 +94,11 @@ RETORT_INLINE void transpose16(u16 w[16]) {
 
 // MARK: Packing
 
+/// Sends for an operand's number i, to the second-level cache: in the first one rows that lie a multiple of 4 KB apart would push each other out.
+RETORT_INLINE void fetch_ahead(const int bfloat, const gemm_operand *x, ptrdiff_t i) {
+  __builtin_prefetch((const uint8_t *)x->x + i * (bfloat ? 2 : 4), 0, 2);
+}
+
 /// One panel of up to `width` rows r0… for k0..<k1, where k lies along the rows.
 RETORT_INLINE void pack_along(const int pairs, const int bfloat, const int width, const gemm_operand *x, ptrdiff_t r0, ptrdiff_t k0,
                               ptrdiff_t k1, uint32_t *out) {
@@ -106,7 +114,9 @@ RETORT_INLINE void pack_along(const int pairs, const int bfloat, const int width
     UNROLL for (int r = 0; r < 16; r++) {
       w[r] = (u16)0;
       if (r >= width || r >= count) continue;
-      ptrdiff_t at = (r0 + r) * x->ld + i;
+      ptrdiff_t at = (r0 + r) * x->ld + i, ahead = at + GEMM_PANELS_AHEAD * width * x->ld;
+      fetch_ahead(bfloat, x, ahead);
+      if (!bfloat && step > 16) fetch_ahead(bfloat, x, ahead + 16);
 #if defined(LEVEL_HAS_PAIRS)
       if (pairs) {
         if (bfloat && n >= 32) {
@@ -161,8 +171,7 @@ RETORT_INLINE void pack_across(const int pairs, const int bfloat, const int widt
       uint32_t *to = panel;
       if (n >= 16) {
         for (; i < whole; i += step, to += words) {
-          UNROLL for (int l = 0; l < step; l++)
-            __builtin_prefetch((const uint8_t *)x->x + ((i + l + GEMM_PACK_STRIP) * x->ld + r) * (bfloat ? 2 : 4));
+          UNROLL for (int l = 0; l < step; l++) fetch_ahead(bfloat, x, (i + l + GEMM_ROWS_AHEAD) * x->ld + r);
           pack_row(pairs, bfloat, width, x, i * x->ld + r, 1, 16, to);
         }
       }

@@ -15,6 +15,9 @@ public struct AdapterSettings: Sendable, Hashable {
       case .gate, .up, .down: "mlp.\(rawValue)_proj"
       }
     }
+
+    /// Its place in that order.
+    var place: Int { Self.allCases.firstIndex(of: self) ?? 0 }
   }
 
   /// The inner width of an adapter, at least 1.

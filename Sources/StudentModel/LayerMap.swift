@@ -1,7 +1,9 @@
 /// One linear map of the decoder: y = x·Wᵀ + bias, and adapters on stretches of its outputs.
 struct LinearMap {
-  /// An adapter: A `[rank, in]` and B `[width, rank]` in the adapters' buffer, for the outputs from `column` on.
+  /// An adapter: A `[rank, in]` and B `[width, rank]` in the adapters' buffer, for the outputs from `column` on; `place` is its
+  /// place among the layer's adapters.
   struct Adapter {
+    let place: Int
     let a: Int
     let b: Int
     let column: Int
@@ -36,7 +38,8 @@ struct LayerMap {
     func adapter(_ target: AdapterSettings.Target, column: Int = 0) -> LinearMap.Adapter? {
       let stem = prefix + target.path
       guard let a = adapters?[stem + ".lora_A.weight"], let b = adapters?[stem + ".lora_B.weight"] else { return nil }
-      return LinearMap.Adapter(a: a.offset, b: b.offset, column: column, width: b.shape[0])
+      return LinearMap.Adapter(
+        place: target.place, a: a.offset, b: b.offset, column: column, width: b.shape[0])
     }
     func map(_ target: AdapterSettings.Target, _ outputs: Int, _ inputs: Int) -> LinearMap {
       LinearMap(

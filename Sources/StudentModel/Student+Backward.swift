@@ -264,9 +264,9 @@ extension Student {
     let dBranch = branchGradient(pass, place: 2 + 2 * layer, rows: rows)
     applyBackward(at.down, rows: rows, to: dBranch, s.C, into: space.dHidden, space)
     retort_swiglu_backward(rows, s.F, a.gateUp, space.dHidden, space.hidden)
-    addGradients(of: at.down, rows: rows, input: space.hidden, gradient: dBranch, s.C, pass)
-    addGradients(of: at.gateUp, rows: rows, input: a.norm2, gradient: a.gateUp, 2 * s.F, pass)
+    addGradients(of: at.down, layer: layer, rows: rows, input: space.hidden, gradient: dBranch, s.C, pass)
     applyBackward(at.gateUp, rows: rows, to: a.gateUp, 2 * s.F, into: space.dNorm, space)
+    addGradients(of: at.gateUp, layer: layer, rows: rows, input: a.norm2, gradient: a.gateUp, 2 * s.F, pass)
     retort_rmsnorm_backward(
       rows, s.C, a.middle, vector(at: at.norm2), a.inverseRMS2, space.dNorm, space.dResidual, 1,
       gradient(at: at.norm2))
@@ -280,7 +280,7 @@ extension Student {
     let dHeads = isSubset ? space.dTail : space.dAttention
     let dBranch = branchGradient(pass, place: 1 + 2 * layer, rows: wanted)
     applyBackward(at.o, rows: wanted, to: dBranch, s.C, into: dHeads, space)
-    addGradients(of: at.o, rows: wanted, input: heads, gradient: dBranch, s.C, pass)
+    addGradients(of: at.o, layer: layer, rows: wanted, input: heads, gradient: dBranch, s.C, pass)
     if isSubset { spreadTail(pass) }
     let sequences = attentionSequences(pass, layer: layer)
     retort_attention_backward(
@@ -289,8 +289,8 @@ extension Student {
     retort_rope(rows, s.H + s.KV, s.D, space.dQKV, s.QKV, pass.positions, space.cosine, space.sine, 1)
     for (index, projection) in at.projections.enumerated() {
       let dOut = space.dQKV + s.projectionColumn(index)
-      addGradients(of: projection, rows: rows, input: a.norm1, gradient: dOut, s.QKV, pass)
       applyBackward(projection, rows: rows, to: dOut, s.QKV, into: space.dNorm, accumulate: index > 0, space)
+      addGradients(of: projection, layer: layer, rows: rows, input: a.norm1, gradient: dOut, s.QKV, pass)
     }
     retort_rmsnorm_backward(
       rows, s.C, a.input, vector(at: at.norm1), a.inverseRMS1, space.dNorm, space.dResidual, 1,

@@ -91,7 +91,7 @@ extension Student {
     retort_rmsnorm_forward(
       rows, s.C, a.input, vector(at: at.norm1), Float(configuration.normEpsilon), a.norm1, a.inverseRMS1)
     for (index, projection) in at.projections.enumerated() {
-      apply(projection, rows: rows, to: a.norm1, into: a.qkv + s.projectionColumn(index), s.QKV, space)
+      apply(projection, layer: layer, rows: rows, to: a.norm1, into: a.qkv + s.projectionColumn(index), s.QKV, space)
     }
     // Queries and keys lie side by side: one call turns both.
     retort_rope(rows, s.H + s.KV, s.D, a.qkv, s.QKV, pass.positions, space.cosine, space.sine, 0)
@@ -106,7 +106,7 @@ extension Student {
       retort_gather_rows(pass.wanted.count, s.C, a.input, pass.wanted, input)
     }
     let count = pass.rows(layer: layer, of: s)
-    apply(at.o, rows: count, to: heads, into: space.branch, s.C, space)
+    apply(at.o, layer: layer, rows: count, to: heads, into: space.branch, s.C, space)
     addBranch(pass, place: 1 + 2 * layer, rows: count, base: input, into: a.middle)
   }
 
@@ -116,7 +116,7 @@ extension Student {
     let (a, rows) = (space.layers[layer], pass.rows(layer: layer, of: s))
     retort_rmsnorm_forward(
       rows, s.C, a.middle, vector(at: at.norm2), Float(configuration.normEpsilon), a.norm2, a.inverseRMS2)
-    apply(at.gateUp, rows: rows, to: a.norm2, into: a.gateUp, 2 * s.F, space)
+    apply(at.gateUp, layer: layer, rows: rows, to: a.norm2, into: a.gateUp, 2 * s.F, space)
   }
 
   /// The feed-forward block of one layer, and its residual sum into the next layer's input.
@@ -125,7 +125,7 @@ extension Student {
     let (a, rows) = (space.layers[layer], pass.rows(layer: layer, of: s))
     runGateUp(pass, layer: layer)
     retort_swiglu_forward(rows, s.F, a.gateUp, space.hidden)
-    apply(at.down, rows: rows, to: space.hidden, into: space.branch, s.C, space)
+    apply(at.down, layer: layer, rows: rows, to: space.hidden, into: space.branch, s.C, space)
     let next = layer + 1 < s.L ? space.layers[layer + 1].input : space.output
     addBranch(pass, place: 2 + 2 * layer, rows: rows, base: a.middle, into: next)
   }

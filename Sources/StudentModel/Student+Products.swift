@@ -28,23 +28,28 @@ extension Student {
     }
   }
 
-  /// y = x·Wᵀ + bias, adapters included; x `[rows, in]` without gaps, y with row distance `ldy`.
+  /// y = x·Wᵀ + bias, adapters included; x `[rows, in]` without gaps, y with row distance `ldy`. The adapters' inner activations
+  /// stay with the layer, for its backward pass.
   func apply(
-    _ map: LinearMap, rows: Int, to x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, _ ldy: Int,
-    _ space: Workspace
+    _ map: LinearMap, layer: Int, rows: Int, to x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>,
+    _ ldy: Int, _ space: Workspace
   ) {
     product(
       RETORT_NT, rows, map.outputs, map.inputs, x, map.inputs, matrix(map.weight), map.inputs, into: y, ldy,
       bias: map.bias.map(vector(at:)), space)
     for adapter in map.adapters {
-      writeInner(adapter, map, rows: rows, x, space)
+      let inner = space.inner(of: adapter, layer: layer, rank: rank)
       product(
-        RETORT_NT, rows, adapter.width, rank, space.inner, rank, ProductOperand(parameters.pointer + adapter.b), rank,
+        RETORT_NT, rows, rank, map.inputs, x, map.inputs, ProductOperand(parameters.pointer + adapter.a), map.inputs,
+        into: inner, rank, space)
+      retort_scale(rows * rank, adapters?.scale ?? 0, inner)
+      product(
+        RETORT_NT, rows, adapter.width, rank, inner, rank, ProductOperand(parameters.pointer + adapter.b), rank,
         into: y + adapter.column, ldy, accumulate: true, space)
     }
   }
 
-  /// dx (+)= dy·W, adapters included.
+  /// dx (+)= dy·W, adapters included; leaves the gradients of their inner activations for ``addGradients(of:layer:rows:input:gradient:_:_:)``.
   func applyBackward(
     _ map: LinearMap, rows: Int, to dy: UnsafePointer<Float>, _ ldy: Int, into dx: UnsafeMutablePointer<Float>,
     accumulate: Bool = false, _ space: Workspace
@@ -53,17 +58,22 @@ extension Student {
       RETORT_NN, rows, map.inputs, map.outputs, dy, ldy, matrix(map.weight), map.inputs, into: dx, map.inputs,
       accumulate: accumulate, space)
     for adapter in map.adapters {
-      writeInnerGradient(adapter, rows: rows, dy, ldy, space)
+      let dInner = space.dInner(of: adapter, rank: rank)
       product(
-        RETORT_NN, rows, map.inputs, rank, space.dInner, rank, ProductOperand(parameters.pointer + adapter.a),
+        RETORT_NN, rows, rank, adapter.width, dy + adapter.column, ldy,
+        ProductOperand(parameters.pointer + adapter.b), rank, into: dInner, rank, space)
+      retort_scale(rows * rank, adapters?.scale ?? 0, dInner)
+      product(
+        RETORT_NN, rows, map.inputs, rank, dInner, rank, ProductOperand(parameters.pointer + adapter.a),
         map.inputs, into: dx, map.inputs, accumulate: true, space)
     }
   }
 
-  /// The gradients of W and the bias, or of the adapters where W is frozen; called once for each map in a pass.
+  /// The gradients of W and the bias, or of the adapters where W is frozen; called once for each map in a pass, after
+  /// ``applyBackward(_:rows:to:_:into:accumulate:_:)``.
   func addGradients(
-    of map: LinearMap, rows: Int, input x: UnsafePointer<Float>, gradient dy: UnsafePointer<Float>, _ ldy: Int,
-    _ pass: Pass
+    of map: LinearMap, layer: Int, rows: Int, input x: UnsafePointer<Float>, gradient dy: UnsafePointer<Float>,
+    _ ldy: Int, _ pass: Pass
   ) {
     let (space, accumulates) = (pass.space, pass.accumulates)
     if let dW = gradient(at: map.weight) {
@@ -75,36 +85,27 @@ extension Student {
     let g = map.adapters.isEmpty ? nil : gradients.baseAddress
     for adapter in map.adapters {
       guard let g else { continue }
-      writeInner(adapter, map, rows: rows, x, space)
       product(
-        RETORT_TN, adapter.width, rank, rows, dy + adapter.column, ldy, ProductOperand(space.inner), rank,
-        into: g + adapter.b, rank, accumulate: accumulates, space)
-      writeInnerGradient(adapter, rows: rows, dy, ldy, space)
+        RETORT_TN, adapter.width, rank, rows, dy + adapter.column, ldy,
+        ProductOperand(space.inner(of: adapter, layer: layer, rank: rank)), rank, into: g + adapter.b, rank,
+        accumulate: accumulates, space)
       product(
-        RETORT_TN, rank, map.inputs, rows, space.dInner, rank, ProductOperand(x), map.inputs, into: g + adapter.a,
-        map.inputs, accumulate: accumulates, space)
+        RETORT_TN, rank, map.inputs, rows, space.dInner(of: adapter, rank: rank), rank, ProductOperand(x), map.inputs,
+        into: g + adapter.a, map.inputs, accumulate: accumulates, space)
     }
   }
 
   private var rank: Int { adapters?.rank ?? 0 }
+}
 
-  /// inner = (alpha / rank)·x·Aᵀ.
-  private func writeInner(
-    _ adapter: LinearMap.Adapter, _ map: LinearMap, rows: Int, _ x: UnsafePointer<Float>, _ space: Workspace
-  ) {
-    product(
-      RETORT_NT, rows, rank, map.inputs, x, map.inputs, ProductOperand(parameters.pointer + adapter.a), map.inputs,
-      into: space.inner, rank, space)
-    retort_scale(rows * rank, adapters?.scale ?? 0, space.inner)
+extension Workspace {
+  /// An adapter's inner activations (alpha / rank)·x·Aᵀ, `[n, rank]`.
+  fileprivate func inner(of adapter: LinearMap.Adapter, layer: Int, rank: Int) -> UnsafeMutablePointer<Float> {
+    layers[layer].inner + adapter.place * rows * rank
   }
 
-  /// dInner = (alpha / rank)·dy·B.
-  private func writeInnerGradient(
-    _ adapter: LinearMap.Adapter, rows: Int, _ dy: UnsafePointer<Float>, _ ldy: Int, _ space: Workspace
-  ) {
-    product(
-      RETORT_NN, rows, rank, adapter.width, dy + adapter.column, ldy, ProductOperand(parameters.pointer + adapter.b),
-      rank, into: space.dInner, rank, space)
-    retort_scale(rows * rank, adapters?.scale ?? 0, space.dInner)
+  /// Their gradient (alpha / rank)·dy·B.
+  fileprivate func dInner(of adapter: LinearMap.Adapter, rank: Int) -> UnsafeMutablePointer<Float> {
+    dInner + adapter.place * rows * rank
   }
 }

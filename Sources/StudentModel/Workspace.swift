@@ -20,6 +20,8 @@ struct LayerActivations {
   var norm2: UnsafeMutablePointer<Float>
   /// Gate and up projections side by side, `[n, 2·F]`; the backward pass turns them into their gradients.
   var gateUp: UnsafeMutablePointer<Float>
+  /// The adapters' inner activations, `[n, rank]` for each place of one; small, so every layer keeps its own.
+  var inner: UnsafeMutablePointer<Float>
 }
 
 /// All activation buffers of a pass, allocated once for a capacity and used again by every batch that fits.
@@ -41,8 +43,7 @@ final class Workspace {
   /// One residual branch, `[n, C]`; the feed-forward's hidden activations, `[n, F]`.
   let branch: UnsafeMutablePointer<Float>
   let hidden: UnsafeMutablePointer<Float>
-  /// An adapter's inner activations and their gradient, `[n, rank]`.
-  let inner: UnsafeMutablePointer<Float>
+  /// Gradients of one layer's adapters' inner activations, laid out like them.
   let dInner: UnsafeMutablePointer<Float>
   /// One chunk of logits, `[headRows, V]`.
   let logits: UnsafeMutablePointer<Float>
@@ -77,16 +78,17 @@ final class Workspace {
       sizes, rows: rows, longest: longest, headRows: headRows, threads: threads)
     var plan = Plan()
     func take(_ count: Int) -> Int { plan.take(count) }
+    let innerCount = rows * rank * AdapterSettings.Target.allCases.count
     var kept: [Int] = []
     let perLayer = (0..<sizes.L).map { _ in
-      let input = take(rows * sizes.C)
+      let own = [take(rows * sizes.C), take(innerCount)]
       if kept.isEmpty || !isShared {
         kept = [
           take(rows), take(rows), take(rows * sizes.C), take(rows * sizes.QKV), take(rows * sizes.HD),
           take(rows * sizes.C), take(rows * sizes.C), take(rows * 2 * sizes.F),
         ]
       }
-      return [input] + kept
+      return own + kept
     }
     let shared = [
       take(rows * sizes.C), take(rows * sizes.C), take(rows), take(rows * sizes.HD), take(rows * sizes.C),
@@ -95,15 +97,15 @@ final class Workspace {
       take(rows * sizes.QKV),
       take(rows * sizes.HD), take(rows * max(sizes.HD, sizes.C)), take(longest * sizes.D / 2),
       take(longest * sizes.D / 2),
-      take(product), take(attention), take(rows * rank), take(rows * rank),
+      take(product), take(attention), take(innerCount),
     ]
     slab = FloatBuffer(plan.total)
     let base = slab.start
     layers = perLayer.map { at in
       LayerActivations(
-        input: base + at[0], inverseRMS1: base + at[1], inverseRMS2: base + at[2], norm1: base + at[3],
-        qkv: base + at[4],
-        attention: base + at[5], middle: base + at[6], norm2: base + at[7], gateUp: base + at[8])
+        input: base + at[0], inverseRMS1: base + at[2], inverseRMS2: base + at[3], norm1: base + at[4],
+        qkv: base + at[5], attention: base + at[6], middle: base + at[7], norm2: base + at[8], gateUp: base + at[9],
+        inner: base + at[1])
     }
     (output, finalNorm, finalInverseRMS, tailAttention) = (
       base + shared[0], base + shared[1], base + shared[2], base + shared[3]
@@ -111,8 +113,7 @@ final class Workspace {
     (branch, hidden, logits) = (base + shared[4], base + shared[5], base + shared[6])
     (dResidual, dNorm, dHidden, dQKV) = (base + shared[7], base + shared[8], base + shared[9], base + shared[10])
     (dAttention, dTail, cosine, sine) = (base + shared[11], base + shared[12], base + shared[13], base + shared[14])
-    (productScratch, attentionScratch) = (base + shared[15], base + shared[16])
-    (inner, dInner) = (base + shared[17], base + shared[18])
+    (productScratch, attentionScratch, dInner) = (base + shared[15], base + shared[16], base + shared[17])
     retort_rope_table(0, longest, sizes.D, configuration.ropeTheta, configuration.ropeDivisors, cosine, sine)
   }
 
