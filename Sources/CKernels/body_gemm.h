@@ -10,6 +10,8 @@
 /// Panels and k that one packing task handles.
 #define GEMM_PACK_PANELS 8
 #define GEMM_PACK_DEPTH 1024
+/// The most terms that a block has pieces of.
+#define GEMM_PIECES 8
 /// Rows of k (an even number) that are packed at a time where k lies across the rows.
 #define GEMM_PACK_STRIP 16
 /// How many panels (k along the rows) or rows (k across them) before they are packed an operand's numbers are sent for.
@@ -23,17 +25,26 @@ typedef struct gemm_operand {
   int along, bfloat;
 } gemm_operand;
 
-typedef struct gemm_job {
+/// Some k of one term in the block at hand: in its panels the words from `word` on.
+typedef struct gemm_piece {
   gemm_operand a, b;
-  ptrdiff_t k;
+  ptrdiff_t k0, k1, word, depth_tasks;
+} gemm_piece;
+
+typedef struct gemm_job {
+  const retort_term *terms;
+  ptrdiff_t term_count, m, n;
   int pairs;
   float *c;
   ptrdiff_t ldc;
   const float *bias;
   int accumulate;
   uint32_t *packed_a, *packed_b;
-  // The block at hand: rows m0..<m1 of A, n0..<n1 of B, k0..<k1; which operands' packing tasks come first.
-  ptrdiff_t m0, m1, n0, n1, k0, k1, words, a_tasks, depth_tasks, tile_rows, column_tiles;
+  // The block at hand: rows m0..<m1 of A, n0..<n1 of B, some k of terms that follow one another; how many groups of panels are packed.
+  ptrdiff_t m0, m1, n0, n1, words, a_groups, b_groups, tile_rows, column_tiles;
+  int is_first;
+  ptrdiff_t piece_count;
+  gemm_piece pieces[GEMM_PIECES];
 } gemm_job;
 
 /// Words of a packed panel's row for k numbers.
@@ -180,13 +191,13 @@ RETORT_INLINE void pack_across(const int pairs, const int bfloat, const int widt
   }
 }
 
-/// Packs some panels of an operand (row0: the block's first) for some k.
-RETORT_INLINE void pack_part(const int pairs, const int bfloat, const int width, const gemm_job *job, const gemm_operand *x,
-                             ptrdiff_t row0, ptrdiff_t row1, ptrdiff_t task, uint32_t *packed) {
-  ptrdiff_t k0 = job->k0 + task % job->depth_tasks * GEMM_PACK_DEPTH, k1 = smaller(k0 + GEMM_PACK_DEPTH, job->k1);
-  ptrdiff_t group = GEMM_PACK_PANELS * width, r0 = row0 + task / job->depth_tasks * group, r1 = smaller(r0 + group, row1);
+/// Packs some panels of an operand (row0: the block's first) for some k of a piece.
+RETORT_INLINE void pack_part(const int pairs, const int bfloat, const int width, const gemm_job *job, const gemm_piece *piece,
+                             const gemm_operand *x, ptrdiff_t row0, ptrdiff_t row1, ptrdiff_t task, uint32_t *packed) {
+  ptrdiff_t k0 = piece->k0 + task % piece->depth_tasks * GEMM_PACK_DEPTH, k1 = smaller(k0 + GEMM_PACK_DEPTH, piece->k1);
+  ptrdiff_t group = GEMM_PACK_PANELS * width, r0 = row0 + task / piece->depth_tasks * group, r1 = smaller(r0 + group, row1);
   ptrdiff_t panel_words = job->words * width;
-  uint32_t *out = packed + (r0 - row0) * job->words + gemm_words(pairs, k0 - job->k0) * width;
+  uint32_t *out = packed + (r0 - row0) * job->words + (piece->word + gemm_words(pairs, k0 - piece->k0)) * width;
   if (!x->along) {
     pack_across(pairs, bfloat, width, x, r0, r1, k0, k1, out, panel_words);
     return;
@@ -197,42 +208,57 @@ RETORT_INLINE void pack_part(const int pairs, const int bfloat, const int width,
 static void gemm_pack_task(void *context, ptrdiff_t index, int worker) {
   (void)worker;
   const gemm_job *job = context;
-  if (index < job->a_tasks) {
-    if (job->pairs) pack_part(1, 0, MR, job, &job->a, job->m0, job->m1, index, job->packed_a);
-    else pack_part(0, 0, MR, job, &job->a, job->m0, job->m1, index, job->packed_a);
+  const gemm_piece *piece = job->pieces;
+  for (; index >= (job->a_groups + job->b_groups) * piece->depth_tasks; piece++) index -= (job->a_groups + job->b_groups) * piece->depth_tasks;
+  if (index < job->a_groups * piece->depth_tasks) {
+    if (job->pairs) pack_part(1, 0, MR, job, piece, &piece->a, job->m0, job->m1, index, job->packed_a);
+    else pack_part(0, 0, MR, job, piece, &piece->a, job->m0, job->m1, index, job->packed_a);
     return;
   }
-  index -= job->a_tasks;
-  if (job->b.bfloat) pack_part(1, 1, 16, job, &job->b, job->n0, job->n1, index, job->packed_b);
-  else if (job->pairs) pack_part(1, 0, 16, job, &job->b, job->n0, job->n1, index, job->packed_b);
-  else pack_part(0, 0, 16, job, &job->b, job->n0, job->n1, index, job->packed_b);
+  index -= job->a_groups * piece->depth_tasks;
+  if (piece->b.bfloat) pack_part(1, 1, 16, job, piece, &piece->b, job->n0, job->n1, index, job->packed_b);
+  else if (job->pairs) pack_part(1, 0, 16, job, piece, &piece->b, job->n0, job->n1, index, job->packed_b);
+  else pack_part(0, 0, 16, job, piece, &piece->b, job->n0, job->n1, index, job->packed_b);
 }
 
 // MARK: Tiles
 
 #if defined(LEVEL_HAS_PAIRS)
-/// C[rows ≤ MR, n ≤ 32] = start + A·B over `words` pairs. Rows of A beyond `rows` are whatever the panel holds.
-static void pair_tile(ptrdiff_t words, const uint32_t *a, const uint32_t *b, ptrdiff_t panel_words, float *c, ptrdiff_t ldc, int start,
-                      const float *bias, int rows, ptrdiff_t n) {
-  v16 sum[MR * 2];
+/// C[rows ≤ MR, n ≤ 16·panels] = start + A·B over `words` pairs. Rows of A beyond `rows` are whatever the panel holds.
+RETORT_INLINE void pair_tile(const int panels, ptrdiff_t words, const uint32_t *a, const uint32_t *b, ptrdiff_t panel_words, float *c,
+                             ptrdiff_t ldc, int start, const float *bias, int rows, ptrdiff_t n) {
+  v16 sum[MR * panels];
   UNROLL for (int r = 0; r < MR; r++) {
-    UNROLL for (int p = 0; p < 2; p++) {
+    UNROLL for (int p = 0; p < panels; p++) {
       const float *from = start == START_C ? c + r * ldc : bias;
-      sum[r * 2 + p] = start == START_ZERO || r >= rows ? splat(0) : load_part(from + p * 16, n - p * 16, 0);
+      sum[r * panels + p] = start == START_ZERO || r >= rows ? splat(0) : load_part(from + p * 16, n - p * 16, 0);
     }
   }
   for (ptrdiff_t i = 0; i < words; i++, a += MR, b += 16) {
-    __m512bh b0 = (__m512bh)_mm512_loadu_si512(b), b1 = (__m512bh)_mm512_loadu_si512(b + panel_words);
+    __m512bh bv[panels];
+    UNROLL for (int p = 0; p < panels; p++) bv[p] = (__m512bh)_mm512_loadu_si512(b + p * panel_words);
     UNROLL for (int r = 0; r < MR; r++) {
       __m512bh av = (__m512bh)_mm512_set1_epi32((int)a[r]);
-      sum[r * 2] = __builtin_bit_cast(v16, _mm512_dpbf16_ps(__builtin_bit_cast(__m512, sum[r * 2]), b0, av));
-      sum[r * 2 + 1] = __builtin_bit_cast(v16, _mm512_dpbf16_ps(__builtin_bit_cast(__m512, sum[r * 2 + 1]), b1, av));
+      UNROLL for (int p = 0; p < panels; p++) {
+        v16 *s = &sum[r * panels + p];
+        *s = __builtin_bit_cast(v16, _mm512_dpbf16_ps(__builtin_bit_cast(__m512, *s), bv[p], av));
+      }
     }
   }
   UNROLL for (int r = 0; r < MR; r++) {
     if (r >= rows) continue;
-    UNROLL for (int p = 0; p < 2; p++) store_part(c + r * ldc + p * 16, sum[r * 2 + p], n - p * 16);
+    UNROLL for (int p = 0; p < panels; p++) store_part(c + r * ldc + p * 16, sum[r * panels + p], n - p * 16);
   }
+}
+
+static void wide_pair_tile(ptrdiff_t words, const uint32_t *a, const uint32_t *b, ptrdiff_t panel_words, float *c, ptrdiff_t ldc,
+                           int start, const float *bias, int rows, ptrdiff_t n) {
+  pair_tile(2, words, a, b, panel_words, c, ldc, start, bias, rows, n);
+}
+
+static void narrow_pair_tile(ptrdiff_t words, const uint32_t *a, const uint32_t *b, float *c, ptrdiff_t ldc, int start,
+                             const float *bias, int rows, ptrdiff_t n) {
+  pair_tile(1, words, a, b, 0, c, ldc, start, bias, rows, n);
 }
 #endif
 
@@ -241,7 +267,8 @@ RETORT_INLINE void gemm_tile(const gemm_job *job, ptrdiff_t rows, ptrdiff_t n, p
                              float *c, int start, const float *bias) {
 #if defined(LEVEL_HAS_PAIRS)
   if (job->pairs) {
-    pair_tile(words, a, b, n > 16 ? 16 * job->words : 0, c, job->ldc, start, bias, (int)rows, n);
+    if (n > 16) wide_pair_tile(words, a, b, 16 * job->words, c, job->ldc, start, bias, (int)rows, n);
+    else narrow_pair_tile(words, a, b, c, job->ldc, start, bias, (int)rows, n);
     return;
   }
 #endif
@@ -262,7 +289,7 @@ static void gemm_tile_task(void *context, ptrdiff_t index, int worker) {
   const gemm_job *job = context;
   ptrdiff_t i0 = job->m0 + index / job->column_tiles * job->tile_rows, i1 = smaller(i0 + job->tile_rows, job->m1);
   ptrdiff_t j0 = job->n0 + index % job->column_tiles * GEMM_TILE_COLUMNS, j1 = smaller(j0 + GEMM_TILE_COLUMNS, job->n1);
-  int first = job->k0 > 0 || job->accumulate ? START_C : job->bias ? START_BIAS : START_ZERO;
+  int first = !job->is_first || job->accumulate ? START_C : job->bias ? START_BIAS : START_ZERO;
   ptrdiff_t blocks = job->words > GEMM_TILE_WORDS ? (job->words + GEMM_TILE_WORDS - 1) / GEMM_TILE_WORDS : 1;
   ptrdiff_t block = job->words > 0 ? (job->words + blocks - 1) / blocks : 1;
   for (ptrdiff_t w = 0; w == 0 || w < job->words; w += block) {
@@ -284,14 +311,13 @@ static void gemm_tile_task(void *context, ptrdiff_t index, int worker) {
 
 // MARK: Driver
 
-/// Packs (with A's block too where it is new) and multiplies the block at hand.
-static void gemm_run_block(gemm_job *job, int packs_a) {
-  ptrdiff_t depth = job->k1 - job->k0, rows = job->m1 - job->m0, columns = job->n1 - job->n0;
-  job->depth_tasks = depth > GEMM_PACK_DEPTH ? (depth + GEMM_PACK_DEPTH - 1) / GEMM_PACK_DEPTH : 1;
-  ptrdiff_t a_group = GEMM_PACK_PANELS * MR, b_group = GEMM_PACK_PANELS * 16;
-  job->a_tasks = packs_a ? (rows + a_group - 1) / a_group * job->depth_tasks : 0;
-  ptrdiff_t b_tasks = (columns + b_group - 1) / b_group * job->depth_tasks;
-  run_tasks(job->a_tasks + b_tasks, (columns + (packs_a ? rows : 0)) * depth, gemm_pack_task, job);
+/// Packs (with A's block too where it is new) and multiplies the block at hand, of `depth` k.
+static void gemm_run_block(gemm_job *job, ptrdiff_t depth, int packs_a) {
+  ptrdiff_t rows = job->m1 - job->m0, columns = job->n1 - job->n0, depth_tasks = 0;
+  for (gemm_piece *piece = job->pieces; piece < job->pieces + job->piece_count; piece++) depth_tasks += piece->depth_tasks;
+  job->a_groups = packs_a ? (rows + GEMM_PACK_PANELS * MR - 1) / (GEMM_PACK_PANELS * MR) : 0;
+  job->b_groups = (columns + GEMM_PACK_PANELS * 16 - 1) / (GEMM_PACK_PANELS * 16);
+  run_tasks((job->a_groups + job->b_groups) * depth_tasks, (columns + (packs_a ? rows : 0)) * depth, gemm_pack_task, job);
   job->column_tiles = (columns + GEMM_TILE_COLUMNS - 1) / GEMM_TILE_COLUMNS;
   job->tile_rows = 120;
   // Enough tiles that dynamic scheduling evens out the threads.
@@ -301,42 +327,69 @@ static void gemm_run_block(gemm_job *job, int packs_a) {
   run_tasks(job->column_tiles * ((rows + job->tile_rows - 1) / job->tile_rows), rows * columns * (depth + 1), gemm_tile_task, job);
 }
 
+/// Makes the next block's pieces: terms in order from k of `term` on, long ones in near-equal parts (pairs must not be cut), as many as
+/// a block holds. Returns the block's k.
+static ptrdiff_t gemm_next_block(gemm_job *job, ptrdiff_t *term, ptrdiff_t *k) {
+  ptrdiff_t depth = 0;
+  job->piece_count = job->words = 0;
+  while (*term < job->term_count && job->piece_count < GEMM_PIECES) {
+    const retort_term *t = &job->terms[*term];
+    ptrdiff_t parts = (t->k + GEMM_DEPTH - 1) / GEMM_DEPTH;
+    ptrdiff_t part = t->k > GEMM_DEPTH ? smaller(round_up((t->k + parts - 1) / parts, 32), GEMM_DEPTH) : t->k;
+    ptrdiff_t k1 = smaller(*k + part, t->k), count = round_up(k1 - *k, 2);
+    if (depth > 0 && depth + count > GEMM_DEPTH) break;
+    if (count > 0) {
+      ptrdiff_t tasks = (k1 - *k + GEMM_PACK_DEPTH - 1) / GEMM_PACK_DEPTH;
+      job->pieces[job->piece_count++] = (gemm_piece){{t->a, t->lda, job->m, t->layout != RETORT_TN, 0},
+                                                     {t->b, t->ldb, job->n, t->layout == RETORT_NT, t->b_is_bfloat},
+                                                     *k, k1, job->words, tasks};
+      job->words += gemm_words(job->pairs, k1 - *k);
+      depth += count;
+    }
+    *k = k1;
+    if (k1 == t->k) *term += 1, *k = 0;
+  }
+  return depth;
+}
+
 static void gemm_run(gemm_job *job, float *scratch) {
-  ptrdiff_t m = job->a.rows, n = job->b.rows, deepest = smaller(job->k, GEMM_DEPTH), words = gemm_words(job->pairs, deepest);
-  // Near-equal blocks of k, even where pairs must not be cut.
-  ptrdiff_t parts = job->k > GEMM_DEPTH ? (job->k + GEMM_DEPTH - 1) / GEMM_DEPTH : 1;
-  ptrdiff_t depth = job->k > 0 ? smaller(round_up((job->k + parts - 1) / parts, 32), GEMM_DEPTH) : 1;
+  ptrdiff_t total = 0, term = 0, k = 0;
+  for (ptrdiff_t t = 0; t < job->term_count; t++) total += round_up(job->terms[t].k, 2);
+  ptrdiff_t words = gemm_words(job->pairs, smaller(total, GEMM_DEPTH));
   ptrdiff_t row_block = gemm_block(words, GEMM_A_WORDS, 120), column_block = gemm_block(words, GEMM_B_WORDS, GEMM_TILE_COLUMNS);
   job->packed_a = (uint32_t *)scratch;
-  job->packed_b = job->packed_a + round_up(smaller(m, row_block), MR) * words;
-  for (job->k0 = 0; job->k0 == 0 || job->k0 < job->k; job->k0 += depth) {
-    job->k1 = smaller(job->k0 + depth, job->k);
-    job->words = gemm_words(job->pairs, job->k1 - job->k0);
-    for (job->m0 = 0; job->m0 < m; job->m0 += row_block) {
-      job->m1 = smaller(job->m0 + row_block, m);
-      for (job->n0 = 0; job->n0 < n; job->n0 += column_block) {
-        job->n1 = smaller(job->n0 + column_block, n);
-        gemm_run_block(job, job->n0 == 0);
+  job->packed_b = job->packed_a + round_up(smaller(job->m, row_block), MR) * words;
+  for (job->is_first = 1; job->is_first || term < job->term_count; job->is_first = 0) {
+    ptrdiff_t depth = gemm_next_block(job, &term, &k);
+    for (job->m0 = 0; job->m0 < job->m; job->m0 += row_block) {
+      job->m1 = smaller(job->m0 + row_block, job->m);
+      for (job->n0 = 0; job->n0 < job->n; job->n0 += column_block) {
+        job->n1 = smaller(job->n0 + column_block, job->n);
+        gemm_run_block(job, depth, job->n0 == 0);
       }
     }
   }
 }
 
+static void kernel_product(int bfloat, ptrdiff_t m, ptrdiff_t n, const retort_term *terms, ptrdiff_t count, float *c, ptrdiff_t ldc,
+                           const float *bias, int accumulate, float *scratch) {
+  if (m <= 0 || n <= 0) return;
+  gemm_job job = {.terms = terms, .term_count = count, .m = m, .n = n, .pairs = bfloat, .c = c, .ldc = ldc, .bias = bias,
+                  .accumulate = accumulate};
+  gemm_run(&job, scratch);
+}
+
 static void kernel_gemm(retort_layout layout, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const float *b,
                         ptrdiff_t ldb, float *c, ptrdiff_t ldc, const float *bias, int accumulate, float *scratch) {
-  if (m <= 0 || n <= 0) return;
-  gemm_job job = {.a = {a, lda, m, layout != RETORT_TN, 0}, .b = {b, ldb, n, layout == RETORT_NT, 0}, .k = k, .c = c, .ldc = ldc,
-                  .bias = bias, .accumulate = accumulate};
-  gemm_run(&job, scratch);
+  retort_term term = {layout, k, a, lda, b, 0, ldb};
+  kernel_product(0, m, n, &term, 1, c, ldc, bias, accumulate, scratch);
 }
 
 static void kernel_bfloat_gemm(retort_layout layout, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const void *b,
                                int b_is_bfloat, ptrdiff_t ldb, float *c, ptrdiff_t ldc, const float *bias, int accumulate,
                                float *scratch) {
-  if (m <= 0 || n <= 0) return;
-  gemm_job job = {.a = {a, lda, m, layout != RETORT_TN, 0}, .b = {b, ldb, n, layout == RETORT_NT, b_is_bfloat}, .k = k, .pairs = 1,
-                  .c = c, .ldc = ldc, .bias = bias, .accumulate = accumulate};
-  gemm_run(&job, scratch);
+  retort_term term = {layout, k, a, lda, b, b_is_bfloat, ldb};
+  kernel_product(1, m, n, &term, 1, c, ldc, bias, accumulate, scratch);
 }
 
 static void kernel_bfloat_probe(ptrdiff_t rounds, float *out) {

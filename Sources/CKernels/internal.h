@@ -62,6 +62,10 @@ RETORT_INLINE float half_to_float(uint16_t h) {
     (retort_layout layout, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const void *b, int b_is_bfloat,    \
      ptrdiff_t ldb, float *c, ptrdiff_t ldc, const float *bias, int accumulate, float *scratch),                                    \
     (layout, m, n, k, a, lda, b, b_is_bfloat, ldb, c, ldc, bias, accumulate, scratch))                                              \
+  X(product,                                                                                                                        \
+    (int bfloat, ptrdiff_t m, ptrdiff_t n, const retort_term *terms, ptrdiff_t count, float *c, ptrdiff_t ldc, const float *bias,   \
+     int accumulate, float *scratch),                                                                                               \
+    (bfloat, m, n, terms, count, c, ldc, bias, accumulate, scratch))                                                                \
   X(gemm_pack, (retort_layout layout, ptrdiff_t n, ptrdiff_t k, const float *b, ptrdiff_t ldb, float *packed),                      \
     (layout, n, k, b, ldb, packed))                                                                                                 \
   X(gemm_packed,                                                                                                                    \

@@ -17,6 +17,18 @@ struct LinearMap {
   let outputs: Int
   let inputs: Int
   let adapters: [Adapter]
+
+  /// All outputs in order, cut where an adapter begins or ends.
+  var stretches: [(columns: Range<Int>, adapter: Adapter?)] {
+    var (stretches, end): ([(columns: Range<Int>, adapter: Adapter?)], Int) = ([], 0)
+    for adapter in adapters {
+      if adapter.column > end { stretches.append((end..<adapter.column, nil)) }
+      end = adapter.column + adapter.width
+      stretches.append((adapter.column..<end, adapter))
+    }
+    if end < outputs { stretches.append((end..<outputs, nil)) }
+    return stretches
+  }
 }
 
 /// One layer's tensors in the flat parameter buffer.

@@ -262,10 +262,10 @@ extension Student {
     let (space, at, s) = (pass.space, layers[layer], sizes)
     let (a, rows) = (space.layers[layer], pass.rows(layer: layer, of: s))
     let dBranch = branchGradient(pass, place: 2 + 2 * layer, rows: rows)
-    applyBackward(at.down, rows: rows, to: dBranch, s.C, into: space.dHidden, space)
+    applyBackward([(at.down, dBranch)], rows: rows, s.C, into: space.dHidden, space)
     retort_swiglu_backward(rows, s.F, a.gateUp, space.dHidden, space.hidden)
     addGradients(of: at.down, layer: layer, rows: rows, input: space.hidden, gradient: dBranch, s.C, pass)
-    applyBackward(at.gateUp, rows: rows, to: a.gateUp, 2 * s.F, into: space.dNorm, space)
+    applyBackward([(at.gateUp, a.gateUp)], rows: rows, 2 * s.F, into: space.dNorm, space)
     addGradients(of: at.gateUp, layer: layer, rows: rows, input: a.norm2, gradient: a.gateUp, 2 * s.F, pass)
     retort_rmsnorm_backward(
       rows, s.C, a.middle, vector(at: at.norm2), a.inverseRMS2, space.dNorm, space.dResidual, 1,
@@ -279,7 +279,7 @@ extension Student {
     let heads = isSubset ? space.tailAttention : a.attention
     let dHeads = isSubset ? space.dTail : space.dAttention
     let dBranch = branchGradient(pass, place: 1 + 2 * layer, rows: wanted)
-    applyBackward(at.o, rows: wanted, to: dBranch, s.C, into: dHeads, space)
+    applyBackward([(at.o, dBranch)], rows: wanted, s.C, into: dHeads, space)
     addGradients(of: at.o, layer: layer, rows: wanted, input: heads, gradient: dBranch, s.C, pass)
     if isSubset { spreadTail(pass) }
     let sequences = attentionSequences(pass, layer: layer)
@@ -287,10 +287,12 @@ extension Student {
       sequences, attentionGradients(pass), sequences.count, s.H, s.KV, s.D, s.attentionScale, space.attentionScratch,
       Int32(space.threads))
     retort_rope(rows, s.H + s.KV, s.D, space.dQKV, s.QKV, pass.positions, space.cosine, space.sine, 1)
-    for (index, projection) in at.projections.enumerated() {
-      let dOut = space.dQKV + s.projectionColumn(index)
-      applyBackward(projection, rows: rows, to: dOut, s.QKV, into: space.dNorm, accumulate: index > 0, space)
-      addGradients(of: projection, layer: layer, rows: rows, input: a.norm1, gradient: dOut, s.QKV, pass)
+    let projections = at.projections.enumerated().map { index, map in
+      (map: map, dy: space.dQKV + s.projectionColumn(index))
+    }
+    applyBackward(projections, rows: rows, s.QKV, into: space.dNorm, space)
+    for (map, dy) in projections {
+      addGradients(of: map, layer: layer, rows: rows, input: a.norm1, gradient: dy, s.QKV, pass)
     }
     retort_rmsnorm_backward(
       rows, s.C, a.input, vector(at: at.norm1), a.inverseRMS1, space.dNorm, space.dResidual, 1,

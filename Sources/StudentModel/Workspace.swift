@@ -75,7 +75,7 @@ final class Workspace {
     self.isShared = isShared
     headRows = Workspace.headRows(rows: rows, vocabularySize: sizes.V)
     let (product, attention) = Workspace.scratch(
-      sizes, rows: rows, longest: longest, headRows: headRows, threads: threads)
+      sizes, rows: rows, longest: longest, headRows: headRows, rank: rank, threads: threads)
     var plan = Plan()
     func take(_ count: Int) -> Int { plan.take(count) }
     let innerCount = rows * rank * AdapterSettings.Target.allCases.count
@@ -127,17 +127,23 @@ final class Workspace {
   }
 
   /// The largest scratch that any product and any attention of the pass needs.
-  private static func scratch(_ s: Sizes, rows: Int, longest: Int, headRows: Int, threads: Int) -> (
+  private static func scratch(_ s: Sizes, rows: Int, longest: Int, headRows: Int, rank: Int, threads: Int) -> (
     product: Int, attention: Int
   ) {
     let forward = [(s.HD, s.C), (s.KVD, s.C), (s.C, s.HD), (2 * s.F, s.C), (s.C, s.F), (s.V, s.C)]
     var product = 0
+    func need(_ m: Int, _ n: Int, _ k: Int, adapters: Int = 0) {
+      for count in 0...adapters {
+        product = max(product, Int(retort_gemm_scratch(m, n, k + count * (rank + rank % 2))))
+      }
+    }
     for (outputs, inputs) in forward {
       let rows = outputs == s.V ? max(headRows, 1) : rows
-      product = max(product, Int(retort_gemm_scratch(rows, outputs, inputs)))
-      product = max(product, Int(retort_gemm_scratch(rows, inputs, outputs)))
-      product = max(product, Int(retort_gemm_scratch(outputs, inputs, rows)))
+      need(rows, outputs, inputs, adapters: 1)
+      need(rows, inputs, outputs, adapters: 2)
+      need(outputs, inputs, rows)
     }
+    need(rows, s.C, s.QKV, adapters: 3)
     return (product, Int(retort_attention_scratch(longest, s.D, Int32(threads))))
   }
 }

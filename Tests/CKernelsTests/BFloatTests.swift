@@ -53,6 +53,50 @@ import Testing
     }
   }
 
+  @Test("products of several terms equal one product after the other, bit for bit, wherever their chains are cut")
+  func terms() {
+    let (m, n) = (13, 35)
+    let (bias, start) = (numbers(n, seed: 4), numbers(m * n, seed: 3))
+    let layouts = [RETORT_NN, RETORT_NT, RETORT_TN]
+    for counts in [[7, 16, 1, 33, 2, 5, 9, 4, 3, 8], [5001, 16, 16], [2040, 16], [0, 3]] {
+      let operands = counts.enumerated().map { index, k in
+        (
+          layout: layouts[index % 3], k: k, a: Self.operands(m * k + 1, seed: UInt64(10 + index)),
+          b: Self.operands(n * k + 1, seed: UInt64(50 + index))
+        )
+      }
+      forEachLevel { level in
+        for bfloat in [true, false] {
+          var (fast, plain) = (start, start)
+          var scratch = [Float](
+            repeating: .nan, count: Int(retort_gemm_scratch(m, n, counts.reduce(0) { $0 + $1 + $1 % 2 })))
+          var terms: [retort_term] = []
+          var held: [UnsafeMutablePointer<Float>] = []
+          defer { held.forEach { $0.deallocate() } }
+          for (index, (layout, k, a, b)) in operands.enumerated() {
+            let pointers = [a, b].map { values in
+              let copy = UnsafeMutablePointer<Float>.allocate(capacity: values.count)
+              copy.initialize(from: values, count: values.count)
+              return copy
+            }
+            held += pointers
+            let (lda, ldb) = (layout == RETORT_TN ? m : k, layout == RETORT_NT ? k : n)
+            terms.append(
+              retort_term(layout: layout, k: k, a: pointers[0], lda: lda, b: pointers[1], b_is_bfloat: 0, ldb: ldb))
+            if bfloat {
+              retort_reference_bfloat_gemm(
+                layout, m, n, k, a, lda, b, 0, ldb, &plain, n, bias, index > 0 ? 1 : 0)
+            } else {
+              retort_reference_gemm(layout, m, n, k, a, lda, b, ldb, &plain, n, bias, index > 0 ? 1 : 0)
+            }
+          }
+          retort_product(bfloat ? 1 : 0, m, n, terms, terms.count, &fast, n, bias, 0, &scratch)
+          #expect(bits(fast) == bits(plain), "\(counts) level \(level.rawValue) bfloat \(bfloat)")
+        }
+      }
+    }
+  }
+
   @Test("chains that are cut into blocks inside equal the plain chain")
   func longChains() {
     forEachLevel { _ in

@@ -34,6 +34,23 @@ void retort_gemm(retort_layout layout, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, co
 void retort_bfloat_gemm(retort_layout layout, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t lda, const void *b,
                         int b_is_bfloat, ptrdiff_t ldb, float *c, ptrdiff_t ldc, const float *bias, int accumulate, float *scratch);
 
+/// One term A·B of a product, A [m, k], B [k, n]; the fields are retort_bfloat_gemm's arguments.
+typedef struct retort_term {
+  retort_layout layout;
+  ptrdiff_t k;
+  const float *a;
+  ptrdiff_t lda;
+  const void *b;
+  int b_is_bfloat;
+  ptrdiff_t ldb;
+} retort_term;
+
+/// C[m, n] = start + Σ A·B over terms: the bits of retort_gemm (of retort_bfloat_gemm if `bfloat`) for each term in order, accumulating from
+/// the second on; but C passes through memory less often. b_is_bfloat: only if `bfloat`. scratch: of k = the terms' k, each rounded up to
+/// an even number, together.
+void retort_product(int bfloat, ptrdiff_t m, ptrdiff_t n, const retort_term *terms, ptrdiff_t count, float *c, ptrdiff_t ldc,
+                    const float *bias, int accumulate, float *scratch);
+
 /// Floats of a packed B: ceil(n / 16) · 16 · k.
 size_t retort_gemm_packed_size(ptrdiff_t n, ptrdiff_t k);
 
