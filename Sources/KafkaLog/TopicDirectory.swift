@@ -42,21 +42,33 @@ actor TopicDirectory {
   ///
   /// - Throws: `.unknownTopic`, `.tooLarge`, `.invalid`.
   func place(_ records: [NewRecord]) async throws -> [NewRecord] {
-    var last: TopicConfiguration?
     var placed = records
-    for index in records.indices {
-      let partition = records[index].partition
-      let topic: TopicConfiguration
-      if let last, last.name == records[index].topic, (0..<last.partitions).contains(partition ?? 0) {
-        topic = last
-      } else {
-        topic = try await self.topic(records[index].topic, partition: partition)
-        last = topic
+    var next = 0
+    while next < records.count {
+      let topic = try await self.topic(records[next].topic, partition: records[next].partition)
+      let stretch = next..<(try end(of: topic, in: records, from: next))
+      for index in stretch where records[index].partition == nil {
+        placed[index].partition = choosePartition(for: records[index], topic)
       }
-      if knowsSettings { try Self.check(records[index], topic) }
-      if partition == nil { placed[index].partition = choosePartition(for: records[index], topic) }
+      next = stretch.upperBound
     }
     return placed
+  }
+
+  /// How far records from `start` on belong to a topic as it is known; checks them.
+  private func end(
+    of topic: TopicConfiguration, in records: [NewRecord], from start: Int
+  ) throws(MessageLogError) -> Int {
+    // Through a pointer, as in ``Appender``.
+    try records.withUnsafeBufferPointer { (records) throws(MessageLogError) in
+      for index in start..<records.count {
+        guard records[index].topic == topic.name, (0..<topic.partitions).contains(records[index].partition ?? 0) else {
+          return index
+        }
+        if knowsSettings { try Self.check(records[index], topic) }
+      }
+      return records.count
+    }
   }
 
   private func choosePartition(for record: NewRecord, _ topic: TopicConfiguration) -> Int {

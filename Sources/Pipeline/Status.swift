@@ -99,7 +99,8 @@ public struct Status: Sendable {
   public var json: JSON {
     [
       "requests": .integer(requests), "unlabelled": .integer(unlabelled), "samples": .integer(samples),
-      "untrained": .integer(untrained), "counted": .bool(areRequestsCounted && areSamplesCounted), "round": .integer(Int64(round)),
+      "untrained": .integer(untrained), "counted": .bool(areRequestsCounted && areSamplesCounted),
+      "round": .integer(Int64(round)),
       "prequential": prequential.map { .number($0) } ?? .null, "releases": .integer(Int64(releases)),
       "deployed_version": deployed.map { .integer(Int64($0)) } ?? .null, "epoch": .integer(epoch),
       "teacher": labelling.json,

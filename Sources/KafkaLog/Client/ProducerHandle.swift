@@ -62,6 +62,7 @@ final class ProducerHandle {
   private func produce(
     _ record: NewRecord, _ topic: OpaquePointer, _ slot: UnsafeMutableRawPointer
   ) -> rd_kafka_resp_err_t? {
+    if record.headers.isEmpty, record.timestamp == nil { return producePlain(record, topic, slot) }
     let headers = Self.headers(record.headers)
     let error = Self.withBytes(record.key) { key in
       Self.withBytes(record.value) { value -> OpaquePointer? in
@@ -80,6 +81,22 @@ final class ProducerHandle {
     guard let error else { return nil }
     if let headers { rd_kafka_headers_destroy(headers) }
     return KafkaFailure.take(error).code
+  }
+
+  /// What has neither headers nor a time of its own goes by a call that costs less.
+  private func producePlain(
+    _ record: NewRecord, _ topic: OpaquePointer, _ slot: UnsafeMutableRawPointer
+  ) -> rd_kafka_resp_err_t? {
+    let partition = record.partition.map(Int32.init) ?? RD_KAFKA_PARTITION_UA
+    let result = Self.withBytes(record.key) { key in
+      Self.withBytes(record.value) { value in
+        rd_kafka_produce(
+          topic, partition, Int32(RD_KAFKA_MSG_F_COPY),
+          value.flatMap { UnsafeMutableRawPointer(mutating: $0.baseAddress) },
+          value?.count ?? 0, key?.baseAddress, key?.count ?? 0, slot)
+      }
+    }
+    return result == 0 ? nil : rd_kafka_last_error()
   }
 
   private func add(_ type: rd_kafka_vtype_t, _ fill: (inout rd_kafka_vu_t) -> Void) {
