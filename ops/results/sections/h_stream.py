@@ -31,8 +31,8 @@ def reading(label, points, everything):
     first, own = reached(everything, goal), reached(points, goal)
     if own is None:
         best = max(point["exact_match"] for point in points)
-        return f"{label} does not get there ({percent(best)} at best, after {points[-1]['asked']} calls)"
-    return f"{label} takes {own} calls, {own / all_:.2f} of all and {own / first:.2f} of those"
+        return f"{label}, does not get there ({percent(best)} at best, after {points[-1]['asked']} calls)"
+    return f"{label}, takes {own} calls, {own / all_:.2f} of all and {own / first:.2f} of those"
 
 
 def text(figures):
