@@ -227,7 +227,7 @@ static void gemm_pack_task(void *context, ptrdiff_t index, int worker) {
 /// C[rows ≤ MR, n ≤ 16·panels] = start + A·B over `words` pairs. Rows of A beyond `rows` are whatever the panel holds.
 RETORT_INLINE void pair_tile(const int panels, ptrdiff_t words, const uint32_t *a, const uint32_t *b, ptrdiff_t panel_words, float *c,
                              ptrdiff_t ldc, int start, const float *bias, int rows, ptrdiff_t n) {
-  v16 sum[MR * panels];
+  v16 sum[MR * 2];
   UNROLL for (int r = 0; r < MR; r++) {
     UNROLL for (int p = 0; p < panels; p++) {
       const float *from = start == START_C ? c + r * ldc : bias;
@@ -235,14 +235,12 @@ RETORT_INLINE void pair_tile(const int panels, ptrdiff_t words, const uint32_t *
     }
   }
   for (ptrdiff_t i = 0; i < words; i++, a += MR, b += 16) {
-    __m512bh bv[panels];
-    UNROLL for (int p = 0; p < panels; p++) bv[p] = (__m512bh)_mm512_loadu_si512(b + p * panel_words);
+    __m512bh b0 = (__m512bh)_mm512_loadu_si512(b), b1 = panels > 1 ? (__m512bh)_mm512_loadu_si512(b + panel_words) : b0;
     UNROLL for (int r = 0; r < MR; r++) {
       __m512bh av = (__m512bh)_mm512_set1_epi32((int)a[r]);
-      UNROLL for (int p = 0; p < panels; p++) {
-        v16 *s = &sum[r * panels + p];
-        *s = __builtin_bit_cast(v16, _mm512_dpbf16_ps(__builtin_bit_cast(__m512, *s), bv[p], av));
-      }
+      v16 *s = &sum[r * panels];
+      s[0] = __builtin_bit_cast(v16, _mm512_dpbf16_ps(__builtin_bit_cast(__m512, s[0]), b0, av));
+      if (panels > 1) s[1] = __builtin_bit_cast(v16, _mm512_dpbf16_ps(__builtin_bit_cast(__m512, s[1]), b1, av));
     }
   }
   UNROLL for (int r = 0; r < MR; r++) {
