@@ -59,8 +59,11 @@ import Testing
 
   @Test("activations computed again give the bits of activations that are kept")
   func recomputation() throws {
-    for batch in [Small.batch(), Small.batch([5, 9, 1])] {
-      let student = try Student(configuration: Small.configuration, seed: 11)
+    let students = [try Student(configuration: Small.configuration, seed: 11), try Self.adapted()]
+    for (student, batch) in students.flatMap({ student in
+      [Small.batch(), Small.batch([5, 9, 1])].map { (student, $0) }
+    }) {
+      student.recomputesActivations = false
       let expected = try Self.bits(student, batch)
       student.recomputesActivations = true
       let found = try Self.bits(student, batch)
