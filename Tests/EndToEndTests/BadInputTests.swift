@@ -118,7 +118,7 @@ struct BadInputTests {
       containing: "expected a deployed version, found none")
     expectSentence(
       try await retort.run("predict", "--alternatives", "1001", "hello"), status: 2,
-      containing: "serve.alternatives: expected a whole number from 0 to 1000, found 1001")
+      containing: "--alternatives: expected a whole number from 0 to 1000, found 1001")
     expectSentence(try await retort.run("topics", "tail", "request"), status: 2, containing: "did you mean requests")
   }
 
