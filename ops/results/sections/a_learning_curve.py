@@ -7,6 +7,7 @@ TITLE = "SNIPS: accuracy against labels"
 LABELS = {"250": 250, "1000": 1_000, "4000": 4_000, "all": None}
 SEEDS = {"250": (1, 2, 3), "1000": (1, 2, 3), "4000": (1,), "all": (1,)}
 DEFAULT_SEEDS = dict.fromkeys(LABELS, (1, 2, 3))
+BASE_SEEDS = {"250": (1, 2, 3), "1000": (1,), "4000": (1,)}
 # Recipes that are for many labels.
 ALL = {"all": (1,)}
 # A linear tagger on the same first labels, exact match of the whole call on the same requests (not measured by this command).
@@ -26,6 +27,7 @@ MORE_WORDS = SMALL | {
 }
 RECIPES = {
     "default-": ("default recipe", {"precision": "bf16"}, DEFAULT_SEEDS),
+    "base-": ("the same behind 1,000 steps on invented calls", {"precision": "bf16", "base_steps": 1_000}, BASE_SEEDS),
     "": ("2,000 pieces", SMALL, SEEDS), "invented-": ("2,000 pieces, invented values", SMALL | INVENTING, SEEDS),
     "pieces-": ("4,000 pieces, loss on requests", PIECES, ALL),
     "larger-": ("4,000 pieces, loss on requests, larger student", LARGER, ALL),
