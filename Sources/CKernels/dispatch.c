@@ -79,13 +79,11 @@ double retort_squared_norm(ptrdiff_t count, const float *x, double *scratch) {
 size_t retort_gemm_packed_size(ptrdiff_t n, ptrdiff_t k) { return (size_t)(round_up(n, 16) * k); }
 
 size_t retort_gemm_scratch(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k) {
-  ptrdiff_t depth = round_up(smaller(k, GEMM_DEPTH), 2), shortest = depth / 2;
-  // The largest that any level and precision asks for: words of one number or of two.
-  ptrdiff_t whole = round_up(smaller(m, gemm_block(depth, GEMM_A_WORDS, 120)), 12) * depth +
-                    round_up(smaller(n, gemm_block(depth, GEMM_B_WORDS, 64)), 32) * depth;
-  ptrdiff_t half = round_up(smaller(m, gemm_block(shortest, GEMM_A_WORDS, 120)), 12) * shortest +
-                   round_up(smaller(n, gemm_block(shortest, GEMM_B_WORDS, 64)), 32) * shortest;
-  return (size_t)(whole > half ? whole : half);
+  // The most that any level, any precision and any smaller m, n or k asks for: a buffer that was made for the largest batch serves all
+  // others. A block's words do not grow with k (blocks are whole tiles), so the bound is their limit, not what this k takes.
+  ptrdiff_t depth = round_up(smaller(k, GEMM_DEPTH), 2);
+  ptrdiff_t a = smaller(round_up(m, 12) * depth, GEMM_A_WORDS), b = smaller(round_up(n, 32) * depth, GEMM_B_WORDS);
+  return (size_t)(a + b);
 }
 
 size_t retort_attention_scratch(ptrdiff_t keys, ptrdiff_t head_size, int threads) {

@@ -51,6 +51,22 @@ import Testing
     }
   }
 
+  @Test("scratch that was made for a larger product serves every smaller one")
+  func scratch() {
+    let (m, n, largest, guardWords) = (1024, 192, 1152, 1 << 17)
+    let space = retort_gemm_scratch(m, n, largest)
+    for k in stride(from: 1, through: largest, by: 37) { #expect(retort_gemm_scratch(m, n, k) <= space, "\(k)") }
+    // A block of 1,060 k has more rows of whole tiles than one of 1,152, and takes more room.
+    let (k, marker) = (1060, Float.infinity)
+    let (a, b) = (numbers(k * m, seed: 1), numbers(k * n, seed: 2))
+    forEachLevel { level in
+      var c = [Float](repeating: 0, count: m * n)
+      var scratch = [Float](repeating: marker, count: space + guardWords)
+      retort_gemm(RETORT_TN, m, n, k, a, m, b, n, &c, n, nil, 0, &scratch)
+      #expect(scratch[space...].allSatisfy { $0 == marker }, "level \(level.rawValue)")
+    }
+  }
+
   @Test("packed products have the same bits")
   func packed() {
     forEachLevel { _ in
