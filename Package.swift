@@ -13,6 +13,7 @@ let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swif
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let httpServer = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let httpServerCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
@@ -92,8 +93,9 @@ let package = Package(
     module(
       "Serving",
       [
-        "Topics", "MessageLog", "Tokenization", "Inference", "RetortClient", httpServer, httpTypes, logging, metrics,
-        lifecycle, nio, signals,
+        "Topics", "MessageLog", "Tokenization", "Inference", "RetortClient", httpServer, httpServerCore, httpTypes,
+        logging,
+        metrics, lifecycle, nio, signals,
       ]),
     module(
       "Pipeline",

@@ -47,7 +47,7 @@ actor TopicDirectory {
     while next < records.count {
       let topic = try await self.topic(records[next].topic, partition: records[next].partition)
       let stretch = next..<(try end(of: topic, in: records, from: next))
-      for index in stretch where records[index].partition == nil {
+      for index in Self.unplaced(records, stretch) {
         placed[index].partition = choosePartition(for: records[index], topic)
       }
       next = stretch.upperBound
@@ -69,6 +69,11 @@ actor TopicDirectory {
       }
       return records.count
     }
+  }
+
+  /// Which of these records have no partition yet.
+  private static func unplaced(_ records: [NewRecord], _ stretch: Range<Int>) -> [Int] {
+    records.withUnsafeBufferPointer { records in stretch.filter { records[$0].partition == nil } }
   }
 
   private func choosePartition(for record: NewRecord, _ topic: TopicConfiguration) -> Int {

@@ -22,9 +22,16 @@ public final class AtomicFile {
 
   /// Opens the hidden file beside `path`.
   ///
-  /// - Throws: ``ModelFileError`` `io` or `not_found` where the folder cannot be written.
+  /// - Throws: ``ModelFileError`` `io` or `not_found` where the folder cannot be written, or `path` is there and no regular
+  ///   file: a device or a link would give way to one.
   public init(path: String) throws(ModelFileError) {
     self.path = path
+    var status = stat()
+    if lstat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
+      throw ModelFileError(
+        .io, context: path, expected: "a new or regular file", found: "a folder, device, pipe or link",
+        advice: "give the path of a file")
+    }
     let (folder, name) = splitPath(path)
     let suffix = String(UInt64.random(in: 0...UInt64.max), radix: 36)
     partial = "\(folder)/.\(name).\(getpid())-\(suffix).partial"

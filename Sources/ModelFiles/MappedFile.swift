@@ -21,7 +21,8 @@ final class MappedFile: @unchecked Sendable {
   ///
   /// - Parameter mustBePrivate: whether the file must be this user's, no link, and such that nobody else may write it.
   init(path: String, mustBePrivate: Bool = false) throws(ModelFileError) {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC | (mustBePrivate ? O_NOFOLLOW : 0))
+    // A pipe nobody writes to would be waited for.
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (mustBePrivate ? O_NOFOLLOW : 0))
     guard descriptor >= 0 else { throw systemError("opening", path) }
     defer { close(descriptor) }
     var status = stat()
@@ -80,6 +81,6 @@ func systemError(_ action: String, _ path: String) -> ModelFileError {
   let number = errno
   let reason = String(cString: strerror(number))
   return ModelFileError(
-    number == ENOENT ? .notFound : .io, context: path, expected: "\(action) it to succeed", found: reason,
+    number == ENOENT ? .notFound : .io, context: path, expected: "\(action) to succeed", found: reason,
     advice: number == ENOSPC ? "free some space and try again" : "check the path and its permissions")
 }

@@ -4,13 +4,23 @@ import Synchronization
 import UnixSignals
 
 /// One stage as a long-lived part of a process: a graceful shutdown cancels it, which is safe at any instruction.
-struct StageService: Service {
+package struct StageService: Service {
   let name: String
+  /// Whether the process has nothing left to do when this stage has ended by itself.
+  var isLast: Bool
   let body: @Sendable () async throws -> Void
 
-  func run() async throws {
+  package init(name: String, isLast: Bool = false, body: @escaping @Sendable () async throws -> Void) {
+    self.name = name
+    self.isLast = isLast
+    self.body = body
+  }
+
+  package func run() async throws {
     do {
       try await cancelWhenGracefulShutdown { try await body() }
+      // The group would take a stage that ends while another one is shut down for one that has failed.
+      if !isLast { try await gracefulShutdown() }
     } catch is CancellationError {
       // Told to stop: what was under way is done again by whoever comes next.
     }
@@ -43,16 +53,16 @@ public struct StageServices: Sendable {
   ///   - mode: for ever, or until everything in the log has gone through all of them.
   /// - Throws: the first error of a stage; the others are stopped.
   public func run(_ mode: RunMode, logger: Logger) async throws {
-    let services = stages(mode)
-    var configurations: [ServiceGroupConfiguration.ServiceConfiguration] = []
-    for (index, service) in services.enumerated() {
-      // A stage ends by itself only when it is idle; the last one is idle last.
-      let isLast = index == services.count - 1
-      configurations.append(
-        .init(service: service, successTerminationBehavior: isLast ? .gracefullyShutdownGroup : .ignore))
+    try await Self.run(stages(mode), logger: logger)
+  }
+
+  package static func run(_ stages: [StageService], logger: Logger) async throws {
+    let services = stages.map { stage in
+      ServiceGroupConfiguration.ServiceConfiguration(
+        service: stage, successTerminationBehavior: stage.isLast ? .gracefullyShutdownGroup : .cancelGroup)
     }
     let group = ServiceGroup(
-      configuration: .init(services: configurations, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+      configuration: .init(services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
     try await group.run()
   }
 
@@ -86,6 +96,8 @@ public struct StageServices: Sendable {
     if let release {
       services.append(StageService(name: "release") { try await release.run(mode) { trainIsDone.isSet } })
     }
+    // A stage is idle only when those before it are.
+    if let last = services.indices.last { services[last].isLast = true }
     return services
   }
 }

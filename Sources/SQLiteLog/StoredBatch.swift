@@ -124,7 +124,7 @@ package struct StoredBatch: Sendable {
     MessageLogError(
       .corrupt, message, topic: topicPartition.topic, partition: topicPartition.partition, offset: base,
       advice:
-        "restore the file from a backup, or seek to offset \(next) to go on without offsets \(base) to \(next - 1)")
+        "restore the file from a backup; a reader that starts at offset \(next) does without \(base) to \(next - 1)")
   }
 }
 

@@ -73,6 +73,7 @@ public struct MetricsServer: Sendable {
         default: HTTPReplies.error(ServingError(.notFound, "There is nothing here."), [:])
         }
       },
+      server: ConnectionLimits.server(idleTimeout: .seconds(60)),
       configuration: ApplicationConfiguration(address: .hostname(host, port: port), serverName: "retort"),
       onServerRunning: { channel in announce(channel.localAddress?.port ?? port) }, logger: quiet)
   }

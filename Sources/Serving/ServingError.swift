@@ -14,8 +14,10 @@ public struct ServingError: Error, Sendable, Hashable, CustomStringConvertible {
     case notReady = "model_not_ready"
     /// The server is shutting down.
     case stopping = "shutting_down"
-    /// There is nothing at this path, or not with this method.
+    /// There is nothing at this path.
     case notFound = "not_found"
+    /// What is at this path does not do what this method asks for.
+    case methodNotAllowed = "method_not_allowed"
     /// The address or port cannot be listened on.
     case address = "address"
     /// A folder or file of the server cannot be used.

@@ -21,16 +21,19 @@ public struct ServingService: Service {
     public var engine: AnswerEngine.Options
     /// The longest that a graceful shutdown may take; default 10 s.
     public var shutdownTimeout: Duration
+    /// How long a connection may send nothing while it waits for no answer; default 60 s.
+    public var idleTimeout: Duration
 
     /// Options.
     public init(
       host: String = "127.0.0.1", port: Int = 8_080, engine: AnswerEngine.Options = AnswerEngine.Options(),
-      shutdownTimeout: Duration = .seconds(10)
+      shutdownTimeout: Duration = .seconds(10), idleTimeout: Duration = .seconds(60)
     ) {
       self.host = host
       self.port = port
       self.engine = engine
       self.shutdownTimeout = shutdownTimeout
+      self.idleTimeout = idleTimeout
     }
   }
 
@@ -124,7 +127,10 @@ public struct ServingService: Service {
     let (announce, port) = (onListening, options.port)
     return Application(
       responder: CallbackResponder<BasicRequestContext> { request, _ in try await server.respond(to: request) },
-      configuration: ApplicationConfiguration(address: .hostname(options.host, port: port), serverName: "retort"),
+      server: ConnectionLimits.server(idleTimeout: options.idleTimeout),
+      configuration: ApplicationConfiguration(
+        address: .hostname(options.host, port: port), serverName: "retort",
+        availableConnectionsDelegate: ConnectionLimits.available),
       onServerRunning: { channel in await announce(channel.localAddress?.port ?? port) }, logger: quietLogger)
   }
 }

@@ -130,19 +130,22 @@ final class Workspace {
   private static func scratch(_ s: Sizes, rows: Int, longest: Int, headRows: Int, rank: Int, threads: Int) -> (
     product: Int, attention: Int
   ) {
-    let forward = [(s.HD, s.C), (s.KVD, s.C), (s.C, s.HD), (2 * s.F, s.C), (s.C, s.F), (s.V, s.C)]
     var product = 0
     func need(_ m: Int, _ n: Int, _ k: Int, adapters: Int = 0) {
       for count in 0...adapters {
         product = max(product, Int(retort_gemm_scratch(m, n, k + count * (rank + rank % 2))))
       }
     }
-    for (outputs, inputs) in forward {
-      let rows = outputs == s.V ? max(headRows, 1) : rows
+    // A map's product, and the gradients of its input and its weight.
+    func map(_ outputs: Int, _ inputs: Int, rows: Int) {
       need(rows, outputs, inputs, adapters: 1)
       need(rows, inputs, outputs, adapters: 2)
       need(outputs, inputs, rows)
     }
+    for (outputs, inputs) in [(s.HD, s.C), (s.KVD, s.C), (s.C, s.HD), (2 * s.F, s.C), (s.C, s.F)] {
+      map(outputs, inputs, rows: rows)
+    }
+    map(s.V, s.C, rows: max(headRows, 1))
     need(rows, s.C, s.QKV, adapters: 3)
     return (product, Int(retort_attention_scratch(longest, s.D, Int32(threads))))
   }

@@ -4,7 +4,10 @@ import Foundation
 /// Parses the arguments, runs the command, and turns what it throws into one sentence and an exit status.
 enum CommandRunner {
   static func run(_ root: Retort.Type, arguments: [String]?) async -> Never {
+    Output.occupyStandardHandles()
     do {
+      let arguments = arguments ?? Array(CommandLine.arguments.dropFirst())
+      try refuseEmptyValues(arguments)
       var command = try root.parseAsRoot(arguments)
       if var asynchronous = command as? any AsyncParsableCommand {
         try await asynchronous.run()
@@ -33,6 +36,14 @@ enum CommandRunner {
       }
       Output.complain(String(describing: error))
       exit(ExitStatus.failed.rawValue)
+    }
+  }
+
+  /// No option has a use for an empty value; as a folder it would be the root of the file system.
+  private static func refuseEmptyValues(_ arguments: [String]) throws {
+    for (option, value) in zip(arguments, arguments.dropFirst() + ["-"]) where option.hasPrefix("--") {
+      guard value.isEmpty || option.hasSuffix("=") else { continue }
+      throw ConfigurationError("\(option): expected a value, found an empty one; is a variable of the shell unset?")
     }
   }
 }

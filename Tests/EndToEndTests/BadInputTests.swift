@@ -3,6 +3,10 @@ import Foundation
 import Testing
 import Topics
 
+#if canImport(Glibc)
+  import Glibc
+#endif
+
 /// Bad input gets one clear sentence or one dead letter; nothing else is lost and nothing crashes.
 @Suite(.serialized)
 struct BadInputTests {
@@ -120,6 +124,35 @@ struct BadInputTests {
       try await retort.run("predict", "--alternatives", "1001", "hello"), status: 2,
       containing: "--alternatives: expected a whole number from 0 to 1000, found 1001")
     expectSentence(try await retort.run("topics", "tail", "request"), status: 2, containing: "did you mean requests")
+    expectSentence(
+      try await retort.run("requests", "import", "missing.jsonl"), status: 2, containing: "(no such file or directory)")
+    expectSentence(
+      try await retort.run("replay", "--recipe", "none", "--as", "x"), status: 2, containing: "permissions")
+    // An empty name is no folder: "\(name)/file" would be in the root of the file system.
+    for arguments in [["keys", "new", "--out", ""], ["subscribe", "--once", "--dir="]] {
+      expectSentence(try await retort.run(arguments), status: 2, containing: "expected a value, found an empty one")
+    }
+    mkfifo("\(retort.folder)/pipe", 0o600)
+    expectSentence(
+      try await retort.run("predict", "--file", "pipe", "hello"), status: 1, containing: "expected a regular file")
+  }
+
+  @Test("output that cannot be written is a failure, messages that cannot are nobody's loss")
+  func standardHandles() async throws {
+    let (folder, retort) = try await deployment()
+    defer { withExtendedLifetime(folder) {} }
+    let shell = retort.through("/bin/sh")
+    func run(_ redirections: String) async throws -> RetortProcess.Result {
+      try await shell.run("-c", "exec '\(RetortProcess.executable)' audit \(redirections)")
+    }
+    expectSentence(
+      try await run("> /dev/full"), status: 1,
+      containing: "standard output cannot be written (no space left on device)")
+    expectSentence(
+      try await run(">&-"), status: 1, containing: "standard output cannot be written (")
+    #expect(try await run("2> /dev/full").status == 0)
+    #expect(try await run("2>&- <&-").output.contains("0 requests"))
+    #expect(try await run(">&- 2>&- <&-").status == 1)
   }
 
   @Test("damaged files are refused by name: model, log, checkpoint, key")

@@ -42,6 +42,19 @@ struct RetortProcess {
   var environment: [String: String] = [:]
   /// The user it runs as; nil for the tests' own.
   var userID: UInt32?
+  private var program = RetortProcess.executable
+
+  init(folder: String, environment: [String: String] = [:]) {
+    self.folder = folder
+    self.environment = environment
+  }
+
+  /// Another program in its place, which may start it.
+  func through(_ program: String) -> RetortProcess {
+    var other = self
+    other.program = program
+    return other
+  }
 
   /// Starts a process and returns at once.
   func start(_ arguments: [String], output: String? = nil) throws -> Process {
@@ -49,9 +62,9 @@ struct RetortProcess {
     if let userID {
       process.executableURL = URL(fileURLWithPath: Self.setpriv)
       process.arguments =
-        ["--reuid", "\(userID)", "--regid", "\(userID)", "--clear-groups", Self.executable] + arguments
+        ["--reuid", "\(userID)", "--regid", "\(userID)", "--clear-groups", program] + arguments
     } else {
-      process.executableURL = URL(fileURLWithPath: Self.executable)
+      process.executableURL = URL(fileURLWithPath: program)
       process.arguments = arguments
     }
     process.currentDirectoryURL = URL(fileURLWithPath: folder)

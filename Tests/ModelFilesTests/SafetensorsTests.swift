@@ -97,6 +97,18 @@ struct SafetensorsTests {
     }
   }
 
+  @Test("what is no regular file does not give way to one")
+  func keepsDevices() throws {
+    try withFolder { folder in
+      let link = "\(folder)/link"
+      try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "/dev/null")
+      for path in [link, folder] {
+        #expect { try AtomicFile.write([1], to: path) } throws: { ($0 as? ModelFileError)?.code == .io }
+      }
+      #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == "/dev/null")
+    }
+  }
+
   @Test("an abandoned writing leaves the old file and nothing else")
   func abandoned() throws {
     try withFolder { folder in

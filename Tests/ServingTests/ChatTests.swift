@@ -125,7 +125,25 @@ struct ChatTests {
       #expect(unknown.status == 404)
       #expect(unknown.json?["error"]?["code"] == "model_not_found")
       #expect(try await server.get("/v2").status == 404)
+      let wrongMethod = try await server.get("/v1/chat/completions")
+      #expect(wrongMethod.status == 405)
+      #expect(wrongMethod.headers["Allow"] == ["POST"])
       #expect(try await server.chat("play music by acdc").status == 200)
+    }
+  }
+
+  @Test("a connection that says nothing is closed, and others are answered meanwhile")
+  func silentConnections() async throws {
+    let slot = ModelSlot(try TinyModel.served(version: 1))
+    try await TestServer.run(slot, idleTimeout: .milliseconds(300)) { server in
+      for beginning in [
+        "", "POST /v1/chat/comp", "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{",
+      ] {
+        let silent = try ClientSocket(port: server.port)
+        silent.send(beginning)
+        #expect(try await server.chat("play music by acdc").status == 200)
+        #expect(silent.isClosed(within: 20_000), "\(beginning)")
+      }
     }
   }
 

@@ -18,7 +18,8 @@ struct TestServer: Sendable {
     var sentence: String? { json?["error"]?["message"]?.stringValue }
   }
 
-  let url: String
+  let port: Int
+  var url: String { "http://127.0.0.1:\(port)" }
 
   static var logger: Logger {
     var logger = Logger(label: "test")
@@ -29,11 +30,13 @@ struct TestServer: Sendable {
   /// Runs `body` while a server runs; then the server must end by itself.
   static func run(
     _ slot: ModelSlot, engine: AnswerEngine.Options = .init(workers: 2), spool: RequestSpool? = nil,
-    forwarder: SpoolForwarder? = nil, _ body: @escaping @Sendable (TestServer) async throws -> Void
+    forwarder: SpoolForwarder? = nil, idleTimeout: Duration = .seconds(60),
+    _ body: @escaping @Sendable (TestServer) async throws -> Void
   ) async throws {
     let (ports, ready) = AsyncStream.makeStream(of: Int.self)
     let service = ServingService(
-      options: .init(port: 0, engine: engine), slot: slot, spool: spool, forwarder: forwarder, logger: logger,
+      options: .init(port: 0, engine: engine, idleTimeout: idleTimeout), slot: slot, spool: spool, forwarder: forwarder,
+      logger: logger,
       onListening: { ready.yield($0) })
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask {
@@ -45,7 +48,7 @@ struct TestServer: Sendable {
         try await group.next()
         return
       }
-      try await body(TestServer(url: "http://127.0.0.1:\(port)"))
+      try await body(TestServer(port: port))
       group.cancelAll()
       try await group.waitForAll()
     }

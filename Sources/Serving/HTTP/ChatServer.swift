@@ -29,12 +29,13 @@ final class ChatServer: Sendable {
     let id = Self.requestID(of: request)
     var headers: HTTPFields = [:]
     if let name = Self.requestIDName { headers[name] = id }
-    let (route, isAllowed) = Self.route(of: request)
+    let route = Self.route(of: request)
     var response: Response
     do {
-      guard isAllowed else {
+      guard route == .other || route.methods.contains(request.method) else {
+        headers[.allow] = route.methods.map(\.rawValue).joined(separator: ", ")
         throw ServingError(
-          .notFound, "\(request.method.rawValue) \(request.uri.path.prefix(200)): there is nothing here.")
+          .methodNotAllowed, "\(request.method.rawValue) \(request.uri.path): expected \(headers[.allow] ?? "").")
       }
       response = try await reply(to: request, route, id: id, headers)
     } catch let error as ServingError {
@@ -52,17 +53,19 @@ final class ChatServer: Sendable {
   /// The routes; raw values are metric labels.
   enum Route: String {
     case chat, models, healthz, readyz, metrics, other
+
+    /// What may be asked of it.
+    var methods: [HTTPRequest.Method] { self == .chat ? [.post] : [.get, .head] }
   }
 
-  private static func route(of request: Request) -> (route: Route, isAllowed: Bool) {
-    let isGet = request.method == .get || request.method == .head
-    return switch request.uri.path {
-    case "/v1/chat/completions": (.chat, request.method == .post)
-    case "/v1/models": (.models, isGet)
-    case "/healthz": (.healthz, isGet)
-    case "/readyz": (.readyz, isGet)
-    case "/metrics": (.metrics, isGet)
-    default: (.other, false)
+  private static func route(of request: Request) -> Route {
+    switch request.uri.path {
+    case "/v1/chat/completions": .chat
+    case "/v1/models": .models
+    case "/healthz": .healthz
+    case "/readyz": .readyz
+    case "/metrics": .metrics
+    default: .other
     }
   }
 
@@ -75,7 +78,9 @@ final class ChatServer: Sendable {
       guard let model = slot.current else { throw Self.notReady }
       return HTTPReplies.json(.ok, ["ready": true, "model": .string(model.name), "version": Self.version(of: model)])
     case .metrics: return HTTPReplies.text(metricsText(), type: "text/plain; version=0.0.4; charset=utf-8")
-    case .other: throw ServingError(.notFound, "There is nothing here.")
+    case .other:
+      throw ServingError(
+        .notFound, "\(request.method.rawValue) \(request.uri.path.prefix(200)): there is nothing here.")
     }
   }
 

@@ -24,7 +24,7 @@ enum HTTPReplies {
       switch error.code {
       case .busy: "rate_limit_error"
       case .notReady, .stopping, .failed, .folder, .address: "server_error"
-      case .invalidRequest, .tooLarge, .modelNotFound, .notFound: "invalid_request_error"
+      case .invalidRequest, .tooLarge, .modelNotFound, .notFound, .methodNotAllowed: "invalid_request_error"
       }
     return json(
       status(of: error.code),
@@ -41,6 +41,7 @@ enum HTTPReplies {
     case .invalidRequest: .badRequest
     case .tooLarge: .contentTooLarge
     case .modelNotFound, .notFound: .notFound
+    case .methodNotAllowed: .methodNotAllowed
     case .busy: .tooManyRequests
     case .notReady, .stopping: .serviceUnavailable
     case .folder, .failed, .address: .internalServerError

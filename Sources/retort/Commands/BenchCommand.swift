@@ -205,11 +205,6 @@ struct BenchCommand: AsyncParsableCommand {
       return isFolder.boolValue ? path + "/tokenizer.json" : path
     }
 
-    private static func read(_ path: String) throws -> [UInt8] {
-      guard let data = FileManager.default.contents(atPath: path) else {
-        throw ConfigurationError("\(path): cannot be read; check the path and its permissions")
-      }
-      return [UInt8](data)
-    }
+    private static func read(_ path: String) throws -> [UInt8] { try InputFile.bytes(path, limit: 1 << 32) }
   }
 }

@@ -60,9 +60,7 @@ struct EvalCommand: AsyncParsableCommand {
   }
 
   private func measurePerplexity(_ wiring: Wiring) async throws {
-    guard let bytes = FileManager.default.contents(atPath: data) else {
-      throw ConfigurationError("\(data): cannot be read; check the path and its permissions")
-    }
+    let bytes = try InputFile.bytes(data, limit: 1 << 32)
     let text = String(decoding: bytes, as: UTF8.self)
     let model: DecoderModel
     if let file = which.file {

@@ -79,11 +79,7 @@ struct Configuration: Sendable {
     let variable = "RETORT_" + key.uppercased().replacingOccurrences(of: ".", with: "_")
     if let value = environment[variable], !value.isEmpty { return value }
     guard let file = optionalText(key + "_file") else { return nil }
-    guard let data = FileManager.default.contents(atPath: resolve(file)), data.count < 65_536 else {
-      throw ConfigurationError(
-        "\(key)_file: \(resolve(file)) cannot be read as a secret; check the path and permissions")
-    }
-    return String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+    return try ConfigurationError.within("\(key)_file") { try InputFile.secret(resolve(file)) }
   }
 
   // MARK: - Reading YAML
@@ -91,20 +87,17 @@ struct Configuration: Sendable {
   /// Takes over a file's settings and returns what is wrong with it.
   private mutating func read(file: String) throws -> [String] {
     var problems: [String] = []
-    take(try Self.object(in: file), under: "", file: file, problems: &problems)
+    take(
+      try Self.object(in: file, advice: "run `retort init` to write one, or name it with --config"), under: "",
+      file: file, problems: &problems)
     return problems
   }
 
   /// The keys of a YAML or JSON file.
   ///
   /// - Throws: ``ConfigurationError`` where it cannot be read, is larger than 1 MB, or has no keys at its top level.
-  static func object(in file: String) throws -> JSONObject {
-    guard let data = FileManager.default.contents(atPath: file) else {
-      throw ConfigurationError("\(file): cannot be read; run `retort init` to write one, or name it with --config")
-    }
-    guard data.count <= 1 << 20 else {
-      throw ConfigurationError("\(file): expected at most 1 MB, found \(data.count) bytes")
-    }
+  static func object(in file: String, advice: String = InputFile.usualAdvice) throws -> JSONObject {
+    let data = try InputFile.bytes(file, limit: 1 << 20, advice: advice)
     let node: Node?
     do {
       node = try Yams.compose(yaml: String(decoding: data, as: UTF8.self))

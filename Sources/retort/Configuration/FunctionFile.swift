@@ -5,12 +5,10 @@ import Topics
 enum FunctionFile {
   /// - Throws: ``ConfigurationError`` where the file is missing or its definitions do not hold.
   static func read(_ path: String) throws -> FunctionSet {
-    guard let data = FileManager.default.contents(atPath: path) else {
-      throw ConfigurationError(
-        "\(path): cannot be read; expected a JSON list of OpenAI tool definitions (see `retort init`)")
-    }
+    let bytes = try InputFile.bytes(
+      path, limit: 1 << 26, advice: "expected a JSON list of OpenAI tool definitions (see `retort init`)")
     do {
-      return try FunctionSet(json: JSON.parse([UInt8](data)))
+      return try FunctionSet(json: JSON.parse(bytes))
     } catch {
       throw ConfigurationError("\(path): \(error)")
     }

@@ -2,7 +2,7 @@ import Foundation
 
 /// The lines of a file or of standard input, read in pieces, each of bounded length.
 final class LineReader: Sequence, IteratorProtocol {
-  private let handle: FileHandle
+  private let file: InputFile
   private let path: String
   private var buffer: [UInt8] = []
   private var start = 0
@@ -16,17 +16,7 @@ final class LineReader: Sequence, IteratorProtocol {
   /// - Throws: ``ConfigurationError`` where the file cannot be opened.
   init(path: String) throws {
     self.path = path
-    if path == "-" {
-      handle = .standardInput
-    } else {
-      var isFolder: ObjCBool = false
-      guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), !isFolder.boolValue,
-        let handle = FileHandle(forReadingAtPath: path)
-      else {
-        throw ConfigurationError("\(path): cannot be read; check the path and its permissions")
-      }
-      self.handle = handle
-    }
+    file = try path == "-" ? .standardInput() : InputFile(path)
   }
 
   func next() -> [UInt8]? {
@@ -59,14 +49,12 @@ final class LineReader: Sequence, IteratorProtocol {
       return false
     }
     do {
-      guard let piece = try handle.read(upToCount: 1 << 20), !piece.isEmpty else {
-        isAtEnd = true
-        return true
-      }
-      buffer.append(contentsOf: piece)
+      let piece = try file.next(atMost: 1 << 20)
+      isAtEnd = piece.isEmpty
+      buffer += piece
       return true
     } catch {
-      failure = "\(path): cannot be read further: \(error.localizedDescription)"
+      failure = String(describing: error)
       return false
     }
   }

@@ -44,9 +44,6 @@ enum KafkaProperties {
   }
 
   private static func contents(of path: String, _ name: String) throws -> String {
-    guard let data = FileManager.default.contents(atPath: path), data.count < 65_536 else {
-      throw ConfigurationError("log.kafka: \(name): \(path) cannot be read as a secret; check the path and permissions")
-    }
-    return String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+    try ConfigurationError.within("log.kafka: \(name)") { try InputFile.secret(path) }
   }
 }

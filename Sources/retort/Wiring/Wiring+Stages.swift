@@ -160,10 +160,8 @@ extension Wiring {
 
   private func probes() throws -> [Probe] {
     guard let file = configuration.optionalText("release.probes").map({ configuration.resolve($0) }) else { return [] }
-    guard let data = FileManager.default.contents(atPath: file) else {
-      throw ConfigurationError("release.probes: \(file) cannot be read; check the path and its permissions")
-    }
-    return try Probe.read([UInt8](data), name: file)
+    let bytes = try ConfigurationError.within("release.probes") { try InputFile.bytes(file, limit: 1 << 26) }
+    return try Probe.read(bytes, name: file)
   }
 
   /// The keys whose signatures are believed here.

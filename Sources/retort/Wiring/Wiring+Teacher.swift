@@ -47,11 +47,11 @@ extension Wiring {
   func teacherTokenizer() throws -> Tokenizer? {
     guard configuration.optionalText("teacher.tokenizer") != nil else { return nil }
     let path = configuration.path("teacher.tokenizer")
-    guard let data = FileManager.default.contents(atPath: path) else {
-      throw ConfigurationError("teacher.tokenizer: \(path) cannot be read; name the teacher's tokenizer.json")
+    let data = try ConfigurationError.within("teacher.tokenizer") {
+      try InputFile.bytes(path, limit: 1 << 30, advice: "name the teacher's tokenizer.json")
     }
     do {
-      return try Tokenizer(huggingFace: Array(data))
+      return try Tokenizer(huggingFace: data)
     } catch {
       throw ConfigurationError("teacher.tokenizer: \(path): \(error)")
     }

@@ -1,0 +1,28 @@
+import HummingbirdCore
+import NIOCore
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// What the servers of this process let their clients hold.
+enum ConnectionLimits {
+  /// Closes connections whose client has sent nothing for this long and is not waiting for an answer.
+  static func server(idleTimeout: Duration) -> HTTPServerBuilder {
+    .http1(configuration: .init(idleTimeout: TimeAmount(idleTimeout)))
+  }
+
+  /// As many connections as the process may open files, less those it needs itself; more wait until others are closed. Without it
+  /// accepting fails again and again once the files have run out, and nobody is served.
+  static var available: MaximumAvailableConnections {
+    var limit = rlimit()
+    #if canImport(Glibc)
+      getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    #else
+      getrlimit(RLIMIT_NOFILE, &limit)
+    #endif
+    return MaximumAvailableConnections(max(16, Int(clamping: limit.rlim_cur) - 128))
+  }
+}
