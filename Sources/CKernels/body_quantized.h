@@ -19,8 +19,8 @@ RETORT_INLINE float load_float(const uint8_t *p) {
   return x;
 }
 
-/// Rounds one block of a row: 32 floats to int8 lines `stride` bytes apart; returns the scale, and the sums of the first and last 16.
-RETORT_INLINE float round_block(const float *x, uint8_t *q, ptrdiff_t stride, int32_t sums[2]) {
+/// Rounds one block of a row: 32 floats to int8 lines `stride` bytes apart; returns the scale, and the sum of each part.
+RETORT_INLINE float round_block(const float *x, uint8_t *q, ptrdiff_t stride, int parts, int32_t sums[2]) {
   v16 a = load(x), b = load(x + 16);
   // As integers, absolute values are in order, and no number of a broken model gets lost: NaN is the largest.
   i16 top = __builtin_elementwise_max(__builtin_bit_cast(i16, a) & 0x7fffffff, __builtin_bit_cast(i16, b) & 0x7fffffff);
@@ -30,12 +30,20 @@ RETORT_INLINE float round_block(const float *x, uint8_t *q, ptrdiff_t stride, in
   const v16 shift = splat(12582912.0f);
   i16 qa = __builtin_bit_cast(i16, a * splat(inverse) + shift) - 0x4b400000;
   i16 qb = __builtin_bit_cast(i16, b * splat(inverse) + shift) - 0x4b400000;
-  sums[0] = __builtin_reduce_add(qa);
-  sums[1] = __builtin_reduce_add(qb);
+  if (parts == 2) {
+    sums[0] = __builtin_reduce_add(qa);
+    sums[1] = __builtin_reduce_add(qb);
+  } else {
+    sums[0] = __builtin_reduce_add(qa + qb);
+  }
   int8_t t[32];
   *(b16_unaligned *)t = __builtin_convertvector(qa, b16);
   *(b16_unaligned *)(t + 16) = __builtin_convertvector(qb, b16);
-  for (int line = 0; line < 8; line++) memcpy(q + line * stride, t + 4 * line, 4);
+  if (stride == 4) {  // one row: decoding
+    memcpy(q, t, 32);
+  } else {
+    for (int line = 0; line < 8; line++) memcpy(q + line * stride, t + 4 * line, 4);
+  }
   return scale;
 }
 
@@ -52,10 +60,10 @@ static void round_tile(void *context, ptrdiff_t index, int worker) {
     uint8_t *out = job->activations + first * blocks * bytes + 4 * r;
     for (ptrdiff_t block = 0; block < blocks; block++, x += 32, out += rows * bytes) {
       int32_t sums[2];
-      float scale = round_block(x, out + 4 * rows * (1 + parts), 4 * rows, sums);
+      float scale = round_block(x, out + 4 * rows * (1 + parts), 4 * rows, parts, sums);
       memcpy(out, &scale, 4);
-      float share = -(scale * (float)(sums[0] + sums[1]));
-      int32_t whole = minima ? __builtin_bit_cast(int32_t, share) : offset * (parts == 2 ? sums[0] : sums[0] + sums[1]);
+      float share = -(scale * (float)sums[0]);
+      int32_t whole = minima ? __builtin_bit_cast(int32_t, share) : offset * sums[0];
       memcpy(out + 4 * rows, &whole, 4);
       if (parts == 2) {
         int32_t second = offset * sums[1];
@@ -173,15 +181,16 @@ static void panels_task(void *context, ptrdiff_t index, int worker) {
 static void multiply(quantized_job *job) {
   ptrdiff_t tiles = (job->m + TILE_ROWS - 1) / TILE_ROWS, threads = retort_pool_threads();
   run_tasks(tiles, job->m * job->k, round_tile, job);
-  // Enough tasks that dynamic scheduling evens out the threads, but long stretches of memory for each.
-  job->task_panels = job->panel_count / (8 * threads);
+  // Enough tasks that taking over others' evens out the threads; each thread's own follow one another in memory.
+  job->task_panels = job->panel_count / (16 * threads);
   if (job->task_panels < 1) job->task_panels = 1;
   job->column_tasks = (job->panel_count + job->task_panels - 1) / job->task_panels;
   job->task_rows = job->m;
   while (job->task_rows > 4 * TILE_ROWS && job->column_tasks * ((job->m + job->task_rows - 1) / job->task_rows) < 4 * threads)
     job->task_rows = round_up(job->task_rows / 2, TILE_ROWS);
   ptrdiff_t row_tasks = (job->m + job->task_rows - 1) / job->task_rows;
-  run_tasks(job->column_tasks * row_tasks, job->m * job->panel_count * job->k, panels_task, job);
+  // One instruction multiplies four inputs.
+  run_tasks(job->column_tasks * row_tasks, job->m * job->panel_count * RETORT_PANEL * (job->k / 4), panels_task, job);
 }
 
 static void probe(ptrdiff_t rounds, float *out) {

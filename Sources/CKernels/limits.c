@@ -4,7 +4,7 @@
 #include "lanes.h"
 
 /// Bytes of one task's share, and of one step of it.
-#define READ_SHARE (1 << 20)
+#define READ_SHARE (1 << 16)
 #define READ_STEP 512
 
 typedef struct read_job {
@@ -30,7 +30,6 @@ static void read_task(void *context, ptrdiff_t index, int worker) {
 
 uint64_t retort_limit_read(const uint8_t *memory, size_t size) {
   read_job job = {.memory = memory, .size = size};
-  retort_gather_large_pages(memory, size);
   retort_parallel_for((ptrdiff_t)((size + READ_SHARE - 1) / READ_SHARE), read_task, &job);
   uint64_t sum = 0;
   for (int i = 0; i < RETORT_MAXIMUM_THREADS; i++) sum += job.sums[i];

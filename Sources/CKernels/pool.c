@@ -1,5 +1,6 @@
-// The thread pool: workers spin briefly for the next call, then sleep. A call is one 64-bit ticket (generation, indices left); whoever
-// decrements it owns an index, so a late worker can never touch a finished call.
+// The thread pool: workers spin briefly for the next call, then sleep. Each thread of a call gets a share of neighbouring indices, and who
+// is done takes from the ends of the others' shares. A share is one 64-bit word with the number of its call, and whoever makes it smaller
+// owns an index, so a late worker can never touch a finished call.
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,6 +15,8 @@
 
 /// Spins before a worker sleeps: some 50 µs.
 #define SPINS 4000
+/// The most indices of one call.
+#define INDEX_LIMIT 0xfffff
 
 typedef void (*task_function)(void *, ptrdiff_t, int);
 
@@ -22,11 +25,12 @@ static pthread_mutex_t sleep_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
 static _Atomic int sleepers;
 static _Atomic int stopping;
-static _Atomic uint64_t ticket;     // generation << 40 | threads allowed << 32 | indices left
+static _Atomic uint64_t call;       // number << 8 | threads
 static _Atomic ptrdiff_t unfinished;
 static task_function task;
 static void *task_context;
-static ptrdiff_t task_count;
+/// Number of the call << 40 | first index << 20 | end. Alone in its cache line: only a thief ever touches another thread's.
+static struct { _Alignas(64) _Atomic uint64_t range; } shares[RETORT_MAXIMUM_THREADS];
 static pthread_t workers[RETORT_MAXIMUM_THREADS];
 static int worker_count;            // besides the caller
 static _Atomic int thread_count;    // 0: not yet started
@@ -67,34 +71,46 @@ static inline void relax(void) {
 #endif
 }
 
-/// Whether a ticket has an index for this worker.
-static int offers(uint64_t seen, int worker) { return (uint32_t)seen != 0 && worker < (int)(seen >> 32 & 255); }
-
-/// Takes one index of the current call and runs it; 0 if none is left for this worker.
-static int run_one(int worker) {
-  uint64_t seen = atomic_load_explicit(&ticket, memory_order_acquire);
+/// Takes one index of a share, its owner the first and others the last; -1 if none is left, or the call is over.
+static ptrdiff_t take(int owner, int worker, uint64_t number) {
+  uint64_t seen = atomic_load_explicit(&shares[owner].range, memory_order_acquire), left;
   do {
-    if (!offers(seen, worker)) return 0;
-  } while (!atomic_compare_exchange_weak_explicit(&ticket, &seen, seen - 1, memory_order_acq_rel, memory_order_acquire));
-  task(task_context, task_count - (ptrdiff_t)(uint32_t)seen, worker);
-  atomic_fetch_sub_explicit(&unfinished, 1, memory_order_release);
-  return 1;
+    left = (seen & INDEX_LIMIT) - (seen >> 20 & INDEX_LIMIT);
+    if (seen >> 40 != number || left == 0) return -1;
+    left = owner == worker ? seen + (1 << 20) : seen - 1;
+  } while (!atomic_compare_exchange_weak_explicit(&shares[owner].range, &seen, left, memory_order_acq_rel, memory_order_acquire));
+  return (ptrdiff_t)(owner == worker ? seen >> 20 & INDEX_LIMIT : (seen & INDEX_LIMIT) - 1);
+}
+
+/// Runs what is left of a call: the worker's own share, then the others'.
+static void run(uint64_t seen, int worker) {
+  int threads = (int)(seen & 255);
+  if (worker >= threads) return;
+  ptrdiff_t done = 0;
+  for (int i = 0; i < threads; i++) {
+    int owner = (worker + i) % threads;
+    for (ptrdiff_t index; (index = take(owner, worker, seen >> 8)) >= 0; done++) task(task_context, index, worker);
+  }
+  if (done) atomic_fetch_sub_explicit(&unfinished, done, memory_order_release);
 }
 
 static void *work(void *argument) {
-  int worker = (int)(intptr_t)argument;
+  int worker = (int)(intptr_t)argument, spins = 0;
   retort_enter_numerics();
   current_worker = worker;
-  int spins = 0;
+  uint64_t last = 0;
   while (!atomic_load_explicit(&stopping, memory_order_relaxed)) {
-    if (run_one(worker)) {
+    uint64_t seen = atomic_load_explicit(&call, memory_order_acquire);
+    if (seen != last) {
+      run(seen, worker);
+      last = seen;
       spins = 0;
     } else if (++spins < SPINS) {
       relax();
     } else {
       pthread_mutex_lock(&sleep_lock);
       atomic_fetch_add(&sleepers, 1);
-      while (!offers(atomic_load(&ticket), worker) && !atomic_load(&stopping)) pthread_cond_wait(&wake, &sleep_lock);
+      while (atomic_load(&call) == last && !atomic_load(&stopping)) pthread_cond_wait(&wake, &sleep_lock);
       atomic_fetch_sub(&sleepers, 1);
       pthread_mutex_unlock(&sleep_lock);
       spins = 0;
@@ -164,7 +180,7 @@ void retort_parallel_for_limited(ptrdiff_t count, int limit, void (*fn)(void *, 
   int threads = retort_pool_threads();
   // A call that finds the pool at work does not wait for it: the system shares the processors between the callers, so that a trainer's
   // long calls do not hold up a server's short ones.
-  int is_serial = current_worker >= 0 || count == 1 || threads == 1 || limit <= 1 || count > INT32_MAX;
+  int is_serial = current_worker >= 0 || count == 1 || threads == 1 || limit <= 1 || count > INDEX_LIMIT;
   if (is_serial || pthread_mutex_trylock(&callers) != 0) {
     uint64_t saved = retort_enter_numerics();
     for (ptrdiff_t i = 0; i < count; i++) fn(context, i, 0);
@@ -175,17 +191,21 @@ void retort_parallel_for_limited(ptrdiff_t count, int limit, void (*fn)(void *, 
   current_worker = 0;
   task = fn;
   task_context = context;
-  task_count = count;
+  if (limit < threads) threads = limit;
+  if (count < threads) threads = (int)count;
   atomic_store_explicit(&unfinished, count, memory_order_relaxed);
-  uint64_t generation = (atomic_load_explicit(&ticket, memory_order_relaxed) >> 40) + 1;
-  atomic_store(&ticket, generation << 40 | (uint64_t)limit << 32 | (uint64_t)count);
+  uint64_t number = ((atomic_load_explicit(&call, memory_order_relaxed) >> 8) + 1) & 0xffffff;
+  for (ptrdiff_t i = 0; i < threads; i++) {
+    uint64_t range = (uint64_t)(count * i / threads) << 20 | (uint64_t)(count * (i + 1) / threads);
+    atomic_store_explicit(&shares[i].range, number << 40 | range, memory_order_release);
+  }
+  atomic_store(&call, number << 8 | (uint64_t)threads);
   if (atomic_load(&sleepers) > 0) {
     pthread_mutex_lock(&sleep_lock);
     pthread_cond_broadcast(&wake);
     pthread_mutex_unlock(&sleep_lock);
   }
-  while (run_one(0)) {
-  }
+  run(number << 8 | (uint64_t)threads, 0);
   for (int spins = 0; atomic_load_explicit(&unfinished, memory_order_acquire) > 0; spins++) {
     if (spins < SPINS) relax(); else usleep(0);
   }

@@ -2,20 +2,29 @@ import CKernels
 
 /// What this machine can do at most, measured now and on the threads in force: the yardsticks of the benchmarks.
 package enum MachineLimits {
-  /// Bytes a second of reading `size` bytes again and again: from memory, or from the cache where they fit. The best of five.
-  static func readRate(size: Int) -> Double {
-    let size = max(size, 1 << 16)
-    let memory = UnsafeMutablePointer<UInt8>.allocate(capacity: size)
-    defer { memory.deallocate() }
-    // No two pages alike: a virtual machine's host may keep equal ones once, and they are then read from its cache.
-    for index in 0..<size {
-      (memory + index).initialize(to: UInt8(truncatingIfNeeded: (UInt64(index) &* 0x9E37_79B9_7F4A_7C15) >> 32))
+  /// Memory to be read again and again: from the system's memory, or from the cache where it fits.
+  final class ReadStretch {
+    private let memory: UnsafeMutablePointer<UInt8>
+    private let size: Int
+
+    /// `size` bytes, at least 64 KB, no two pages alike: a virtual machine's host may keep equal ones once, and they are then read from
+    /// its cache.
+    init(size: Int) {
+      self.size = max(size, 1 << 16)
+      memory = .allocate(capacity: self.size)
+      for index in 0..<self.size {
+        (memory + index).initialize(to: UInt8(truncatingIfNeeded: (UInt64(index) &* 0x9E37_79B9_7F4A_7C15) >> 32))
+      }
+      retort_gather_large_pages(memory, self.size)
     }
-    // Small buffers are read often enough to be timed.
-    let passes = max(1, (64 << 20) / size)
-    return rate {
+
+    deinit { memory.deallocate() }
+
+    /// The seconds that reading it `passes` times takes, on all threads.
+    func seconds(passes: Int) -> Double {
+      let start = ContinuousClock.now
       for _ in 0..<passes { withExtendedLifetime(retort_limit_read(memory, size)) {} }
-      return UInt64(passes * size)
+      return MachineLimits.seconds(since: start)
     }
   }
 
@@ -34,9 +43,13 @@ package enum MachineLimits {
     for _ in 0..<5 {
       let start = ContinuousClock.now
       let amount = work()
-      let parts = (ContinuousClock.now - start).components
-      best = max(best, Double(amount) / max(Double(parts.seconds) + Double(parts.attoseconds) * 1e-18, 1e-9))
+      best = max(best, Double(amount) / max(seconds(since: start), 1e-9))
     }
     return best
+  }
+
+  static func seconds(since start: ContinuousClock.Instant) -> Double {
+    let parts = (ContinuousClock.now - start).components
+    return Double(parts.seconds) + Double(parts.attoseconds) * 1e-18
   }
 }
