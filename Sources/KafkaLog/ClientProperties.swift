@@ -109,6 +109,8 @@ package struct ClientProperties: Sendable {
       if !FetchPause.isLong { all["fetch.queue.backoff.ms"] = "10" }
       let kilobytes = max(1, min(2_097_151, options.maximumPrefetchBytes / 1024))
       all["queued.max.messages.kbytes"] = String(kilobytes)
+      // What a partition may send at once: a reader that catches up waits for each answer.
+      all["fetch.message.max.bytes"] = String(max(1 << 20, min(4 << 20, options.maximumPrefetchBytes / 4)))
       all["queued.min.messages"] = String(options.maximumPrefetch)
       all["fetch.wait.max.ms"] = String(options.endNotice.wholeMilliseconds)
       all["fetch.error.backoff.ms"] = "100"

@@ -40,6 +40,14 @@ public final class AtomicFile {
     buffer.reserveCapacity(Self.bufferSize)
   }
 
+  /// Deletes what processes left behind that were killed while they wrote this file; for who alone writes it.
+  package static func removeLeftovers(of path: String) {
+    let (folder, name) = splitPath(path)
+    for other in namesInFolder(folder) where other.hasPrefix(".\(name).") && other.hasSuffix(".partial") {
+      unlink("\(folder)/\(other)")
+    }
+  }
+
   deinit {
     if descriptor >= 0 {
       close(descriptor)
@@ -154,6 +162,20 @@ func splitPath(_ path: String) -> (folder: String, name: String) {
   guard let slash = path.lastIndex(of: "/") else { return (".", path) }
   let folder = String(path[..<slash])
   return (folder.isEmpty ? "/" : folder, String(path[path.index(after: slash)...]))
+}
+
+/// The names of what is in a folder; none where it cannot be read.
+func namesInFolder(_ path: String) -> [String] {
+  guard let listing = opendir(path) else { return [] }
+  defer { closedir(listing) }
+  var names: [String] = []
+  while let entry = readdir(listing) {
+    names.append(
+      withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      })
+  }
+  return names
 }
 
 /// Makes renamings and creations in a folder durable.

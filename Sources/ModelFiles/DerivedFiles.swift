@@ -48,6 +48,8 @@ package struct DerivedFiles: Sendable {
       utimes(path, nil)
       return found
     }
+    // Whatever stands in its place, a link of somebody else's for one.
+    unlink(path)
     let file = try AtomicFile(path: path)
     try file.write(heading)
     try make(file)
@@ -65,12 +67,7 @@ package struct DerivedFiles: Sendable {
   /// Deletes all but the newest files, and what processes left that were killed while they wrote.
   private func retire(keeping own: String) {
     var others: [(name: String, time: Int)] = []
-    guard let listing = opendir(folder) else { return }
-    defer { closedir(listing) }
-    while let entry = readdir(listing) {
-      let name = withUnsafePointer(to: &entry.pointee.d_name) {
-        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-      }
+    for name in namesInFolder(folder) {
       var status = stat()
       guard name != own, lstat("\(folder)/\(name)", &status) == 0 else { continue }
       if name.hasSuffix(".partial") { unlink("\(folder)/\(name)") }

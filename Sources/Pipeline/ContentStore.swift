@@ -43,7 +43,8 @@ public struct ContentStore: Sendable {
   @discardableResult
   public func put(_ bytes: [UInt8]) throws -> Digest {
     let digest = Digest.sha256(bytes)
-    guard !contains(digest) else { return digest }
+    // What is there may have been damaged.
+    guard (try? get(digest)) == nil else { return digest }
     try put(bytes, digest: digest, source: "memory")
     return digest
   }

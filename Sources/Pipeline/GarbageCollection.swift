@@ -24,14 +24,16 @@ public enum GarbageCollection {
   /// Collects.
   ///
   /// What stays: the deployed release, the newest promoted ones, the newest candidate, the checkpoint that training goes
-  /// on from, and the newest release point.
+  /// on from, and the newest release point. A replay that has its candidate, or whose samples are no longer the same (one was
+  /// erased), goes on from no checkpoint, so that none of its stays.
   ///
   /// - Parameters:
+  ///   - replays: other students whose checkpoints, and nothing else, are collected as well.
   ///   - keep: promoted versions that stay beside the deployed one.
   ///   - dryRun: only counts.
   public static func run(
-    log: any MessageLog, names: TopicNames, store: ContentStore, checkpoints: CheckpointStore, model: String, keep: Int,
-    dryRun: Bool
+    log: any MessageLog, names: TopicNames, store: ContentStore, checkpoints: CheckpointStore, model: String,
+    replays: [String: CheckpointStore] = [:], keep: Int, dryRun: Bool
   ) async throws -> Report {
     var report = Report()
     let releases = try await DeploymentScan.releases(of: model, log: log, names: names)
@@ -47,13 +49,41 @@ public enum GarbageCollection {
     try await tombstone(known.subtracting(wanted), log: log, names: names, dryRun: dryRun, report: &report)
     try sweep(store.folder, keeping: wanted, dryRun: dryRun, report: &report)
 
-    let announced = try await TrainStage.announced(log: log, names: names, model: model)
+    for (student, checkpoints) in replays.merging([model: checkpoints], uniquingKeysWith: { $1 }) {
+      guard let needed = try await needed(of: student, checkpoints, log: log, names: names) else { continue }
+      try sweep(checkpoints.folder, keeping: needed, dryRun: dryRun, report: &report)
+    }
+    return report
+  }
+
+  /// The files that a student's training or release goes on from; nil where nothing is known of it.
+  private static func needed(
+    of student: String, _ checkpoints: CheckpointStore, log: any MessageLog, names: TopicNames
+  ) async throws -> Set<Digest>? {
+    let announced = try await TrainStage.announced(log: log, names: names, model: student)
+    guard let progress = announced.progress else { return nil }
+    if try await isOver(progress, announced.releasePoint, log: log, names: names) { return [] }
     var needed: Set<Digest> = []
-    for record in [announced.progress, announced.releasePoint] {
+    for record in [progress, announced.releasePoint] {
       if let record { needed.formUnion((try? checkpoints.files(of: record.digest)) ?? [record.digest]) }
     }
-    if !needed.isEmpty { try sweep(checkpoints.folder, keeping: needed, dryRun: dryRun, report: &report) }
-    return report
+    return needed
+  }
+
+  /// Whether a checkpoint is of a replay that does not go on.
+  private static func isOver(
+    _ progress: CheckpointRecord, _ releasePoint: CheckpointRecord?, log: any MessageLog, names: TopicNames
+  ) async throws -> Bool {
+    guard let offsets = progress.replayedOffsets else { return false }
+    let candidates = try await DeploymentScan.releases(of: progress.student, log: log, names: names)
+    if let releasePoint, candidates.contains(where: { $0.manifest.lineage.chain == releasePoint.chain }) { return true }
+    let own = names.relabelled(as: progress.student)
+    let isRelabelled = try await log.topics().contains { $0.name == own.samples }
+    do {
+      return try await !progress.isReplay(of: ReplayRange(offsets, log: log, names: isRelabelled ? own : names))
+    } catch let error as PipelineError where error.code == .notEnough {
+      return true
+    }
   }
 
   private static func tombstone(

@@ -229,20 +229,20 @@ actor ReleaseWorker {
       }
     }
     records.append(
-      RecordCoding.record(ReleaseRecord(manifest: manifest), topic: stage.names.releases, key: stage.model))
+      try RecordCoding.checked(ReleaseRecord(manifest: manifest), topic: stage.names.releases, key: stage.model))
     // A replay's candidate has its evidence in the manifest; whether it is deployed is for a person to say.
     guard stage.replay == nil else { return records }
     let judged = ReleaseVerdict(
       model: stage.model, version: manifest.version, manifestDigest: manifest.digest, promoted: verdict.isPromoted,
       reasons: verdict.reasons, evidence: verdict.evidence, time: now)
     records.append(
-      RecordCoding.record(ReleaseRecord(verdict: judged), topic: stage.names.releases, key: stage.model))
+      try RecordCoding.checked(ReleaseRecord(verdict: judged), topic: stage.names.releases, key: stage.model))
     if verdict.isPromoted {
       let deployment = try stage.key.sign(
         DeploymentRecord(
           epoch: (deployed?.epoch ?? 0) + 1, action: .promote, manifest: manifest,
-          reason: verdict.reasons.joined(separator: "; "), time: now))
-      records.append(RecordCoding.record(deployment, topic: stage.names.models, key: stage.model))
+          reason: String(verdict.reasons.joined(separator: "; ").prefix(1_000)), time: now))
+      records.append(try RecordCoding.checked(deployment, topic: stage.names.models, key: stage.model))
     }
     return records
   }

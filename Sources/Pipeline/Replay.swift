@@ -93,6 +93,14 @@ extension CheckpointRecord {
   /// Whether this is a checkpoint of a replay of exactly these samples; with `nil`, of no replay.
   func isReplay(of range: ReplayRange?) -> Bool { extra[Self.replayField]?["digest"] == range?.json["digest"] }
 
+  /// The offsets of `samples` that a replay's checkpoint is of; nil for the live student's.
+  public var replayedOffsets: Range<Int64>? {
+    guard let range = extra[Self.replayField], let from = range["from_offset"]?.integerValue,
+      let to = range["to_offset"]?.integerValue, from < to
+    else { return nil }
+    return from..<to
+  }
+
   /// The same checkpoint, saying of which range it is.
   func replaying(_ range: ReplayRange?) -> CheckpointRecord {
     guard let range else { return self }

@@ -67,10 +67,11 @@ actor TrainWorker {
   /// A replay goes on only from a checkpoint of the same samples.
   private static func check(_ checkpoint: CheckpointRecord, _ stage: TrainStage) throws {
     guard checkpoint.isReplay(of: stage.range) else {
+      let place = checkpoint.replayedOffsets.map { " (offsets \($0.lowerBound) to \($0.upperBound - 1))" } ?? ""
       throw PipelineError(
         .checkpoint, stage.model,
         expected: stage.range == nil ? "no checkpoints of a replay" : "checkpoints of this range",
-        found: "some of other samples", advice: "choose another name")
+        found: "some of other samples" + place, advice: "choose another name")
     }
   }
 
@@ -134,12 +135,12 @@ actor TrainWorker {
       recipe: stage.recipe.digest
     ).replaying(stage.range)
     record.isDrifting = trainer.isDrifting
-    var records = [coded(record)]
+    var records = [try coded(record)]
     if releasePoint != nil {
       // The trunk goes on from here too: after a crash it must not announce the same release point again.
       var progress = record
       progress.releasePoint = nil
-      records.append(coded(progress))
+      records.append(try coded(progress))
     }
     _ = try await writer.commit(append: records, offsets: nil)
     announcedPosition = trainer.position
@@ -159,8 +160,8 @@ actor TrainWorker {
     }
   }
 
-  private func coded(_ record: CheckpointRecord) -> NewRecord {
-    RecordCoding.record(record, topic: stage.names.checkpoints, key: record.key)
+  private func coded(_ record: CheckpointRecord) throws -> NewRecord {
+    try RecordCoding.checked(record, topic: stage.names.checkpoints, key: record.key)
   }
 
   /// A record of `samples` as training sees it; one that cannot be read is left out, and said. The functions of the student

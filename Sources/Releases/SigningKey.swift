@@ -130,13 +130,14 @@ private enum KeyFile {
   }
 
   static func write(_ json: JSON, to path: String, mode: mode_t) throws {
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
-    guard descriptor >= 0 else {
-      throw ReleaseError(
-        .keyFile, path, expected: "a place for a new key file", found: String(cString: strerror(errno)),
-        advice: "choose another folder; keys are never replaced")
+    // Whole before it has its name: another process may be waiting to read it.
+    let partial = "\(path).\(getpid())-\(UInt32.random(in: 0 ... .max)).partial"
+    let descriptor = open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
+    guard descriptor >= 0 else { throw noPlace(path) }
+    defer {
+      close(descriptor)
+      unlink(partial)
     }
-    defer { close(descriptor) }
     let bytes = json.bytes + [0x0A]
     let written = bytes.withUnsafeBytes { buffer in buffer.baseAddress.map { put(descriptor, $0, buffer.count) } }
     guard written == bytes.count, fsync(descriptor) == 0 else {
@@ -144,6 +145,13 @@ private enum KeyFile {
         .keyFile, path, expected: "a file that can be written", found: "a failure to write",
         advice: "check the free space")
     }
+    guard link(partial, path) == 0 else { throw noPlace(path) }
+  }
+
+  private static func noPlace(_ path: String) -> ReleaseError {
+    ReleaseError(
+      .keyFile, path, expected: "a place for a new key file", found: String(cString: strerror(errno)),
+      advice: "choose another folder; keys are never replaced")
   }
 }
 

@@ -25,6 +25,22 @@ public enum RecordCoding {
       headers: headers(of: Value.topic, derivedFrom: source, traceparent: traceparent))
   }
 
+  /// A record to append whose value any reader will take: what people's settings and options have become part of.
+  ///
+  /// - Throws: ``ClientError`` with `invalid_record`.
+  public static func checked<Value: TopicValue>(
+    _ value: Value, topic: String, key: String
+  ) throws(ClientError) -> NewRecord {
+    do {
+      _ = try Value(json: value.json)
+    } catch {
+      throw ClientError(
+        .invalidRecord, "a record for \(topic), field \(error.path)", expected: error.expected, found: error.found,
+        advice: "correct the setting or option that it comes from; nothing was written")
+    }
+    return record(value, topic: topic, key: key)
+  }
+
   /// The value of a record.
   ///
   /// - Throws: ``ClientError`` with `unknown_schema` (a major version that this build does not read) or `invalid_record`.

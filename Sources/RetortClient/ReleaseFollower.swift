@@ -190,7 +190,7 @@ public actor ReleaseFollower {
       version: deployment.manifest.version, manifestDigest: deployment.manifestDigest,
       since: RFC3339.text(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)), code: code,
       reason: reason.map { String($0.prefix(4_000)) }, agent: agent)
-    _ = try await log.append([RecordCoding.record(record, topic: names.adoptions, key: record.key)])
+    _ = try await log.append([try RecordCoding.checked(record, topic: names.adoptions, key: record.key)])
   }
 }
 

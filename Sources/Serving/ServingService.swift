@@ -109,6 +109,9 @@ public struct ServingService: Service {
           .address,
           "\(options.host):\(options.port): cannot be listened on (\(reason)); choose another port or address, or stop who has it."
         )
+      } catch is SocketAddressError {
+        throw ServingError(
+          .address, "\(options.host): expected an address of this machine, found none of that name; correct it.")
       }
     } onCancelOrGracefulShutdown: {
       Task { await group.triggerGracefulShutdown() }

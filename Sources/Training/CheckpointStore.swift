@@ -48,8 +48,9 @@ public struct CheckpointStore: Sendable, Hashable {
   /// Puts what `writer` writes.
   func put(_ writer: SafetensorsWriter) throws(TrainingError) -> (digest: Digest, bytes: Int) {
     try FileSystem.makeFolder(folder)
-    // One name for all: a leftover of a killed process is overwritten by the next checkpoint.
+    // One name for all: what a killed process left of it goes before the next checkpoint is written.
     let incoming = "\(folder)/incoming.checkpoint"
+    AtomicFile.removeLeftovers(of: incoming)
     let file: WrittenFile
     do throws(ModelFileError) {
       file = try writer.write(to: incoming)

@@ -6,6 +6,7 @@ enum CommandRunner {
   static func run(_ root: Retort.Type, arguments: [String]?) async -> Never {
     Output.occupyStandardHandles()
     do {
+      try OpenFiles.raiseLimit()
       let arguments = arguments ?? Array(CommandLine.arguments.dropFirst())
       try refuseEmptyValues(arguments)
       var command = try root.parseAsRoot(arguments)

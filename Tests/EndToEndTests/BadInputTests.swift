@@ -91,6 +91,16 @@ struct BadInputTests {
     expectSentence(try await retort.run("audit"), status: 2, containing: "secrets do not belong in this file")
     try write("log: {url: \"ftp://x\"}\n", "retort.yaml", in: retort)
     expectSentence(try await retort.run("audit"), status: 2, containing: "log.url: expected sqlite:PATH")
+    // Names become parts of files and topics, and texts parts of records that every reader checks.
+    for (setting, sentence) in [
+      ("model=../x", "expected 1 to 64 of a-z"), ("model=", "expected 1 to 64 of a-z"),
+      ("release.licence=\(String(repeating: "x", count: 513))", "expected text of 1 to 512 bytes"),
+    ] {
+      expectSentence(try await retort.run("run", "--once", "--set", setting), status: 2, containing: sentence)
+    }
+    expectSentence(try await retort.run("init", "--set", "model=x"), status: 2, containing: "no --log and no --set")
+    #expect(try await retort.run("init", "--config", "\(retort.folder)/other.yaml").status == 0)
+    #expect(FileManager.default.fileExists(atPath: "\(retort.folder)/other.yaml"))
     try write("a: [1, 2\n", "retort.yaml", in: retort)
     expectSentence(try await retort.run("config", "lint"), status: 2, containing: "not valid YAML")
     try write("", "retort.yaml", in: retort)
@@ -110,6 +120,29 @@ struct BadInputTests {
     #expect(lint.output.contains("recovery_steps: expected auto, or a whole number in 0…1000000, found \"autp\""))
   }
 
+  @Test("functions that no student can answer by, or that refuse every answer, are found before anything is labelled")
+  func functions() async throws {
+    let (folder, retort) = try await deployment()
+    defer { withExtendedLifetime(folder) {} }
+    func lint(_ parameters: String) async throws -> RetortProcess.Result {
+      try write(
+        #"[{"type":"function","function":{"name":"f","parameters":\#(parameters)}}]"#, "functions.json", in: retort)
+      return try await retort.run("config", "lint")
+    }
+    let many = (0..<300).map { #""p\#($0)":{"type":"string"}"# }.joined(separator: ",")
+    let result = try await lint(#"{"type":"object","properties":{\#(many)}}"#)
+    #expect(result.status == 2)
+    #expect(result.output.components(separatedBy: "at most 256 properties").count == 2, "\(result.output)")
+    expectSentence(try await retort.run("label", "--until-idle"), status: 2, containing: "at most 256 properties")
+    let misspelt = try await lint(#"{"type":"object","properties":{"a":{"type":"string"}},"required":["b"]}"#)
+    #expect(misspelt.status == 2)
+    #expect(misspelt.output.contains("\"b\" is required and no property"), "\(misspelt.output)")
+    #expect(try await lint(#"{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}"#).status == 0)
+    // What Windows writes before a text.
+    try write("\u{FEFF}" + #"{"id":"a","text":"lock the front door"}"#, "in.jsonl", in: retort)
+    #expect(try await retort.run("requests", "import", "in.jsonl").status == 0)
+  }
+
   @Test("wrong usage ends with status 2 and says what to do")
   func usage() async throws {
     let (folder, retort) = try await deployment()
@@ -124,6 +157,19 @@ struct BadInputTests {
       try await retort.run("predict", "--alternatives", "1001", "hello"), status: 2,
       containing: "--alternatives: expected a whole number from 0 to 1000, found 1001")
     expectSentence(try await retort.run("topics", "tail", "request"), status: 2, containing: "did you mean requests")
+    expectSentence(
+      try await retort.run("eval", "--data", "x", "--threshold", "nan"), status: 2, containing: "a share from 0 to 1")
+    expectSentence(
+      try await retort.run("compress", "--in", "x", "--out", "y", "--calibrate", "gptq"), status: 2,
+      containing: "expected --data with it")
+    expectSentence(try await retort.run("models", "gc", "--model", "x"), status: 2, containing: "none of that name")
+    try write(
+      (["a: &b0 [1,1,1,1,1,1,1,1,1]"]
+        + (1..<9).map { "x\($0): &b\($0) [*b\($0 - 1),*b\($0 - 1),*b\($0 - 1),*b\($0 - 1),*b\($0 - 1)]" })
+        .joined(separator: "\n"), "bomb.yaml", in: retort)
+    expectSentence(
+      try await retort.run("replay", "--as", "x", "--recipe", "bomb.yaml"), status: 2,
+      containing: "at most 100,000 values")
     expectSentence(
       try await retort.run("requests", "import", "missing.jsonl"), status: 2, containing: "(no such file or directory)")
     expectSentence(
@@ -174,6 +220,25 @@ struct BadInputTests {
         let result = try await retort.run("predict", "--file", "\(name).gguf", "hello")
         expectSentence(result, status: 1, containing: "\(name).gguf")
       }
+
+      // A deployment that no reader would take is not written, and not said to be done.
+      let long = String(repeating: "x", count: 4_097)
+      expectSentence(
+        try await retort.run("models", "promote", version, "--reason", long), status: 1,
+        containing: "nothing was written")
+      #expect(try await retort.json("topics", "check")["invalid"]?.integerValue == 0)
+
+      // A key that subscribers trust is never replaced by another without a word.
+      let key = "\(retort.folder)/.retort/keys/signing.key"
+      try FileManager.default.moveItem(atPath: key, toPath: key + ".away")
+      for arguments in [["models", "promote", version], ["replay", "--as", "other"]] {
+        expectSentence(try await retort.run(arguments), status: 2, containing: "which subscribers trust, found none")
+      }
+      #expect(try await retort.run("doctor").output.contains("BAD  signing key"))
+      try FileManager.default.moveItem(atPath: key + ".away", toPath: key)
+      #expect(chmod(key, 0o644) == 0)
+      #expect(try await retort.run("doctor").output.contains("others may read it (mode 644)"))
+      #expect(chmod(key, 0o600) == 0)
 
       // A damaged file of the store is fetched again from the log, and answers as before.
       let sound = try await retort.run("predict", "--version", version, "lock the front door")

@@ -68,12 +68,26 @@ struct ForgetTests {
       #expect(try await retort.json("audit")["holds"]?.boolValue == true)
       #expect(try await retort.json("topics", "check")["invalid"]?.integerValue == 0)
 
+      // The checkpoints go as well: those of the live model when training has gone on, those of replays at once.
+      let before = try folderHolds(text, "\(retort.folder)/.retort/replays")
+      #expect(before)
+      _ = try await retort.json("models", "gc")
+      let after = try folderHolds(text, "\(retort.folder)/.retort/replays")
+      #expect(!after)
+      #expect(try await retort.json("replay", "--as", "clean")["sha256"] == clean["sha256"], "its candidate is there")
+
       // What waits is said, and not promised.
       _ = try await retort.json("requests", "import", "own.jsonl")
       let waiting = try await retort.run("requests", "forget", "own1")
       #expect(waiting.status == 3 && waiting.errors.contains("wait to be labelled"), "\(waiting.errors)")
       let unknown = try await retort.run("requests", "forget", "nobody")
       #expect(unknown.status == 0 && unknown.output.contains("nothing is known of nobody"))
+    }
+  }
+
+  private func folderHolds(_ text: String, _ folder: String) throws -> Bool {
+    try FileManager.default.subpathsOfDirectory(atPath: folder).contains { path in
+      FileManager.default.contents(atPath: "\(folder)/\(path)")?.range(of: Data(text.utf8)) != nil
     }
   }
 

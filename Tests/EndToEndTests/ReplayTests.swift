@@ -105,6 +105,18 @@ struct ReplayTests {
         #expect(result.status == status, "\(arguments): \(result.errors)")
         #expect(result.errors.contains(sentence), "\(arguments): \(result.errors)")
       }
+
+      // `latest` is what it was when the replay was begun; the log goes on meanwhile.
+      let whole = try await retort.json("replay", "--as", "whole")
+      try Data(#"{"id":"late","text":"lock the front door"}"#.utf8).write(
+        to: URL(fileURLWithPath: "\(retort.folder)/late.jsonl"))
+      _ = try await retort.json("requests", "import", "late.jsonl")
+      _ = try await retort.json("label", "--until-idle")
+      let goneOn = try await retort.run("replay", "--as", "whole", "--json")
+      #expect(try goneOn.json()["sha256"] == whole["sha256"])
+      #expect(goneOn.errors.contains("whole is of offsets 0 to"), "\(goneOn.errors)")
+      let longer = try await retort.json("replay", "--as", "longer")
+      #expect(longer["lineage"]?["to_offset"] != whole["lineage"]?["to_offset"])
     }
   }
 

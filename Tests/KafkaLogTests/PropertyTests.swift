@@ -39,6 +39,8 @@ struct PropertyTests {
     let small = ReaderOptions(maximumPrefetch: 5, maximumPrefetchBytes: 10_240)
     #expect(value(.reading(small), "queued.max.messages.kbytes") == "10")
     #expect(value(.reading(small), "queued.min.messages") == "5")
+    #expect(value(.reading(small), "fetch.message.max.bytes") == "1048576")
+    #expect(value(.reading(ReaderOptions()), "fetch.message.max.bytes") == "4194304")
   }
 
   @Test("a topic's configuration survives the way to Kafka's terms and back")

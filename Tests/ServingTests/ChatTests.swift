@@ -125,6 +125,8 @@ struct ChatTests {
       #expect(unknown.status == 404)
       #expect(unknown.json?["error"]?["code"] == "model_not_found")
       #expect(try await server.get("/v2").status == 404)
+      #expect(try await server.chat("play music by acdc", ["tool_choice": "auto"]).status == 200)
+      #expect(try await server.chat("play music by acdc", ["tool_choice": "none"]).status == 400)
       let wrongMethod = try await server.get("/v1/chat/completions")
       #expect(wrongMethod.status == 405)
       #expect(wrongMethod.headers["Allow"] == ["POST"])

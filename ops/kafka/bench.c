@@ -101,6 +101,7 @@ static double read_back(const char *servers, const char *name, long records, siz
                                {"enable.auto.commit", "false"},     {"isolation.level", "read_committed"},
                                {"queued.min.messages", "100000"},   {"queued.max.messages.kbytes", "65536"},
                                {"fetch.wait.max.ms", "500"},        {"socket.nagle.disable", "true"},
+                               {"fetch.message.max.bytes", "4194304"},
                                {NULL, NULL}};
   rd_kafka_t *consumer = client(RD_KAFKA_CONSUMER, settings);
   rd_kafka_poll_set_consumer(consumer);

@@ -130,6 +130,8 @@ struct SchemaCompiler {
       values = schema["enum"] == nil ? [constant] : values.filter { $0 == constant }
     }
     var probe = schema
+    // Each value is one of the list: looking each up there would take the square of its length.
+    (probe["enum"], probe["const"]) = (nil, nil)
     for key in ["$defs", "definitions"] { probe[key] = document?.json[key] }
     if let checker = try? JSONSchema(.object(probe)) { values = values.filter { checker.violations(of: $0).isEmpty } }
     return try add(.literals(Self.trie(values)))

@@ -38,6 +38,11 @@ struct ChatRequest: Sendable {
         parameter: "n")
     }
     tools = try Self.tools(body["tools"])
+    guard [nil, .null, "auto", "required"].contains(body["tool_choice"]) else {
+      throw ServingError(
+        .invalidRequest, "tool_choice: expected auto or required; every answer is a call, of the function that fits.",
+        parameter: "tool_choice")
+    }
   }
 
   private static func messages(_ json: JSON?) throws(ServingError) -> [ChatMessage] {

@@ -49,10 +49,17 @@ extension BenchCommand {
     @Option(name: .long, help: "Bytes of a record.")
     var bytes = 1_024
 
+    func validate() throws {
+      guard records >= 1_000 else { throw ValidationError("--records: expected 1,000 or more, found \(records)") }
+      guard (8...1_000_000).contains(bytes) else {
+        throw ValidationError("--bytes: expected 8 to 1,000,000, found \(bytes)")
+      }
+    }
+
     func run() async throws {
       let (result, syncs) = try await options.run { log, wiring in
         try await LogBenchmark.run(
-          log: log, topic: wiring.names.prefix + options.name, records: max(1_000, records), valueBytes: bytes)
+          log: log, topic: wiring.names.prefix + options.name, records: records, valueBytes: bytes)
       }
       if options.global.json {
         Output.print([
@@ -76,15 +83,21 @@ extension BenchCommand {
     @Option(name: .long, help: "Requests.")
     var requests = 20_000
 
+    func validate() throws {
+      guard (100...100_000_000).contains(requests) else {
+        throw ValidationError("--requests: expected 100 to 100,000,000, found \(requests)")
+      }
+    }
+
     func run() async throws {
       let (perSecond, _) = try await options.run { log, wiring in
         try await LabelBenchmark.run(
-          log: log, names: TopicNames(prefix: "\(wiring.names.prefix)\(options.name)."), requests: max(100, requests),
+          log: log, names: TopicNames(prefix: "\(wiring.names.prefix)\(options.name)."), requests: requests,
           partitions: wiring.configuration.integer("log.partitions"))
       }
       if options.global.json {
         Output.print([
-          "requests_per_second": .number(perSecond), "requests": .integer(Int64(max(100, requests))),
+          "requests_per_second": .number(perSecond), "requests": .integer(Int64(requests)),
           "peak_rss_bytes": .integer(Int64(PeakMemory.bytes)),
         ])
       } else {

@@ -80,6 +80,17 @@ struct CompressCommand: AsyncParsableCommand {
   @Option(name: .long, help: ArgumentHelp("The model's name in the file.", valueName: "name"))
   var name: String?
 
+  func validate() throws {
+    guard data == nil else { return }
+    for (option, isGiven) in [
+      ("--calibrate \(calibrate)", calibrate != "nearest"), ("--importance \(importance)", importance != "activations"),
+      ("--recover", recover ?? 0 > 0), ("--quantization-aware", quantizationAware > 0),
+    ] where isGiven {
+      throw ValidationError(
+        "\(option): expected --data with it, found none; without requests there is nothing to fit to")
+    }
+  }
+
   func run() async throws {
     _ = Wiring(try global.configuration())
     let policy = try policy()

@@ -4,6 +4,7 @@ import KafkaLog
 import MessageLog
 import Pipeline
 import Releases
+import RetortClient
 import SQLiteLog
 import StudentModel
 import Topics
@@ -54,14 +55,16 @@ struct DoctorCommand: AsyncParsableCommand {
       Finding(
         subject: "processor", problem: nil,
         detail: "kernels \(KernelPool.level), \(ProcessInfo.processInfo.activeProcessorCount) cores"))
-    findings += await self.log(wiring)
+    let (ofLog, signer) = await self.log(wiring)
+    findings += ofLog
     findings.append(folder(wiring.state))
-    findings.append(key(wiring))
+    findings.append(key(wiring.keys, signer: signer))
     findings.append(space(wiring.state))
     return findings
   }
 
-  private func log(_ wiring: Wiring) async -> [Finding] {
+  /// What the log is like, and who signed the newest release.
+  private func log(_ wiring: Wiring) async -> (findings: [Finding], signer: String?) {
     do {
       let log = try wiring.openBareLog()
       var findings = [Finding(subject: "log", problem: nil, detail: wiring.configuration.text("log.url"))]
@@ -75,10 +78,11 @@ struct DoctorCommand: AsyncParsableCommand {
       if log is KafkaLog, !wiring.configuration.flag("log.manage_topics") { plan.differing = [] }
       findings += Self.topics(plan)
       if log is KafkaLog { findings += await Self.rights(log, wiring) }
+      let released = try? await DeploymentScan.releases(of: wiring.model, log: log, names: wiring.names)
       try await log.close()
-      return findings
+      return (findings, released?.last?.manifest.signature?.keyID)
     } catch {
-      return [Finding(subject: "log", problem: "\(error)", detail: "")]
+      return ([Finding(subject: "log", problem: "\(error)", detail: "")], nil)
     }
   }
 
@@ -142,12 +146,18 @@ struct DoctorCommand: AsyncParsableCommand {
     return Finding(subject: "state folder", problem: nil, detail: path)
   }
 
-  private func key(_ wiring: Wiring) -> Finding {
-    guard wiring.keys.publicFile != nil else {
-      return Finding(subject: "signing key", problem: nil, detail: "none yet; the first release makes one")
-    }
+  private func key(_ keys: KeyFolder, signer: String?) -> Finding {
     do {
-      let key = try wiring.keys.signingKey()
+      guard keys.publicFile != nil || signer != nil else {
+        return Finding(subject: "signing key", problem: nil, detail: "none yet; the first release makes one")
+      }
+      let key = try keys.signingKey(after: signer)
+      if let mode = keys.exposure {
+        return Finding(
+          subject: "signing key",
+          problem: "others may read it (mode \(mode)); run `chmod 600 \(keys.path)/signing.key`",
+          detail: "")
+      }
       return Finding(subject: "signing key", problem: nil, detail: key.id)
     } catch {
       return Finding(subject: "signing key", problem: "\(error)", detail: "")

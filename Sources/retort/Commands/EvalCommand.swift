@@ -32,6 +32,13 @@ struct EvalCommand: AsyncParsableCommand {
   @Option(name: .long, help: ArgumentHelp("Exit with status 3 below this exact match (0 to 1).", valueName: "share"))
   var threshold: Double?
 
+  func validate() throws {
+    if let threshold, !(0...1).contains(threshold) {
+      throw ValidationError("--threshold: expected a share from 0 to 1, found \(threshold)")
+    }
+    if let maxTokens, maxTokens < 2 { throw ValidationError("--max-tokens: expected 2 or more, found \(maxTokens)") }
+  }
+
   func run() async throws {
     let wiring = Wiring(try global.configuration(search.settings))
     if perplexity {

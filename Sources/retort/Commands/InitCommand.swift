@@ -16,16 +16,23 @@ struct InitCommand: AsyncParsableCommand {
   var force = false
 
   func run() async throws {
+    guard global.log == nil, global.set.isEmpty else {
+      throw ConfigurationError(
+        "init: expected no --log and no --set, found some; write them into the file that it makes")
+    }
+    let path = global.config ?? "retort.yaml"
+    let folder = (path as NSString).deletingLastPathComponent
+    let functionsPath = folder.isEmpty ? "functions.json" : folder + "/functions.json"
     let definitions = try functions.map(FunctionFile.read) ?? StarterFunctions.set()
     let yaml = ConfigurationTemplate.text()
-    try write(yaml, to: "retort.yaml")
-    if functions != "functions.json" { try write(FunctionFile.text(of: definitions), to: "functions.json") }
+    try write(yaml, to: path)
+    if functions != functionsPath { try write(FunctionFile.text(of: definitions), to: functionsPath) }
     if global.json {
       Output.print([
-        "files": ["retort.yaml", "functions.json"], "functions": .integer(Int64(definitions.functions.count)),
+        "files": [.string(path), .string(functionsPath)], "functions": .integer(Int64(definitions.functions.count)),
       ])
     } else {
-      Output.print("Wrote retort.yaml and functions.json (\(definitions.functions.count) functions).")
+      Output.print("Wrote \(path) and \(functionsPath) (\(definitions.functions.count) functions).")
       Output.print("Next: retort requests import FILE.jsonl, then retort run --until-idle")
     }
   }

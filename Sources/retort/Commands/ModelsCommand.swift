@@ -145,7 +145,7 @@ struct ModelsCommand: AsyncParsableCommand {
         for file in manifest.files {
           let bytes = try await fetcher.fetch(file)
           if file.role == .probes { probes = try Probe.read(bytes, name: "probes") }
-          if file.role == .weights { try wiring.store.put(bytes) }
+          if file.role == .weights { _ = try await wiring.store.path(of: file, fetcher: fetcher) }
         }
         let model = try ReleaseCheck.load(
           wiring.store.path(of: manifest.weights?.sha256 ?? manifest.digest), manifest: manifest)
@@ -234,10 +234,16 @@ struct ModelsCommand: AsyncParsableCommand {
 
     func run() async throws {
       let wiring = Wiring(try global.configuration())
+      let name = model ?? wiring.model
       let log = try await wiring.openLog()
+      if name != wiring.model, try await !DeploymentScan.models(log: log, names: wiring.names).contains(name),
+        try await TrainStage.announced(log: log, names: wiring.names, model: name).progress == nil
+      {
+        throw ConfigurationError("--model \(name): expected a model of this deployment, found none of that name")
+      }
       let report = try await GarbageCollection.run(
-        log: log, names: wiring.names, store: wiring.store, checkpoints: wiring.checkpoints(of: model ?? wiring.model),
-        model: model ?? wiring.model, keep: max(0, keep), dryRun: dryRun)
+        log: log, names: wiring.names, store: wiring.store, checkpoints: wiring.checkpoints(of: name), model: name,
+        replays: model == nil ? wiring.replays : [:], keep: max(0, keep), dryRun: dryRun)
       try await log.close()
       if global.json {
         Output.print(report.json)
@@ -297,12 +303,12 @@ private struct ManualDeployment {
         .notFound, name, expected: "version \(version)", found: "none of that number",
         advice: "choose one of `retort models list`")
     }
-    let record = try wiring.keys.signingKey().sign(
+    let record = try await wiring.signingKey(log: log).sign(
       DeploymentRecord(
         epoch: (deployed?.epoch ?? 0) + 1, action: action, manifest: chosen.manifest, reason: reason,
         time: RFC3339.text(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))))
     _ = try await writer.commit(
-      append: [RecordCoding.record(record, topic: wiring.names.models, key: name)], offsets: nil)
+      append: [try RecordCoding.checked(record, topic: wiring.names.models, key: name)], offsets: nil)
     await writer.close()
     try await log.close()
     if global.json {

@@ -54,12 +54,8 @@ struct ReplayCommand: AsyncParsableCommand {
   }
 
   private func check(_ name: String, isNot live: String) throws {
-    let isPlain = name.utf8.allSatisfy { byte in
-      (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
-        || [0x2D, 0x2E, 0x5F].contains(byte)
-    }
-    guard isPlain, (1...64).contains(name.utf8.count), name.contains(where: { $0 != "." }) else {
-      throw ConfigurationError("--as \(name.prefix(80)): expected 1 to 64 of a-z A-Z 0-9 . _ -")
+    guard Setting.isName(name) else {
+      throw ConfigurationError("--as \(name.prefix(80)): expected \(Setting.nameExpectation)")
     }
     guard name != live else {
       throw ConfigurationError("--as \(name): that is the live model's name; choose another")

@@ -69,6 +69,11 @@ final class InputFile {
     String(decoding: try bytes(path, limit: 65_536), as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
   }
 
+  /// Text without the byte order mark that some programs write before it.
+  static func withoutMark(_ bytes: [UInt8]) -> [UInt8] {
+    bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? Array(bytes.dropFirst(3)) : bytes
+  }
+
   static let usualAdvice = "check the path and its permissions"
 
   private static func failure(_ path: String, _ code: Int32, _ advice: String) -> ConfigurationError {

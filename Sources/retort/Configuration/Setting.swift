@@ -5,6 +5,10 @@ struct Setting: Sendable {
   /// What a value must look like.
   enum Kind: Sendable {
     case text
+    /// A name that is a folder's as well: see ``Setting/isName(_:)``.
+    case name
+    /// Text of so many bytes of UTF-8.
+    case bytes(ClosedRange<Int>)
     case integer(ClosedRange<Int>)
     case number(ClosedRange<Double>)
     /// Text, or a number.
@@ -40,6 +44,8 @@ struct Setting: Sendable {
   var expectation: String {
     switch kind {
     case .text: "text"
+    case .name: Self.nameExpectation
+    case .bytes(let range): "text of \(range.lowerBound) to \(range.upperBound) bytes"
     case .integer(let range): "a whole number from \(range.lowerBound) to \(range.upperBound)"
     case .number(let range): "a number from \(range.lowerBound) to \(range.upperBound)"
     case .textOrNumber(let range): "text, or a number from \(range.lowerBound) to \(range.upperBound)"
@@ -50,10 +56,23 @@ struct Setting: Sendable {
     }
   }
 
+  static let nameExpectation = "1 to 64 of a-z A-Z 0-9 . _ -"
+
+  /// Whether a text can name a student: also as part of a file's name, and of a topic's.
+  static func isName(_ text: String) -> Bool {
+    let isPlain = text.utf8.allSatisfy { byte in
+      (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+        || [0x2D, 0x2E, 0x5F].contains(byte)
+    }
+    return isPlain && (1...64).contains(text.utf8.count) && text.contains { $0 != "." }
+  }
+
   /// Whether a value is of this kind and in its range.
   func accepts(_ value: JSON) -> Bool {
     switch kind {
     case .text: value.stringValue != nil
+    case .name: value.stringValue.map(Self.isName) ?? false
+    case .bytes(let range): value.stringValue.map { range.contains($0.utf8.count) } ?? false
     case .integer(let range): value.integerValue.map { range.contains(Int($0)) } ?? false
     case .number(let range): value.doubleValue.map { range.contains($0) } ?? false
     case .textOrNumber(let range): value.doubleValue.map { range.contains($0) } ?? (value.stringValue != nil)
@@ -68,7 +87,7 @@ struct Setting: Sendable {
   func value(from text: String) -> JSON? {
     let value: JSON? =
       switch kind {
-      case .text, .choice: .string(text)
+      case .text, .name, .bytes, .choice: .string(text)
       case .integer: Int64(text).map { .integer($0) }
       case .number: Double(text).map { .number($0) }
       case .textOrNumber: Double(text).map { .number($0) } ?? .string(text)

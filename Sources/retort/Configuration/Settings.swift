@@ -20,7 +20,7 @@ enum Settings {
   static func isSecret(_ key: String) -> Bool { key == "teacher.api_key" }
 
   private static let model: [Setting] = [
-    Setting("model", .text, "assistant", "Name of the student and of the models released from it."),
+    Setting("model", .name, "assistant", "Name of the student and of the models released from it."),
     Setting("state", .text, ".retort", "Folder for checkpoints, keys and the teacher's cache."),
     Setting("threads", .integer(0...64), 0, "Threads for training and inference; 0 is one a core."),
   ]
@@ -179,7 +179,7 @@ enum Settings {
     ),
     Setting(
       "release.store", .choice(["log", "file"]), "log", "Where released files go: chunks in the log, or a folder."),
-    Setting("release.licence", .text, "proprietary", "The licence named in manifests."),
+    Setting("release.licence", .bytes(1...512), "proprietary", "The licence named in manifests."),
   ]
 
   private static let serve: [Setting] = [

@@ -1,23 +1,31 @@
 import Topics
 import Yams
 
-/// YAML as JSON values, with bounded depth and no aliases followed.
+/// YAML as JSON values, of bounded depth and size.
 enum YAMLTree {
-  /// - Throws: ``ConfigurationError`` for keys that are not text, and nesting deeper than 32.
-  static func json(of node: Node, file: String, depth: Int = 0) throws -> JSON {
+  /// - Throws: ``ConfigurationError`` for keys that are not text, nesting deeper than 32, and more than 100,000 values, which a
+  ///   few aliases of aliases make.
+  static func json(of node: Node, file: String) throws -> JSON {
+    var left = 100_000
+    return try json(of: node, file: file, depth: 0, left: &left)
+  }
+
+  private static func json(of node: Node, file: String, depth: Int, left: inout Int) throws -> JSON {
     guard depth < 32 else { throw ConfigurationError("\(file): nested deeper than 32 levels") }
+    left -= 1
+    guard left >= 0 else { throw ConfigurationError("\(file): expected at most 100,000 values, aliases written out") }
     switch node {
     case .scalar(let scalar):
       return self.scalar(node, scalar)
     case .sequence(let sequence):
-      return .array(try sequence.map { try json(of: $0, file: file, depth: depth + 1) })
+      return .array(try sequence.map { try json(of: $0, file: file, depth: depth + 1, left: &left) })
     case .mapping(let mapping):
       var object = JSONObject()
       for (key, value) in mapping {
         guard let name = key.string else {
           throw ConfigurationError("\(file): line \(key.mark?.line ?? 0): expected a text as key")
         }
-        object[name] = try json(of: value, file: file, depth: depth + 1)
+        object[name] = try json(of: value, file: file, depth: depth + 1, left: &left)
       }
       return .object(object)
     case .alias:

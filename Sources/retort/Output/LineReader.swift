@@ -8,6 +8,7 @@ final class LineReader: Sequence, IteratorProtocol {
   private var start = 0
   private var scanned = 0
   private var isAtEnd = false
+  private var count = 0
   private static let maximumLine = 64 << 20
 
   /// Why reading stopped early, if it did.
@@ -20,6 +21,12 @@ final class LineReader: Sequence, IteratorProtocol {
   }
 
   func next() -> [UInt8]? {
+    let line = stretch()
+    count += 1
+    return count == 1 ? line.map(InputFile.withoutMark) : line
+  }
+
+  private func stretch() -> [UInt8]? {
     while true {
       if let end = buffer[scanned...].firstIndex(of: 0x0A) {
         let line = Array(buffer[start..<end])
@@ -45,7 +52,7 @@ final class LineReader: Sequence, IteratorProtocol {
       start = 0
     }
     guard buffer.count <= Self.maximumLine else {
-      failure = "\(path): a line is longer than \(Self.maximumLine) bytes; expected JSON Lines"
+      failure = "\(path), line \(count + 1): longer than \(Self.maximumLine) bytes; expected JSON Lines"
       return false
     }
     do {

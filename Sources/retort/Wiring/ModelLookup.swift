@@ -24,7 +24,9 @@ struct ModelOptions: ParsableArguments {
   /// The same with its manifest; a file has none.
   func loadWithManifest(_ wiring: Wiring) async throws -> (model: ServingModel, manifest: Manifest?) {
     if let file {
-      guard model == nil else { throw ConfigurationError("give --model or --file, not both") }
+      guard model == nil, version == nil else {
+        throw ConfigurationError("give --file, or --model and --version, not both")
+      }
       return (try ServingModel(gguf: file), nil)
     }
     let log = try await wiring.openLog()
@@ -39,6 +41,9 @@ struct ModelOptions: ParsableArguments {
   }
 
   private func fetch(_ wiring: Wiring, log: any MessageLog) async throws -> (ServingModel, Manifest?) {
+    if let model, model.contains("@") {
+      throw ConfigurationError("--model \(model): expected a name; give the version with --version")
+    }
     let lookup = ReleaseLookup(wiring: wiring, log: log)
     let manifest = try await lookup.manifest(model ?? wiring.model, version: version)
     return (try await lookup.load(manifest), manifest)

@@ -23,19 +23,38 @@ struct ReplayRun {
     let offsets: Range<Int64>
     if relabel {
       names = wiring.names.relabelled(as: name)
-      labels = try await label(names, from: start, to: end, progress)
-      offsets = try await range(from: .earliest, to: .latest, names)
+      if let begun = try await begun(to: end, names) {
+        (labels, offsets) = (LabelProgress(), begun)
+      } else {
+        labels = try await label(names, from: start, to: end, progress)
+        offsets = try await range(from: .earliest, to: .latest, names)
+      }
     } else {
       names = wiring.names
-      offsets = try await range(from: start, to: end, names)
+      let asked = try await range(from: start, to: end, names)
+      offsets = try await begun(from: asked.lowerBound, to: end, names) ?? asked
     }
     let plan = ReplayPlan(
       name: name, names: names, recipe: recipe, range: try await ReplayRange(offsets, log: log, names: names))
     let manifest = try await Replay(
       train: try wiring.train(log: log, replay: plan, logger: logger) { progress.take($0) },
-      release: try wiring.release(log: log, replay: plan, logger: logger) { progress.take($0) }, range: plan.range
+      release: try await wiring.release(log: log, replay: plan, logger: logger) { progress.take($0) }, range: plan.range
     ).run()
     return try await report(manifest, labels, names)
+  }
+
+  /// The samples of a replay that was begun under this name: `latest` stays what it was then, while the log goes on.
+  ///
+  /// - Parameter from: the first offset that is asked for now; nil: the topic is the replay's own.
+  private func begun(from: Int64? = nil, to end: ReplayBound, _ names: TopicNames) async throws -> Range<Int64>? {
+    guard end == .latest,
+      let offsets = try await TrainStage.announced(log: log, names: names, model: name).progress?.replayedOffsets,
+      from ?? offsets.lowerBound == offsets.lowerBound
+    else { return nil }
+    Output.note(
+      "replay   \(name) is of offsets \(offsets.lowerBound) to \(offsets.upperBound - 1) of \(names.samples), and goes on with them"
+    )
+    return offsets
   }
 
   private func range(from start: ReplayBound, to end: ReplayBound, _ names: TopicNames) async throws -> Range<Int64> {

@@ -5,6 +5,7 @@ import Logging
 import MessageLog
 import Pipeline
 import Releases
+import RetortClient
 import Teacher
 import Topics
 import Training
@@ -38,7 +39,7 @@ extension Wiring {
       label: try choice.contains(.label) ? teacher.map { try label(log: log, teacher: $0, logger: logger) } : nil,
       feedback: try choice.contains(.label) ? teacher.map { try feedback(log: log, teacher: $0, logger: logger) } : nil,
       train: try choice.contains(.train) ? train(log: log, logger: logger, observer: observer) : nil,
-      release: try choice.contains(.release) ? release(log: log, logger: logger, observer: observer) : nil,
+      release: try await choice.contains(.release) ? release(log: log, logger: logger, observer: observer) : nil,
       observer: observer)
     try await services.run(mode, logger: logger)
   }
@@ -94,14 +95,14 @@ extension Wiring {
   /// Releasing: the live model's candidates, or a replay's.
   func release(
     log: any MessageLog, replay: ReplayPlan? = nil, logger: Logger, observer: @escaping PipelineObserver
-  ) throws -> ReleaseStage {
+  ) async throws -> ReleaseStage {
     let functions = try functions()
     var teacher: (@Sendable () throws -> DistillationTeacher)?
     if let path = teacherPath { teacher = { try DistillationTeacher(path: path, functions: functions) } }
     return ReleaseStage(
       log: log, names: replay?.names ?? names, model: replay?.name ?? model,
       checkpoints: checkpoints(of: replay?.name ?? model), store: store, policy: try releasePolicy(),
-      key: try keys.signingKey(),
+      key: try await signingKey(log: log),
       replay: replay.map { Replay.Origin(model: model, range: $0.range) }, teacher: teacher, logger: logger,
       observer: observer)
   }
@@ -113,6 +114,13 @@ extension Wiring {
   func checkpoints(of name: String) -> CheckpointStore {
     CheckpointStore(folder: name == model ? "\(state)/checkpoints" : "\(state)/replays/\(name)")
   }
+
+  /// The replays that have checkpoints here.
+  var replays: [String: CheckpointStore] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: "\(state)/replays")) ?? []
+    return Dictionary(uniqueKeysWithValues: names.map { ($0, checkpoints(of: $0)) })
+  }
+
   /// This deployment's keys.
   var keys: KeyFolder { KeyFolder(state + "/keys") }
 
@@ -162,6 +170,12 @@ extension Wiring {
     guard let file = configuration.optionalText("release.probes").map({ configuration.resolve($0) }) else { return [] }
     let bytes = try ConfigurationError.within("release.probes") { try InputFile.bytes(file, limit: 1 << 26) }
     return try Probe.read(bytes, name: file)
+  }
+
+  /// The key that signs; one is made where nothing has been released yet.
+  func signingKey(log: any MessageLog) async throws -> SigningKey {
+    let released = try await DeploymentScan.releases(of: model, log: log, names: names)
+    return try keys.signingKey(after: released.last?.manifest.signature?.keyID)
   }
 
   /// The keys whose signatures are believed here.

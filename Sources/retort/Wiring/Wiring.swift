@@ -159,9 +159,14 @@ struct Wiring: Sendable {
     let wiring = Wiring(configuration)
     var problems: [String] = []
     func check(_ body: () throws -> Void) {
-      do { try body() } catch { problems.append(String(describing: error)) }
+      do {
+        try body()
+      } catch {
+        let problem = String(describing: error)
+        if !problems.contains(problem) { problems.append(problem) }
+      }
     }
-    check { _ = try wiring.functions() }
+    check { problems += FunctionFile.doubts(try wiring.functions()) }
     check { _ = try wiring.recipe() }
     check { _ = try wiring.split() }
     check { try wiring.task().validate() }
