@@ -64,7 +64,8 @@ public enum DeadLetters {
   /// then looks at what is left to do: one that was killed has either done a letter wholly or not at all, and one that
   /// still runs is fenced.
   ///
-  /// - Parameter select: which ones; those already put back are never chosen again.
+  /// - Parameter select: which ones; those already put back are never chosen again, nor those that hold the beginning of a
+  ///   record alone.
   /// - Returns: how many were put back.
   /// - Throws: ``PipelineError`` with `fenced` when another redrive took over.
   public static func redrive(
@@ -73,7 +74,7 @@ public enum DeadLetters {
     let writer = try await log.transactionalWriter(id: names.prefix + "redrive")
     var count = 0
     do {
-      let chosen = try await list(log: log, names: names).filter { select($0) && !$0.isRedriven }
+      let chosen = try await list(log: log, names: names).filter { select($0) && !$0.isRedriven && !$0.letter.isCut }
       for batch in batches(chosen) {
         _ = try await writer.commit(
           append: batch.flatMap { [request($0, names: names), marker(redrivenMark, $0, names: names)] }, offsets: nil)

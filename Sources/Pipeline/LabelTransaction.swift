@@ -71,9 +71,14 @@ struct LabelTransaction {
       timestamp: record.timestamp, key: record.key, value: record.value,
       headers: record.headers.map { DeadLetterHeader(name: $0.name, value: $0.value) }, code: code, message: message,
       attempts: max(1, attempts) + DeadLetters.earlierAttempts(record), answer: rawAnswer)
-    return NewRecord(
-      topic: stage.names.deadLetters, key: record.key, value: letter.json.bytes,
-      headers: RecordCoding.headers(of: DeadLetterRecord.topic, derivedFrom: record))
+    func coded(_ letter: DeadLetterRecord) -> NewRecord {
+      NewRecord(
+        topic: stage.names.deadLetters, key: letter.key, value: letter.json.bytes,
+        headers: RecordCoding.headers(of: DeadLetterRecord.topic, derivedFrom: record))
+    }
+    // A limit of a topic is one of compressed bytes: what a producer has compressed may be many times as long.
+    let whole = coded(letter)
+    return whole.byteCount <= DeadLetterRecord.topic.maximumMessageBytes ? whole : coded(letter.beginning)
   }
 
   private var ledger: LedgerRecord {

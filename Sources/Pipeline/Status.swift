@@ -46,8 +46,7 @@ public struct Status: Sendable {
       }
     }
     try await TopicScan.each(log: log, topic: names.ledger) { record in
-      guard record.value != nil else { return }
-      let entry = try RecordCoding.value(of: record, as: LedgerRecord.self)
+      guard let entry = try? RecordCoding.value(of: record, as: LedgerRecord.self) else { return }
       status.labelled += Int64(entry.requests)
       status.samples += Int64(entry.count(of: .sampled))
     }

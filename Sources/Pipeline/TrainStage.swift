@@ -93,9 +93,9 @@ public struct TrainStage: Sendable {
     var releasePoint: CheckpointRecord?
     try await TopicScan.each(log: log, topic: names.checkpoints) { record in
       guard record.value != nil else { return }
-      // What another student's record holds is not this one's trouble.
+      // What does not say that it is this student's is not its trouble.
       let json = try? RecordCoding.json(of: record, as: CheckpointRecord.topic)
-      guard json == nil || json?["student"]?.stringValue == model else { return }
+      guard json?["student"]?.stringValue == model else { return }
       let checkpoint = try RecordCoding.value(of: record, as: CheckpointRecord.self)
       if checkpoint.releasePoint == nil { progress = checkpoint } else { releasePoint = checkpoint }
     }

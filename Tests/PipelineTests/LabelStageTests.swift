@@ -86,6 +86,31 @@ import Topics
     try await bench.log.close()
   }
 
+  @Test(
+    "a request too large for a dead letter leaves its beginning, and one behind it is labelled; a stranger's record hides nothing"
+  )
+  func giants() async throws {
+    let bench = try await Bench()
+    let key = String(repeating: "k", count: 15 << 20)
+    try await bench.append("{not json", key: key)
+    try await bench.append(Self.answered, key: "good")
+    try await bench.label()
+    let entry = try #require(try await DeadLetters.list(log: bench.log, names: bench.names).first)
+    #expect(entry.letter.isCut)
+    #expect(entry.letter.key == Array(key.utf8.prefix(65_536)))
+    #expect(entry.letter.value == Array("{not json".utf8))
+    #expect(try DeadLetterRecord(json: entry.letter.json) == entry.letter)
+    #expect(try await DeadLetters.redrive(log: bench.log, names: bench.names) { _ in true } == 0)
+
+    _ = try await bench.log.append([NewRecord(topic: bench.names.ledger, key: Array("x".utf8), value: Array("{".utf8))])
+    let audit = try await Audit.run(log: bench.log, names: bench.names)
+    #expect(audit.holds, "\(audit.findings)")
+    #expect(audit.findings.count == 1)
+    #expect((audit.samples, audit.deadLetters) == (1, 1))
+    #expect(try await Status.read(log: bench.log, names: bench.names, model: "assistant").labelled == 2)
+    try await bench.log.close()
+  }
+
   @Test("the same request twice costs one label; its id with another text is refused; a new trusted answer relabels")
   func repeatedIDs() async throws {
     let bench = try await Bench()

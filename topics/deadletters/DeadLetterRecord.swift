@@ -26,6 +26,8 @@ public struct DeadLetterRecord: TopicValue, Hashable {
   public var attempts: Int
   /// The teacher's raw answer, where that was what failed; at most 64 KiB.
   public var answer: String?
+  /// Whether key, value and headers hold only the beginnings of what they were, because together they exceeded the topic's limit.
+  public private(set) var isCut = false
   /// When it was given up, RFC 3339.
   public var time: String?
   /// Fields that this version does not know.
@@ -48,6 +50,16 @@ public struct DeadLetterRecord: TopicValue, Hashable {
     self.answer = answer.map { Self.cut($0, 65_536) }
     self.time = time
     extra = [:]
+  }
+
+  /// The letter with no more than the beginnings of the record's bytes: 64 KiB of key and of value, and no headers.
+  public var beginning: DeadLetterRecord {
+    var letter = self
+    letter.key = key.map { Array($0.prefix(65_536)) }
+    letter.value = value.map { Array($0.prefix(65_536)) }
+    letter.headers = []
+    letter.isCut = true
+    return letter
   }
 
   /// The longest start of `text` that has at most `limit` bytes and ends with a whole character.
@@ -77,6 +89,7 @@ public struct DeadLetterRecord: TopicValue, Hashable {
     message = try fields.string("message", 1...4_096)
     attempts = try fields.int("attempts", 1...1_000_000)
     answer = try fields.optionalString("answer", 0...65_536)
+    isCut = try fields.optionalBool("cut") ?? false
     time = try fields.optionalTime("time")
     extra = fields.rest
   }
@@ -98,6 +111,7 @@ public struct DeadLetterRecord: TopicValue, Hashable {
     object["message"] = .string(message)
     object["attempts"] = .integer(Int64(attempts))
     object["answer"] = answer.map { .string($0) }
+    if isCut { object["cut"] = true }
     object["time"] = time.map { .string($0) }
     object.merge(extra)
     return .object(object)

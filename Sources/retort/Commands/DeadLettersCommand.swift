@@ -89,16 +89,25 @@ struct DeadLettersCommand: AsyncParsableCommand {
       let wiring = Wiring(try global.configuration())
       let log = try await wiring.openLog()
       var unknown = Set(ids)
+      var cut = 0
       let count = try await DeadLetters.redrive(log: log, names: wiring.names) { entry in
         let named = ids.filter { entry.isCalled($0) }
         unknown.subtract(named)
-        return all || entry.letter.code == code || !named.isEmpty
+        let isChosen = all || entry.letter.code == code || !named.isEmpty
+        if isChosen, entry.letter.isCut { cut += 1 }
+        return isChosen
       }
       try await log.close()
       if global.json {
         Output.print(["redriven": .integer(Int64(count))])
       } else {
         Output.print("put back \(count) requests")
+      }
+      if cut > 0 {
+        Output.complain(
+          "\(cut) dead letters hold only the beginning of their request, which was too large; send it again from where it came"
+        )
+        throw ExitStatus.failed
       }
       if let first = unknown.sorted().first {
         throw PipelineError(

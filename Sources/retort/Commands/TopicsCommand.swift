@@ -179,28 +179,31 @@ struct TopicsCommand: AsyncParsableCommand {
       let wiring = Wiring(try global.configuration())
       let log = try await wiring.openLog()
       let specifications = try name.map { [try TopicLookup.find($0)] } ?? TopicSpecification.all
-      var checked = 0
+      var topics: JSONObject = [:]
       var problems: [String] = []
-      var failed = 0
-      for specification in specifications where specification.contentType == "application/json" {
+      var (checked, failed) = (0, 0)
+      for specification in specifications {
+        var (records, invalid, listed) = (0, 0, 0)
         try await TopicScan.each(log: log, topic: wiring.names[specification]) { record in
           guard record.value != nil else { return }
-          checked += 1
-          var found: [String]
-          do {
-            found = specification.schema.violations(of: try RecordCoding.json(of: record, as: specification))
-              .map { "\(RecordCoding.place(of: record)): \($0)" }
-          } catch {
-            found = ["\(error)"]
-          }
-          if !found.isEmpty { failed += 1 }
-          if problems.count < 20 { problems += found.prefix(20 - problems.count) }
+          records += 1
+          let found = Self.problems(of: record, specification)
+          if !found.isEmpty { invalid += 1 }
+          let shown = found.prefix(Self.shownProblems - listed)
+          problems += shown
+          listed += shown.count
         }
+        topics[specification.name] = ["records": .integer(Int64(records)), "invalid": .integer(Int64(invalid))]
+        if invalid > 0 {
+          problems.append("\(wiring.names[specification]): \(invalid) of \(records) records are invalid")
+        }
+        checked += records
+        failed += invalid
       }
       try await log.close()
       if global.json {
         Output.print([
-          "records": .integer(Int64(checked)), "invalid": .integer(Int64(failed)),
+          "records": .integer(Int64(checked)), "invalid": .integer(Int64(failed)), "topics": .object(topics),
           "problems": .array(problems.map { .string($0) }),
         ])
       } else {
@@ -208,6 +211,24 @@ struct TopicsCommand: AsyncParsableCommand {
         Output.print("\(checked) records checked, \(failed) invalid")
       }
       if failed > 0 { throw ExitStatus.checkFailed }
+    }
+
+    /// Most problems of a topic that are printed.
+    private static let shownProblems = 20
+
+    private static func problems(of record: Record, _ specification: TopicSpecification) -> [String] {
+      do {
+        if specification.name == ArtifactChunk.topic.name {
+          _ = try ArtifactChunk(key: record.key ?? [], value: record.value ?? [])
+          return []
+        }
+        return specification.schema.violations(of: try RecordCoding.json(of: record, as: specification))
+          .map { "\(RecordCoding.place(of: record)): \($0)" }
+      } catch let error as TopicError {
+        return ["\(RecordCoding.place(of: record)): \(error)"]
+      } catch {
+        return ["\(error)"]
+      }
     }
   }
 }
