@@ -25,10 +25,13 @@ static pthread_mutex_t sleep_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
 static _Atomic int sleepers;
 static _Atomic int stopping;
-static _Atomic uint64_t call;       // number << 8 | threads
-static _Atomic ptrdiff_t unfinished;
-static task_function task;
-static void *task_context;
+/// What the workers read of a call, in one cache line.
+static struct {
+  _Alignas(64) _Atomic uint64_t ticket;  // number << 8 | threads
+  task_function task;
+  void *context;
+} call;
+static _Alignas(64) _Atomic ptrdiff_t unfinished;
 /// Number of the call << 40 | first index << 20 | end. Alone in its cache line: only a thief ever touches another thread's.
 static struct { _Alignas(64) _Atomic uint64_t range; } shares[RETORT_MAXIMUM_THREADS];
 static pthread_t workers[RETORT_MAXIMUM_THREADS];
@@ -89,7 +92,7 @@ static void run(uint64_t seen, int worker) {
   ptrdiff_t done = 0;
   for (int i = 0; i < threads; i++) {
     int owner = (worker + i) % threads;
-    for (ptrdiff_t index; (index = take(owner, worker, seen >> 8)) >= 0; done++) task(task_context, index, worker);
+    for (ptrdiff_t index; (index = take(owner, worker, seen >> 8)) >= 0; done++) call.task(call.context, index, worker);
   }
   if (done) atomic_fetch_sub_explicit(&unfinished, done, memory_order_release);
 }
@@ -100,7 +103,7 @@ static void *work(void *argument) {
   current_worker = worker;
   uint64_t last = 0;
   while (!atomic_load_explicit(&stopping, memory_order_relaxed)) {
-    uint64_t seen = atomic_load_explicit(&call, memory_order_acquire);
+    uint64_t seen = atomic_load_explicit(&call.ticket, memory_order_acquire);
     if (seen != last) {
       run(seen, worker);
       last = seen;
@@ -110,7 +113,7 @@ static void *work(void *argument) {
     } else {
       pthread_mutex_lock(&sleep_lock);
       atomic_fetch_add(&sleepers, 1);
-      while (atomic_load(&call) == last && !atomic_load(&stopping)) pthread_cond_wait(&wake, &sleep_lock);
+      while (atomic_load(&call.ticket) == last && !atomic_load(&stopping)) pthread_cond_wait(&wake, &sleep_lock);
       atomic_fetch_sub(&sleepers, 1);
       pthread_mutex_unlock(&sleep_lock);
       spins = 0;
@@ -189,17 +192,17 @@ void retort_parallel_for_limited(ptrdiff_t count, int limit, void (*fn)(void *, 
   }
   uint64_t saved = retort_enter_numerics();
   current_worker = 0;
-  task = fn;
-  task_context = context;
+  call.task = fn;
+  call.context = context;
   if (limit < threads) threads = limit;
   if (count < threads) threads = (int)count;
   atomic_store_explicit(&unfinished, count, memory_order_relaxed);
-  uint64_t number = ((atomic_load_explicit(&call, memory_order_relaxed) >> 8) + 1) & 0xffffff;
+  uint64_t number = ((atomic_load_explicit(&call.ticket, memory_order_relaxed) >> 8) + 1) & 0xffffff;
   for (ptrdiff_t i = 0; i < threads; i++) {
     uint64_t range = (uint64_t)(count * i / threads) << 20 | (uint64_t)(count * (i + 1) / threads);
     atomic_store_explicit(&shares[i].range, number << 40 | range, memory_order_release);
   }
-  atomic_store(&call, number << 8 | (uint64_t)threads);
+  atomic_store(&call.ticket, number << 8 | (uint64_t)threads);
   if (atomic_load(&sleepers) > 0) {
     pthread_mutex_lock(&sleep_lock);
     pthread_cond_broadcast(&wake);

@@ -65,6 +65,39 @@ private final class Tally: @unchecked Sendable {  // each index is written by th
     retort_pool_set_threads(before)
   }
 
+  /// A call whose first index does not end before all others have, or half a minute has passed.
+  final class Delay: Sendable {
+    let count = 64
+    let others = Atomic<Int>(0)
+    func run() {
+      retort_parallel_for(
+        count,
+        { context, index, _ in
+          guard let context else { return }
+          let delay = Unmanaged<Delay>.fromOpaque(context).takeUnretainedValue()
+          let end = ContinuousClock.now + .seconds(30)
+          if index > 0 {
+            delay.others.add(1, ordering: .sequentiallyConsistent)
+          } else {
+            while delay.others.load(ordering: .sequentiallyConsistent) < delay.count - 1, ContinuousClock.now < end {}
+          }
+        }, Unmanaged.passUnretained(self).toOpaque())
+    }
+  }
+
+  @Test("who is done takes over what a thread that is held up has left", .timeLimit(.minutes(5)))
+  func takingOver() {
+    let before = retort_pool_threads()
+    defer { retort_pool_set_threads(before) }
+    for threads: Int32 in [2, 3] {
+      retort_pool_set_threads(threads)
+      let (start, delay) = (ContinuousClock.now, Delay())
+      delay.run()
+      #expect(delay.others.load(ordering: .sequentiallyConsistent) == delay.count - 1)
+      #expect(ContinuousClock.now - start < .seconds(25))
+    }
+  }
+
   /// A call of the pool that does not end before another call has ended, or half a minute has passed.
   final class Stay: Sendable {
     let began = Atomic<Bool>(false)
