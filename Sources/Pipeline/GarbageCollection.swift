@@ -23,7 +23,7 @@ public enum GarbageCollection {
 
   /// Collects.
   ///
-  /// What stays: the deployed release, the newest promoted ones, the newest candidate, the checkpoint that training goes
+  /// What stays: the deployed release, the best, the newest promoted ones, the newest candidate, the checkpoint that training goes
   /// on from, and the newest release point. A replay that has its candidate, or whose samples are no longer the same (one was
   /// erased), goes on from no checkpoint, so that none of its stays.
   ///
@@ -39,7 +39,8 @@ public enum GarbageCollection {
     let releases = try await DeploymentScan.releases(of: model, log: log, names: names)
     let deployed = try await DeploymentScan.newest(of: model, log: log, names: names)
     var kept = releases.filter { $0.verdict?.promoted == true }.suffix(keep).map(\.manifest)
-    kept += [deployed?.manifest, releases.last?.manifest].compactMap { $0 }
+    // The gate compares with the deployed and with the best.
+    kept += [deployed?.manifest, ReleaseWorker.best(of: releases), releases.last?.manifest].compactMap { $0 }
     // Other models, replays for instance, share the topic and the folder: theirs is not this call's business.
     for other in try await DeploymentScan.models(log: log, names: names) where other != model {
       kept += try await DeploymentScan.releases(of: other, log: log, names: names).map(\.manifest)

@@ -154,13 +154,23 @@ actor ReleaseWorker {
     history: [(manifest: Manifest, verdict: ReleaseVerdict?)], deployed: DeploymentRecord?
   ) async throws -> GateMeasurement.Rivals {
     guard let deployed else { return GateMeasurement.Rivals() }
-    let best = history.filter { $0.verdict?.promoted == true }.map(\.manifest).max {
-      Self.exactMatch($0) < Self.exactMatch($1)
-    }
     var rivals = GateMeasurement.Rivals()
     rivals.incumbent = try await load(deployed.manifest)
-    if let best, best.digest != deployed.manifestDigest { rivals.best = try await load(best) }
+    guard let best = Self.best(of: history), best.digest != deployed.manifestDigest else { return rivals }
+    do {
+      rivals.best = try await load(best)
+    } catch let error where error is ClientError || error is ReleaseError {
+      // It went with the log's compaction or the like: the incumbent is there to be compared with.
+      stage.logger.warning(
+        "release: the best release is left out of the comparison",
+        metadata: ["version": "\(best.version)", "reason": "\(error)"])
+    }
     return rivals
+  }
+
+  /// The promoted release with the highest exact match when it was made.
+  static func best(of history: [(manifest: Manifest, verdict: ReleaseVerdict?)]) -> Manifest? {
+    history.filter { $0.verdict?.promoted == true }.map(\.manifest).max { exactMatch($0) < exactMatch($1) }
   }
 
   private static func exactMatch(_ manifest: Manifest) -> Double {
