@@ -189,8 +189,8 @@ static void multiply(quantized_job *job) {
   while (job->task_rows > 4 * TILE_ROWS && job->column_tasks * ((job->m + job->task_rows - 1) / job->task_rows) < 4 * threads)
     job->task_rows = round_up(job->task_rows / 2, TILE_ROWS);
   ptrdiff_t row_tasks = (job->m + job->task_rows - 1) / job->task_rows;
-  // Eight products of bytes are taken for one of floats.
-  run_tasks(job->column_tasks * row_tasks, job->m * job->panel_count * (RETORT_PANEL / 8) * job->k, panels_task, job);
+  // Sixteen products of bytes are taken for one of floats: where caches are far apart a call of the pool takes as long as 150,000.
+  run_tasks(job->column_tasks * row_tasks, job->m * job->panel_count * (RETORT_PANEL / 16) * job->k, panels_task, job);
 }
 
 static void probe(ptrdiff_t rounds, float *out) {
