@@ -73,7 +73,8 @@ package struct ClientProperties: Sendable {
   package func refused(_ name: String, reason: String) -> MessageLogError {
     MessageLogError(
       .invalid, "librdkafka refuses the property \(name)",
-      found: Self.secret.contains(name) ? "a value that is kept secret" : redacted(reason),
+      found: Self.secret.contains(name)
+        ? "a value that is kept secret" : redacted(String(reason.prefix { $0 != "\n" })),
       advice: "correct it under log.kafka; CONFIGURATION.md of librdkafka lists all properties")
   }
 

@@ -176,7 +176,9 @@ package enum KafkaFailure {
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
       Meaning(code: .outOfRange, what: "the offset is not in the log", advice: "seek to an offset that exists")
     case RD_KAFKA_RESP_ERR_INVALID_MSG, RD_KAFKA_RESP_ERR__BAD_MSG, RD_KAFKA_RESP_ERR__BAD_COMPRESSION:
-      Meaning(code: .corrupt, what: "bytes are damaged", advice: "look at the brokers' disks")
+      Meaning(
+        code: .corrupt, what: "bytes are damaged, or not Kafka's",
+        advice: "see that the port is a broker's and security.protocol is right, then look at the brokers' disks")
     case RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS:
       Meaning(code: .conflict, what: "the topic exists", advice: "use it as it is, or another name or prefix")
     case RD_KAFKA_RESP_ERR_INVALID_CONFIG, RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR,

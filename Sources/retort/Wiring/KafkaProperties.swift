@@ -14,7 +14,11 @@ enum KafkaProperties {
     _ configuration: Configuration, environment: [String: String] = ProcessInfo.processInfo.environment
   ) throws -> [String: String] {
     var properties: [String: String] = [:]
-    for (name, value) in configuration.tree("log.kafka")?.objectValue ?? [:] {
+    let tree = configuration.tree("log.kafka") ?? [:]
+    guard let object = tree.objectValue else {
+      throw ConfigurationError("log.kafka: expected a map of librdkafka's properties, found a \(tree.typeName)")
+    }
+    for (name, value) in object {
       if KafkaLog.secretProperties.contains(name) {
         throw ConfigurationError(
           "log.kafka: \(name): secrets do not belong in this file; set \(variable(name)) or \(name)_file")

@@ -65,8 +65,10 @@ struct Wiring: Sendable {
   }
 
   private static func unknownLog(_ url: String) -> ConfigurationError {
-    ConfigurationError(
-      "log.url: expected sqlite:PATH or kafka://HOST:PORT, found \(url.prefix(80)); correct it in retort.yaml or RETORT_LOG_URL"
+    // What stands before an @ may be a password.
+    let shown = url.lastIndex(of: "@").map { "…\(url[$0...])" } ?? url
+    return ConfigurationError(
+      "log.url: expected sqlite:PATH or kafka://HOST:PORT, found \(shown.prefix(80)); correct it in retort.yaml or RETORT_LOG_URL"
     )
   }
 
@@ -77,7 +79,13 @@ struct Wiring: Sendable {
     guard !hosts.isEmpty, hosts.allSatisfy({ !$0.isEmpty && !$0.contains("/") && !$0.contains("@") }) else {
       throw unknownLog(url)
     }
-    return hosts.map { $0.last == "]" || !$0.contains(":") ? "\($0):9092" : String($0) }.joined(separator: ",")
+    return try hosts.map { host in
+      guard host.last != "]", let colon = host.lastIndex(of: ":") else { return "\(host):9092" }
+      guard let port = Int(host[host.index(after: colon)...]), (1...65_535).contains(port) else {
+        throw ConfigurationError("log.url: \(host): expected a port from 1 to 65535 after the last colon")
+      }
+      return String(host)
+    }.joined(separator: ",")
   }
 
   private func kafkaOptions() throws -> KafkaLog.Options {
