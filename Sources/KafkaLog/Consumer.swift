@@ -433,6 +433,9 @@ actor Consumer: GroupReader {
     let low = try handle.offsets([place: OffsetLookup.oldest])[place] ?? 0
     let high = try handle.offsets([place: OffsetLookup.end])[place] ?? 0
     if position < low, options.onLostRange == .skip {
+      logger.warning(
+        "kafka: records were removed before they were read here",
+        metadata: ["partition": "\(place)", "offsets": "\(position) to \(low - 1)"])
       try move(place, to: low)
     } else if position >= low, position <= high {
       try move(place, to: position)

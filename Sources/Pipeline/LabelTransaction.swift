@@ -132,7 +132,8 @@ extension LabelStage {
     sample.cost = label.cost
     sample.trace = label.trace
     sample.source = RecordCoordinates(topic: source.topic, partition: source.partition, offset: source.offset)
+    // The order of samples is that of one partition, whatever the topic was made with.
     return RecordCoding.record(
-      sample, topic: names.samples, key: sample.id, derivedFrom: source, traceparent: request.traceparent)
+      sample, topic: names.samples, key: sample.id, partition: 0, derivedFrom: source, traceparent: request.traceparent)
   }
 }

@@ -17,11 +17,15 @@ import Topics
     let log: SQLiteLog
     let names = TopicNames()
 
-    init() async throws {
+    /// - Parameter samplePartitions: as somebody else has made the topic.
+    init(samplePartitions: Int = 1) async throws {
       folder = FileManager.default.temporaryDirectory.appendingPathComponent("retort-\(UUID().uuidString)").path
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
       // Nothing happens behind a test's back.
       log = try SQLiteLog(path: folder + "/log.db", options: .init(maintenanceInterval: nil))
+      if samplePartitions > 1 {
+        try await log.create([TopicConfiguration(name: names.samples, partitions: samplePartitions)])
+      }
       try await DeploymentTopics.ensure(log: log, names: names, requestPartitions: 1)
     }
 
@@ -108,6 +112,22 @@ import Topics
     #expect(audit.findings.count == 1)
     #expect((audit.samples, audit.deadLetters) == (1, 1))
     #expect(try await Status.read(log: bench.log, names: bench.names, model: "assistant").labelled == 2)
+    try await bench.log.close()
+  }
+
+  @Test("samples lie in one partition, whatever the topic has")
+  func onePartition() async throws {
+    let bench = try await Bench(samplePartitions: 3)
+    for id in ["a", "b", "c", "d", "e"] {
+      try await bench.append(Self.answered.replacingOccurrences(of: #""good""#, with: #""\#(id)""#), key: id)
+    }
+    try await bench.label()
+    var counts: [Int64] = []
+    for partition in 0..<3 {
+      counts.append(
+        try await bench.log.watermarks(of: TopicPartition(topic: bench.names.samples, partition: partition)).high)
+    }
+    #expect(counts == [5, 0, 0])
     try await bench.log.close()
   }
 
