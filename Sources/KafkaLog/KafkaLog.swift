@@ -54,7 +54,14 @@ public final class KafkaLog: MessageLog {
   /// - Throws: `.invalid`, naming the first that it does not take, or that may not be set.
   public static func validate(_ properties: [String: String]) throws(MessageLogError) {
     try ClientProperties.validate(properties)
-    try ClientHandle.check(ClientProperties(.administration, servers: "localhost", properties: properties))
+    let roles: [(rd_kafka_type_t, ClientProperties.Role)] = [
+      (RD_KAFKA_PRODUCER, .administration), (RD_KAFKA_PRODUCER, .appending),
+      (RD_KAFKA_PRODUCER, .transactions(id: "retort")), (RD_KAFKA_CONSUMER, .reading(ReaderOptions())),
+      (RD_KAFKA_CONSUMER, .member(group: "retort", ReaderOptions())),
+    ]
+    for (kind, role) in roles {
+      try ClientHandle.check(kind, ClientProperties(role, servers: "localhost:1", properties: properties))
+    }
   }
 
   /// Properties that hold secrets: keep them out of files of settings.

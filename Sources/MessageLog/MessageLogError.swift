@@ -114,7 +114,8 @@ extension MessageLogError {
       .outOfRange, missing, topic: at.topic, partition: at.partition, offset: offset,
       expected: "an offset from \(watermarks.low) to \(watermarks.high)", found: "\(offset)",
       advice: offset < watermarks.low
-        ? "seek to the earliest offset to go on without them, or restore them" : "seek to an offset that exists")
+        ? "go on at the earliest offset without them, or restore them"
+        : "choose an offset that exists; where the topic was deleted and made anew, start over under another prefix")
   }
 
   /// The error for a log, reader or writer that was closed.

@@ -6,7 +6,8 @@ public import Topics
 ///
 /// Three accounts must agree: the requests that are still in the log, the ranges and counts of the ledger, and the
 /// samples and dead letters themselves, by the coordinates of the request they came from. A request that retention has
-/// deleted is accounted for by the ledger alone; a sample that a newer version has replaced is found by its key; one that a
+/// deleted is accounted for by the ledger alone; one that it deleted before it had an outcome by nobody: such offsets are counted,
+/// but not held against the log, where they may have been marks of producers' transactions. A sample that a newer version has replaced is found by its key; one that a
 /// deletion request erased by the ledger's account of it.
 public struct Audit: Sendable {
   /// Requests below the committed position, by the ledger.
@@ -23,6 +24,8 @@ public struct Audit: Sendable {
   public private(set) var missing = 0
   /// Requests above the committed position, which wait.
   public private(set) var waiting = 0
+  /// Offsets that retention removed and no account names: about as many requests were never labelled.
+  public private(set) var removed = 0
   /// One sentence for each finding, at most 20.
   public private(set) var findings: [String] = []
 
@@ -34,7 +37,8 @@ public struct Audit: Sendable {
     [
       "requests": .integer(Int64(requests)), "samples": .integer(Int64(samples)), "skipped": .integer(Int64(skipped)),
       "deadletters": .integer(Int64(deadLetters)), "duplicates": .integer(Int64(duplicates)),
-      "missing": .integer(Int64(missing)), "waiting": .integer(Int64(waiting)), "holds": .bool(holds),
+      "missing": .integer(Int64(missing)), "waiting": .integer(Int64(waiting)),
+      "removed": .integer(Int64(removed)), "holds": .bool(holds),
       "findings": .array(findings.map { .string($0) }),
     ]
   }
@@ -127,14 +131,20 @@ public struct Audit: Sendable {
         duplicates += 1
         note("requests/\(partition.partition): offsets \(next.from) to \(one.to - 1) were labelled twice")
       }
+      let marks = try await log.watermarks(of: partition)
+      countRemoved(partition, sorted, position: committed[partition], low: marks.low)
+      if position > marks.high {
+        missing += 1
+        note(
+          "requests/\(partition.partition) ends at offset \(marks.high), before the group's position \(position): it was made anew; "
+            + "start over under another prefix")
+      }
       var index = 0
-      var inLog = 0
       try await TopicScan.each(log: log, partition: partition, to: nil) { record in
         guard all || record.offset < position else {
           waiting += 1
           return
         }
-        inLog += 1
         while index < sorted.count && sorted[index].to <= record.offset { index += 1 }
         let coordinates = RequestPlace(partition: record.partition, offset: record.offset)
         let isInLedger = index < sorted.count && sorted[index].from <= record.offset
@@ -146,6 +156,27 @@ public struct Audit: Sendable {
         }
       }
     }
+  }
+
+  /// Counts the offsets below the log's start that lie between or behind accounts, up to the group's position.
+  private mutating func countRemoved(
+    _ partition: TopicPartition, _ accounts: [OffsetRange], position: Int64?, low: Int64
+  ) {
+    guard let first = accounts.first?.from ?? position else { return }
+    var next = first
+    func count(to end: Int64) {
+      let gap = next..<max(next, min(end, low))
+      guard !gap.isEmpty else { return }
+      removed += gap.count
+      note(
+        "requests/\(partition.partition): offsets \(gap.lowerBound) to \(gap.upperBound - 1) were removed before they were labelled, "
+          + "unless they were marks of transactions")
+    }
+    for account in accounts {
+      count(to: account.from)
+      next = max(next, account.to)
+    }
+    count(to: low)
   }
 
   /// The ids that have a sample now: an earlier request of the same id may have had its sample compacted away.

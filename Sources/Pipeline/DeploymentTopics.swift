@@ -66,8 +66,14 @@ public enum DeploymentTopics {
   }
 
   /// Creates what is missing.
-  public static func ensure(log: any MessageLog, names: TopicNames, requestPartitions: Int) async throws {
+  ///
+  /// - Returns: what differs, and is left as it is.
+  @discardableResult
+  public static func ensure(
+    log: any MessageLog, names: TopicNames, requestPartitions: Int
+  ) async throws -> [(found: TopicConfiguration, wanted: TopicConfiguration)] {
     let plan = try await plan(log: log, names: names, requestPartitions: requestPartitions)
     if !plan.missing.isEmpty { try await log.create(plan.missing) }
+    return plan.differing
   }
 }

@@ -1,5 +1,6 @@
 import Foundation
 public import MessageLog
+public import Releases
 import RetortClient
 public import Topics
 public import Training
@@ -28,22 +29,24 @@ public enum GarbageCollection {
   /// erased), goes on from no checkpoint, so that none of its stays.
   ///
   /// - Parameters:
+  ///   - keys: whose signatures count; `nil`: anybody's.
   ///   - replays: other students whose checkpoints, and nothing else, are collected as well.
   ///   - keep: promoted versions that stay beside the deployed one.
   ///   - dryRun: only counts.
   public static func run(
-    log: any MessageLog, names: TopicNames, store: ContentStore, checkpoints: CheckpointStore, model: String,
-    replays: [String: CheckpointStore] = [:], keep: Int, dryRun: Bool
+    log: any MessageLog, names: TopicNames, keys: TrustedKeys?, store: ContentStore, checkpoints: CheckpointStore,
+    model: String, replays: [String: CheckpointStore] = [:], keep: Int, dryRun: Bool
   ) async throws -> Report {
     var report = Report()
-    let releases = try await DeploymentScan.releases(of: model, log: log, names: names)
-    let deployed = try await DeploymentScan.newest(of: model, log: log, names: names)
+    let history = DeploymentScan(log: log, names: names, keys: keys)
+    let releases = try await history.releases(of: model)
+    let deployed = try await history.newest(of: model)
     var kept = releases.filter { $0.verdict?.promoted == true }.suffix(keep).map(\.manifest)
     // The gate compares with the deployed and with the best.
     kept += [deployed?.manifest, ReleaseWorker.best(of: releases), releases.last?.manifest].compactMap { $0 }
     // Other models, replays for instance, share the topic and the folder: theirs is not this call's business.
-    for other in try await DeploymentScan.models(log: log, names: names) where other != model {
-      kept += try await DeploymentScan.releases(of: other, log: log, names: names).map(\.manifest)
+    for other in try await history.models() where other != model {
+      kept += try await history.releases(of: other).map(\.manifest)
     }
     let wanted = Set(kept.flatMap { $0.files.map(\.sha256) })
     let known = Set(releases.flatMap { $0.manifest.files.map(\.sha256) })
@@ -76,7 +79,7 @@ public enum GarbageCollection {
     _ progress: CheckpointRecord, _ releasePoint: CheckpointRecord?, log: any MessageLog, names: TopicNames
   ) async throws -> Bool {
     guard let offsets = progress.replayedOffsets else { return false }
-    let candidates = try await DeploymentScan.releases(of: progress.student, log: log, names: names)
+    let candidates = try await DeploymentScan(log: log, names: names, keys: nil).releases(of: progress.student)
     if let releasePoint, candidates.contains(where: { $0.manifest.lineage.chain == releasePoint.chain }) { return true }
     let own = names.relabelled(as: progress.student)
     let isRelabelled = try await log.topics().contains { $0.name == own.samples }

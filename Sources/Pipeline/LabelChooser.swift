@@ -2,6 +2,7 @@ import Evaluation
 import Inference
 import Logging
 import MessageLog
+import Releases
 import RetortClient
 import Teacher
 import Topics
@@ -121,9 +122,15 @@ actor LabelChooser {
   private func followReleases() async throws {
     let ends = try await ends(of: stage.names.models)
     guard ends != deploymentsEnd else { return }
-    let newest = try await DeploymentScan.newest(of: selection.model, log: stage.log, names: stage.names)
     deploymentsEnd = ends
-    guard let newest, newest.epoch != epoch else { return }
+    let keys: TrustedKeys
+    do { keys = try selection.keys() } catch {
+      stage.logger.warning(
+        "label: no student is asked, so that every request is labelled", metadata: ["reason": "\(error)"])
+      return
+    }
+    let history = DeploymentScan(log: stage.log, names: stage.names, keys: keys)
+    guard let newest = try await history.newest(of: selection.model), newest.epoch != epoch else { return }
     epoch = newest.epoch
     defer { watch.follow(student?.expected) }
     do {

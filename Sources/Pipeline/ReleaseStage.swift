@@ -55,10 +55,14 @@ public struct ReleaseStage: Sendable {
   let store: ContentStore
   let policy: Policy
   let key: SigningKey
+  let trusted: TrustedKeys
   let replay: Replay.Origin?
   let teacher: (@Sendable () throws -> DistillationTeacher)?
   let logger: Logger
   let observer: PipelineObserver
+
+  /// What was released and deployed before.
+  var history: DeploymentScan { DeploymentScan(log: log, names: names, keys: trusted) }
 
   /// The model that candidates are compared with and whose name their files bear: a replay's are the live one's.
   var incumbent: String { replay?.model ?? model }
@@ -70,10 +74,11 @@ public struct ReleaseStage: Sendable {
   ///   - checkpoints: where the trainer's checkpoints are.
   ///   - store: where finished files are kept on this machine.
   ///   - key: what signs.
+  ///   - trusted: whose signatures count beside that key's, on what was released before.
   ///   - teacher: reads the model that the recipe distils from; nil where it names none.
   public init(
     log: any MessageLog, names: TopicNames, model: String, checkpoints: CheckpointStore, store: ContentStore,
-    policy: Policy, key: SigningKey, replay: Replay.Origin? = nil,
+    policy: Policy, key: SigningKey, trusted: TrustedKeys = TrustedKeys([]), replay: Replay.Origin? = nil,
     teacher: (@Sendable () throws -> DistillationTeacher)? = nil, logger: Logger,
     observer: @escaping PipelineObserver = { _ in }
   ) {
@@ -86,8 +91,14 @@ public struct ReleaseStage: Sendable {
     self.store = store
     self.policy = policy
     self.key = key
+    self.trusted = trusted.adding(key.publicKey)
     self.logger = logger
     self.observer = observer
+  }
+
+  /// The transactional id under which a model is released and deployed, by the stage and by hand.
+  package static func transactionalID(of model: String, names: TopicNames) -> String {
+    "\(names.prefix)release.\(model)"
   }
 
   /// Releases until the mode says to stop.
@@ -96,9 +107,19 @@ public struct ReleaseStage: Sendable {
   ///   - mode: for ever, or until every announced release point is released and no more will come.
   ///   - upstreamIsIdle: whether the trainer has ended; asked only in ``RunMode/untilIdle``.
   public func run(_ mode: RunMode, upstreamIsIdle: @escaping UpstreamCheck = { true }) async throws {
-    try await StageRetry.run("release", repeatsFenced: false, logger: logger) {
+    var isNew = true
+    try await StageRetry.run("release", logger: logger) {
+      if isNew {
+        // A transaction that a killed process left open would hide the group's position until it lapses.
+        await (try await openWriter()).close()
+        isNew = false
+      }
       try await runOnce(mode, upstreamIsIdle: upstreamIsIdle)
     }
+  }
+
+  private func openWriter() async throws -> any TransactionalWriter {
+    try await log.transactionalWriter(id: Self.transactionalID(of: model, names: names))
   }
 
   private func runOnce(_ mode: RunMode, upstreamIsIdle: @escaping UpstreamCheck) async throws {
@@ -106,19 +127,7 @@ public struct ReleaseStage: Sendable {
       group: names.releaseGroup(model: model), topics: [names.checkpoints],
       options: ReaderOptions(onLostRange: .skip, maximumPrefetch: 500))
     do {
-      let writer = try await log.transactionalWriter(id: "\(names.prefix)release.\(model)")
-      do {
-        try await loop(mode, reader: reader, writer: writer, upstreamIsIdle: upstreamIsIdle)
-      } catch {
-        await writer.close()
-        throw error
-      }
-      await writer.close()
-    } catch let error as MessageLogError where error.code == .fenced && !error.isRetriable {
-      await reader.close()
-      throw PipelineError(
-        .fenced, "release", expected: "to be the only process that releases \(model)", found: "\(error)",
-        advice: "stop one of the two")
+      try await loop(mode, reader: reader, upstreamIsIdle: upstreamIsIdle)
     } catch {
       await reader.close()
       throw error
@@ -126,9 +135,7 @@ public struct ReleaseStage: Sendable {
     await reader.close()
   }
 
-  private func loop(
-    _ mode: RunMode, reader: any GroupReader, writer: any TransactionalWriter, upstreamIsIdle: UpstreamCheck
-  ) async throws {
+  private func loop(_ mode: RunMode, reader: any GroupReader, upstreamIsIdle: UpstreamCheck) async throws {
     let lag = LagMeter(stage: "release", log: log)
     while !Task.isCancelled {
       lag.note(await reader.positions)
@@ -139,7 +146,7 @@ public struct ReleaseStage: Sendable {
       let records = try await reader.next(maximum: 100, timeout: .milliseconds(250))
       for record in records {
         try Task.checkCancellation()
-        try await handle(record, reader: reader, writer: writer)
+        try await handle(record, reader: reader)
       }
       if records.isEmpty && isLast { return }
     }
@@ -161,7 +168,7 @@ public struct ReleaseStage: Sendable {
     return true
   }
 
-  private func handle(_ record: Record, reader: any GroupReader, writer: any TransactionalWriter) async throws {
+  private func handle(_ record: Record, reader: any GroupReader) async throws {
     let partition = TopicPartition(topic: record.topic, partition: record.partition)
     let next = [partition: record.offset + 1]
     guard record.value != nil,
@@ -171,12 +178,23 @@ public struct ReleaseStage: Sendable {
       try await reader.commit(next)
       return
     }
-    let candidate = try await ReleaseWorker(stage: self).release(checkpoint, point: number)
-    let membership = try await reader.membership
-    _ = try await writer.commit(
-      append: candidate.records, offsets: GroupOffsets(membership: membership, offsets: next))
-    StageMetrics.released(promoted: candidate.summary.isPromoted)
-    observer(.released(candidate.summary))
+    // Whoever deploys takes the id over, so that no two deployments share an epoch. It is taken before what is deployed is read,
+    // and for this candidate alone: a deployment by hand meanwhile makes the stage begin again, one between two candidates does not.
+    let writer = try await openWriter()
+    let candidate: FinishedCandidate
+    do {
+      candidate = try await ReleaseWorker(stage: self).release(checkpoint, point: number)
+      let membership = try await reader.membership
+      _ = try await writer.commit(
+        append: candidate.records, offsets: GroupOffsets(membership: membership, offsets: next))
+    } catch {
+      await writer.close()
+      throw error
+    }
+    await writer.close()
+    let summary = candidate.summary
+    StageMetrics.released(promoted: summary.isPromoted)
+    observer(.released(summary))
   }
 }
 

@@ -26,12 +26,11 @@ actor ReleaseWorker {
 
   /// From a release point to the records that release it.
   func release(_ checkpoint: CheckpointRecord, point: Int) async throws -> FinishedCandidate {
-    let own = try await DeploymentScan.releases(of: stage.model, log: stage.log, names: stage.names)
-    let version = (own.last?.manifest.version ?? 0) + 1
-    let history =
-      stage.replay == nil
-      ? own : try await DeploymentScan.releases(of: stage.incumbent, log: stage.log, names: stage.names)
-    let deployed = try await DeploymentScan.newest(of: stage.incumbent, log: stage.log, names: stage.names)
+    let own = try await stage.history.releases(of: stage.model)
+    let version = (own.map(\.manifest.version).max() ?? 0) + 1
+    let history = stage.replay == nil ? own : try await stage.history.releases(of: stage.incumbent)
+    let deployed = try await deployed()
+    let epoch = try await stage.history.nextEpoch(of: stage.incumbent)
     // A replay is measured on all held-out samples: no training ever sees one, whatever its range.
     let samples = try await HeldOutSamples(
       log: stage.log, names: stage.names, before: stage.replay == nil ? checkpoint.position : .max,
@@ -65,8 +64,17 @@ actor ReleaseWorker {
       ).manifest)
     return FinishedCandidate(
       manifest: manifest,
-      records: try records(manifest: manifest, verdict: verdict, files: files, deployed: deployed, now: now),
+      records: try records(manifest: manifest, verdict: verdict, files: files, epoch: epoch, now: now),
       summary: summary(manifest: manifest, verdict: verdict, made: made, measured: measured, checkpoint: checkpoint))
+  }
+
+  /// What subscribers run now.
+  private func deployed() async throws -> DeploymentRecord? {
+    let standing = try await stage.history.standing(of: stage.incumbent)
+    if let refused = standing.refused {
+      stage.logger.warning("release: a deployment is passed over", metadata: ["reason": "\(refused)"])
+    }
+    return standing.newest
   }
 
   /// Said before the minutes that a candidate takes, since nothing in it can change that verdict.
@@ -153,10 +161,9 @@ actor ReleaseWorker {
   private func rivals(
     history: [(manifest: Manifest, verdict: ReleaseVerdict?)], deployed: DeploymentRecord?
   ) async throws -> GateMeasurement.Rivals {
-    guard let deployed else { return GateMeasurement.Rivals() }
     var rivals = GateMeasurement.Rivals()
-    rivals.incumbent = try await load(deployed.manifest)
-    guard let best = Self.best(of: history), best.digest != deployed.manifestDigest else { return rivals }
+    if let deployed { rivals.incumbent = try await load(deployed.manifest) }
+    guard let best = Self.best(of: history), best.digest != deployed?.manifestDigest else { return rivals }
     do {
       rivals.best = try await load(best)
     } catch let error where error is ClientError || error is ReleaseError {
@@ -225,7 +232,7 @@ actor ReleaseWorker {
   }
 
   private func records(
-    manifest: Manifest, verdict: Gate.Verdict, files: [StoredFile], deployed: DeploymentRecord?, now: String
+    manifest: Manifest, verdict: Gate.Verdict, files: [StoredFile], epoch: Int64, now: String
   ) throws -> [NewRecord] {
     var records: [NewRecord] = []
     if stage.policy.storesInLog {
@@ -250,7 +257,7 @@ actor ReleaseWorker {
     if verdict.isPromoted {
       let deployment = try stage.key.sign(
         DeploymentRecord(
-          epoch: (deployed?.epoch ?? 0) + 1, action: .promote, manifest: manifest,
+          epoch: epoch, action: .promote, manifest: manifest,
           reason: String(verdict.reasons.joined(separator: "; ").prefix(1_000)), time: now))
       records.append(try RecordCoding.checked(deployment, topic: stage.names.models, key: stage.model))
     }

@@ -48,7 +48,8 @@ public struct Replay: Sendable {
   public func run() async throws -> Manifest {
     if let made = try await candidate() { return made }
     try await train.run(.untilIdle)
-    let writer = try await release.log.transactionalWriter(id: "\(release.names.prefix)release.\(release.model)")
+    let writer = try await release.log.transactionalWriter(
+      id: ReleaseStage.transactionalID(of: release.model, names: release.names))
     do {
       let manifest = try await make(writer)
       await writer.close()
@@ -81,7 +82,7 @@ public struct Replay: Sendable {
   private func candidate() async throws -> Manifest? {
     let announced = try await TrainStage.announced(log: train.log, names: train.names, model: train.model)
     guard let point = announced.releasePoint, point.isReplay(of: range) else { return nil }
-    return try await DeploymentScan.releases(of: release.model, log: release.log, names: release.names)
+    return try await release.history.releases(of: release.model)
       .map(\.manifest).last { $0.lineage.chain == point.chain && $0.lineage.recipe == train.recipe.digest }
   }
 }

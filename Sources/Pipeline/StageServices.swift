@@ -7,7 +7,7 @@ import UnixSignals
 package struct StageService: Service {
   let name: String
   /// Whether the process has nothing left to do when this stage has ended by itself.
-  var isLast: Bool
+  let isLast: Bool
   let body: @Sendable () async throws -> Void
 
   package init(name: String, isLast: Bool = false, body: @escaping @Sendable () async throws -> Void) {
@@ -51,9 +51,13 @@ public struct StageServices: Sendable {
   ///
   /// - Parameters:
   ///   - mode: for ever, or until everything in the log has gone through all of them.
+  /// - Returns: whether they ended by themselves; else they were told to stop.
   /// - Throws: the first error of a stage; the others are stopped.
-  public func run(_ mode: RunMode, logger: Logger) async throws {
-    try await Self.run(stages(mode), logger: logger)
+  @discardableResult
+  public func run(_ mode: RunMode, logger: Logger) async throws -> Bool {
+    let isDone = DoneFlag(false)
+    try await Self.run(stages(mode) { isDone.set() }, logger: logger)
+    return isDone.isSet
   }
 
   package static func run(_ stages: [StageService], logger: Logger) async throws {
@@ -66,7 +70,7 @@ public struct StageServices: Sendable {
     try await group.run()
   }
 
-  private func stages(_ mode: RunMode) -> [StageService] {
+  private func stages(_ mode: RunMode, atTheEnd: @escaping @Sendable () -> Void) -> [StageService] {
     var services: [StageService] = []
     let labelIsDone = DoneFlag(label == nil)
     let feedbackIsDone = DoneFlag(feedback == nil)
@@ -97,8 +101,14 @@ public struct StageServices: Sendable {
       services.append(StageService(name: "release") { try await release.run(mode) { trainIsDone.isSet } })
     }
     // A stage is idle only when those before it are.
-    if let last = services.indices.last { services[last].isLast = true }
-    return services
+    guard let last = services.popLast() else { return [] }
+    return services + [
+      StageService(name: last.name, isLast: true) {
+        try await last.body()
+        try Task.checkCancellation()
+        atTheEnd()
+      }
+    ]
   }
 }
 

@@ -1,4 +1,5 @@
 public import MessageLog
+public import Releases
 import RetortClient
 public import Topics
 
@@ -31,11 +32,15 @@ public struct Status: Sendable {
   public private(set) var deployed: Int?
   /// The epoch of its deployment; 0 for none.
   public private(set) var epoch: Int64 = 0
+  /// What is wrong with what the log says, one sentence each; see ``problems(log:names:keys:model:)``.
+  public private(set) var problems: [String] = []
   /// The newest word of each subscriber.
   public private(set) var adoptions: [AdoptionRecord] = []
 
   /// Reads the status of a deployment.
-  public static func read(log: any MessageLog, names: TopicNames, model: String) async throws -> Status {
+  public static func read(
+    log: any MessageLog, names: TopicNames, keys: TrustedKeys?, model: String
+  ) async throws -> Status {
     var status = Status()
     let committed = try await log.committedOffsets(group: names.labelGroup)
     for topic in try await log.topics() where topic.name == names.requests {
@@ -61,10 +66,12 @@ public struct Status: Sendable {
     status.round = checkpoint?.round ?? 0
     status.prequential = checkpoint?.prequential?.exactMatch
     status.labelling = try await LabellingReport.read(log: log, names: names)
-    status.releases = try await DeploymentScan.releases(of: model, log: log, names: names).count
-    let newest = try await DeploymentScan.newest(of: model, log: log, names: names)
+    let history = DeploymentScan(log: log, names: names, keys: keys)
+    status.releases = try await history.releases(of: model).count
+    let newest = try await history.newest(of: model)
     status.deployed = newest?.manifest.version
     status.epoch = newest?.epoch ?? 0
+    status.problems = try await problems(log: log, names: names, keys: keys, model: model)
     var bySubscriber: [String: AdoptionRecord] = [:]
     try await TopicScan.each(log: log, topic: names.adoptions) { record in
       guard record.value != nil, let adoption = try? RecordCoding.value(of: record, as: AdoptionRecord.self),
@@ -74,6 +81,20 @@ public struct Status: Sendable {
     }
     status.adoptions = bySubscriber.values.sorted { $0.subscriber < $1.subscriber }
     return status
+  }
+
+  /// Whether groups' positions are where records are, and whether the newest deployment is one that subscribers believe.
+  public static func problems(
+    log: any MessageLog, names: TopicNames, keys: TrustedKeys?, model: String
+  ) async throws -> [String] {
+    var problems = try await GroupProgress.problems(group: names.labelGroup, of: names.requests, log: log)
+    problems += try await GroupProgress.problems(group: names.feedbackGroup, of: names.feedback, log: log)
+    problems += try await GroupProgress.problems(
+      group: names.releaseGroup(model: model), of: names.checkpoints, log: log)
+    if let refused = try await DeploymentScan(log: log, names: names, keys: keys).standing(of: model).refused {
+      problems.append("a deployment is passed over: \(refused)")
+    }
+    return problems
   }
 
   /// Up to how many offsets what waits is counted.
@@ -102,6 +123,7 @@ public struct Status: Sendable {
       "round": .integer(Int64(round)),
       "prequential": prequential.map { .number($0) } ?? .null, "releases": .integer(Int64(releases)),
       "deployed_version": deployed.map { .integer(Int64($0)) } ?? .null, "epoch": .integer(epoch),
+      "problems": .array(problems.map { .string($0) }),
       "teacher": labelling.json,
       "adoptions": .array(adoptions.map(\.json)),
     ]

@@ -82,6 +82,8 @@ struct GateJudge {
 
   // MARK: - Slices
 
+  private static let notedSlices = 400
+
   /// On no function, and not on the rare ones together, clearly worse than the parent or the incumbent.
   mutating func compareSlices() {
     let slices = self.slices
@@ -89,17 +91,22 @@ struct GateJudge {
     for (subject, other) in [(Evidence.Subject.parent, measured.parent as [Bool]?), (.incumbent, measured.incumbent)] {
       guard let other else { continue }
       let z = Interval.normalQuantile(1 - policy.sliceAlpha / Double(slices.count))
-      var worse: [String] = []
-      for slice in slices {
-        let difference = paired(other, on: slice.indices, z: z)
+      let found = slices.map {
+        (name: $0.name, count: $0.indices.count, difference: paired(other, on: $0.indices, z: z))
+      }
+      // A verdict holds as much evidence as its topic allows: of very many functions those that lost most.
+      let noted = Set(
+        found.indices.sorted { (found[$0].difference.upper, $0) < (found[$1].difference.upper, $1) }.prefix(
+          Self.notedSlices))
+      for slice in found.indices.filter(noted.contains).map({ found[$0] }) {
         evidence.append(
           Evidence(
-            metric: "slice_difference", value: difference.estimate, n: slice.indices.count,
-            low: min(difference.lower, difference.estimate), high: max(difference.upper, difference.estimate),
-            subject: subject, function: slice.name))
-        if difference.upper < 0 {
-          worse.append("\(slice.name) \(Self.signed(difference.estimate)) points of \(slice.indices.count)")
-        }
+            metric: "slice_difference", value: slice.difference.estimate, n: slice.count,
+            low: min(slice.difference.lower, slice.difference.estimate),
+            high: max(slice.difference.upper, slice.difference.estimate), subject: subject, function: slice.name))
+      }
+      let worse = found.filter { $0.difference.upper < 0 }.map {
+        "\($0.name) \(Self.signed($0.difference.estimate)) points of \($0.count)"
       }
       let whom = subject == .parent ? "the unpruned parent" : "the incumbent"
       rule(

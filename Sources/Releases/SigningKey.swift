@@ -145,7 +145,17 @@ private enum KeyFile {
         .keyFile, path, expected: "a file that can be written", found: "a failure to write",
         advice: "check the free space")
     }
-    guard link(partial, path) == 0 else { throw noPlace(path) }
+    guard link(partial, path) == 0 || moveWithoutLinks(partial, path) else { throw noPlace(path) }
+  }
+
+  /// On file systems that know no links (SMB, FAT): the name may be taken between the look and the renaming.
+  private static func moveWithoutLinks(_ partial: String, _ path: String) -> Bool {
+    guard [EPERM, EOPNOTSUPP, ENOSYS].contains(errno) else { return false }
+    guard access(path, F_OK) != 0 else {
+      errno = EEXIST
+      return false
+    }
+    return rename(partial, path) == 0
   }
 
   private static func noPlace(_ path: String) -> ReleaseError {

@@ -9,6 +9,9 @@ public struct TrustedKeys: Sendable {
     self.keys = Dictionary(keys.map { ($0.id, $0) }) { first, _ in first }
   }
 
+  /// These keys and one more.
+  public func adding(_ key: PublicKey) -> TrustedKeys { TrustedKeys(keys.values + [key]) }
+
   /// The keys in these files.
   ///
   /// - Throws: ``ReleaseError`` with `key_file`.
@@ -35,6 +38,18 @@ public struct TrustedKeys: Sendable {
       deployment.signature, over: deployment.signingBytes,
       what: "deployment \(deployment.model) epoch \(deployment.epoch)")
     try verify(deployment.manifest)
+  }
+
+  /// What ``verify(_:)-(Manifest)`` throws; nil where it does not.
+  public func problem(with manifest: Manifest) -> ReleaseError? {
+    do throws(ReleaseError) { try verify(manifest) } catch { return error }
+    return nil
+  }
+
+  /// What ``verify(_:)-(DeploymentRecord)`` throws; nil where it does not.
+  public func problem(with deployment: DeploymentRecord) -> ReleaseError? {
+    do throws(ReleaseError) { try verify(deployment) } catch { return error }
+    return nil
   }
 
   private func verify(_ signature: Signature?, over bytes: [UInt8], what: String) throws(ReleaseError) {

@@ -55,11 +55,21 @@ public struct ArtifactFetcher: Sendable {
       try await collect(&chunks, of: file.sha256, needed: needed, partition: partition, from: start)
       if chunks.count == needed { break }
     }
-    return try ChunkPlan.assemble(chunks, file: file)
+    do {
+      return try ChunkPlan.assemble(chunks, file: file)
+    } catch {
+      guard error.code == .badDigest else { throw error }
+    }
+    // A chunk may have been put right by a later copy: as the log's compaction has it, the last one counts.
+    var last: [Int: [UInt8]] = [:]
+    try await collect(&last, of: file.sha256, needed: needed, partition: partition, from: low, toTheEnd: true)
+    return try ChunkPlan.assemble(last, file: file)
   }
 
+  /// Takes the first copy of each chunk until there is one of all; or the last, up to the end of the topic.
   private func collect(
-    _ chunks: inout [Int: [UInt8]], of digest: Digest, needed: Int, partition: TopicPartition, from start: Int64
+    _ chunks: inout [Int: [UInt8]], of digest: Digest, needed: Int, partition: TopicPartition, from start: Int64,
+    toTheEnd: Bool = false
   ) async throws {
     let end = try await log.watermarks(of: partition).high
     guard start < end else { return }
@@ -67,12 +77,12 @@ public struct ArtifactFetcher: Sendable {
       of: [partition: .offset(start)],
       options: ReaderOptions(onLostRange: .skip, maximumPrefetch: 16, endNotice: .milliseconds(10)))
     do {
-      while chunks.count < needed, await reader.positions[partition] ?? end < end {
+      while toTheEnd || chunks.count < needed, await reader.positions[partition] ?? end < end {
         for record in try await reader.next(maximum: 16, timeout: .milliseconds(200)) {
           guard let key = record.key, let place = ArtifactChunk.place(key: key), place.digest == digest,
             place.index < needed, let value = record.value, value.count <= ArtifactChunk.maximumBytes
           else { continue }
-          chunks[place.index] = value
+          if toTheEnd || chunks[place.index] == nil { chunks[place.index] = value }
         }
       }
     } catch {

@@ -10,7 +10,8 @@ public import Topics
 /// What is handed over has a trusted signature, an epoch above all before it, files with the manifest's digests, and
 /// gave the probes' answers through this runtime. What fails is refused, said on `adoptions`, and never handed over; the
 /// caller goes on with what it has. Delivery: the newest deployment at least once after a restart. Ordering: epochs grow.
-/// Back-pressure: deployments that arrive while one is being verified are passed over but for the newest. Cancellation:
+/// What is wrong with its files may be put right in the log: such a release is tried again, ever more seldom, until a newer one
+/// comes. Back-pressure: deployments that arrive while one is being verified are passed over but for the newest. Cancellation:
 /// at any await.
 public actor ReleaseFollower {
   private let log: any MessageLog
@@ -26,6 +27,21 @@ public actor ReleaseFollower {
   private var reader: (any RecordReader)?
   private var state: DeploymentState
   private var newest: DeploymentRecord?
+  private let firstRetry: Duration
+  private var shelved: Shelved?
+
+  /// Why the newest deployment is not run here; nil where it is, or where none came.
+  public private(set) var refusal: String?
+  private var refusedEpoch: Int64 = 0
+
+  /// A release whose files were not whole, and when they are looked at again.
+  private struct Shelved {
+    let deployment: DeploymentRecord
+    let delay: Duration
+    let due: ContinuousClock.Instant
+  }
+
+  private static let slowestRetry = Duration.seconds(600)
 
   /// A follower that keeps its files and what it accepted in a folder.
   ///
@@ -35,11 +51,12 @@ public actor ReleaseFollower {
   ///   - folder: where files go; two followers do not share one.
   ///   - subscriber: this process's name on `adoptions`.
   ///   - agent: the runtime and its version, for `adoptions` and the manifest's minimum.
+  ///   - firstRetry: how long after a refusal for its files a release is first tried again; 30 s by default.
   ///   - shared: where models' packed weights are shared with other processes; nil: they are this process's own.
   /// - Throws: ``ClientError`` with `folder`.
   public init(
     log: any MessageLog, names: TopicNames, model: String, keys: TrustedKeys, folder: ModelFolder, subscriber: String,
-    agent: String, logger: Logger, shared: SharedWeights? = nil
+    agent: String, logger: Logger, firstRetry: Duration = .seconds(30), shared: SharedWeights? = nil
   ) throws {
     self.log = log
     self.names = names
@@ -49,6 +66,7 @@ public actor ReleaseFollower {
     self.subscriber = subscriber
     self.agent = agent
     self.logger = logger
+    self.firstRetry = firstRetry
     self.shared = shared
     fetcher = ArtifactFetcher(log: log, names: names)
     let accepted = try folder.loadState()
@@ -66,6 +84,7 @@ public actor ReleaseFollower {
     let deadline = timeout.map { ContinuousClock.now + $0 }
     while true {
       try await drain(waiting: deadline.map { max(.zero, min($0 - .now, .seconds(1))) } ?? .seconds(1))
+      if newest == nil, let shelved, ContinuousClock.now >= shelved.due { newest = shelved.deployment }
       if let deployment = newest {
         newest = nil
         if let release = try await consider(deployment) { return release }
@@ -129,6 +148,7 @@ public actor ReleaseFollower {
   // MARK: - Verifying
 
   private func consider(_ deployment: DeploymentRecord) async throws -> VerifiedRelease? {
+    if deployment.epoch != shelved?.deployment.epoch { shelved = nil }
     switch state.decision(on: deployment) {
     case .accept: break
     case .current where !hasHandedOver: break
@@ -143,6 +163,7 @@ public actor ReleaseFollower {
       try folder.saveState(epoch: deployment.epoch, manifest: deployment.manifestDigest)
       state.accept(deployment)
       hasHandedOver = true
+      (shelved, refusal) = (nil, nil)
       return release
     } catch let error as CancellationError {
       throw error
@@ -153,9 +174,17 @@ public actor ReleaseFollower {
       newest = newest ?? deployment
       throw error
     } catch {
+      shelve(deployment, error)
       try await refuse(deployment, error)
       return nil
     }
+  }
+
+  private func shelve(_ deployment: DeploymentRecord, _ error: any Error) {
+    let code = (error as? ReleaseError)?.code
+    guard code == .incomplete || code == .badDigest || (error as? ClientError)?.code == .fetch else { return }
+    let delay = shelved.map { min($0.delay * 2, Self.slowestRetry) } ?? firstRetry
+    shelved = Shelved(deployment: deployment, delay: delay, due: .now + delay)
   }
 
   private var hasHandedOver = false
@@ -177,9 +206,13 @@ public actor ReleaseFollower {
   }
 
   private func refuse(_ deployment: DeploymentRecord, _ error: any Error) async throws {
-    logger.error("release refused", metadata: ["model": "\(model)", "reason": "\(error)"])
+    let reason = String(describing: error)
+    // Said once, however often it is tried.
+    guard reason != refusal || deployment.epoch != refusedEpoch else { return }
+    (refusal, refusedEpoch) = (reason, deployment.epoch)
+    logger.error("release refused", metadata: ["model": "\(model)", "reason": "\(reason)"])
     let code = (error as? ReleaseError)?.code.rawValue ?? (error as? ClientError)?.code.rawValue ?? "failed"
-    try await announce(deployment, status: .refused, code: code, reason: String(describing: error))
+    try await announce(deployment, status: .refused, code: code, reason: reason)
   }
 
   private func announce(

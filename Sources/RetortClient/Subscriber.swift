@@ -11,6 +11,14 @@ public struct Subscriber: Sendable {
   private let command: String?
   private let logger: Logger
 
+  /// A switch to a release.
+  public struct Adoption: Sendable {
+    /// The release that is current now.
+    public let release: VerifiedRelease
+    /// What went wrong with the program after the switch, as a sentence; nil where nothing did.
+    public let programFailure: String?
+  }
+
   /// - Parameters:
   ///   - follower: what hands over the releases; it must use the same folder.
   ///   - folder: the folder.
@@ -26,15 +34,15 @@ public struct Subscriber: Sendable {
   ///
   /// - Parameter timeout: how long to wait; `nil` waits until one comes, and through a full disk and other trouble that
   ///   passes, which is logged.
-  /// - Returns: the release that is current now, or `nil` when none came in time.
-  public func adoptNext(timeout: Duration? = nil) async throws -> VerifiedRelease? {
+  /// - Returns: the switch, or `nil` when no release came in time.
+  public func adoptNext(timeout: Duration? = nil) async throws -> Adoption? {
     let isPatient = timeout == nil
     guard let release = try await retrying(isPatient, { try await follower.next(timeout: timeout) }) else { return nil }
     try await retrying(isPatient) { try folder.switchCurrent(to: release.folder) }
-    let note = await runCommand(for: release)
-    try await retrying(isPatient) { try await follower.acknowledge(release, reason: note) }
+    let failure = await runCommand(for: release)
+    try await retrying(isPatient) { try await follower.acknowledge(release, reason: failure) }
     folder.retire()
-    return release
+    return Adoption(release: release, programFailure: failure)
   }
 
   /// Tries again, ever more slowly, what may succeed later.

@@ -36,6 +36,7 @@ struct FollowerService: Service {
           adopt(release)
           unacknowledged = release
         }
+        slot.problem = await follower.refusal
         if let release = unacknowledged {
           try await follower.acknowledge(release)
           unacknowledged = nil
@@ -49,6 +50,7 @@ struct FollowerService: Service {
         let text = String(describing: error)
         if text != complaint { logger.warning("releases cannot be followed", metadata: ["reason": "\(text)"]) }
         complaint = text
+        slot.problem = text
         await follower?.close()
         // A reader that failed is spent; a follower without a reader opens a new one.
         try await Task.sleep(for: delay)

@@ -6,6 +6,7 @@ import Synchronization
 /// request.
 public final class ModelSlot: Sendable {
   private let box: Mutex<ServedModel?>
+  private let obstacle = Mutex<String?>(nil)
 
   /// A slot, empty where no model is there yet.
   public init(_ model: ServedModel? = nil) {
@@ -14,6 +15,12 @@ public final class ModelSlot: Sendable {
 
   /// The model that a request which begins now is answered by; nil before the first.
   public var current: ServedModel? { box.withLock { $0 } }
+
+  /// Why the newest release is not served, if that is known.
+  public var problem: String? {
+    get { obstacle.withLock { $0 } }
+    set { obstacle.withLock { $0 = newValue } }
+  }
 
   /// Serves another model from now on.
   ///

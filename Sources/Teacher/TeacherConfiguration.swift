@@ -82,6 +82,14 @@ public struct TeacherConfiguration: Sendable {
         .invalidConfiguration, subject: "teacher.model", expected: "a model name beside teacher.endpoint",
         found: "nothing")
     }
+    // A password in an address ends up in logs; the key has a place of its own.
+    if let endpoint, let authority = endpoint.split(separator: "/", maxSplits: 2).dropFirst().first,
+      authority.contains("@")
+    {
+      throw TeacherError(
+        .invalidConfiguration, subject: "teacher.endpoint", expected: "an address without a user or a password",
+        found: "one before an @; give the key in RETORT_TEACHER_API_KEY")
+    }
     if let apiKey, apiKey.utf8.contains(where: { $0 < 0x21 || $0 > 0x7e }) || apiKey.isEmpty {
       throw TeacherError(
         .invalidConfiguration, subject: "teacher.api_key", expected: "visible ASCII without spaces",

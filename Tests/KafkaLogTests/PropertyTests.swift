@@ -18,6 +18,8 @@ struct PropertyTests {
   func bad() {
     let unknown = #expect(throws: MessageLogError.self) { try KafkaLog.validate(["linger.mss": "1"]) }
     #expect(unknown?.description.contains("linger.mss") == true)
+    let together = #expect(throws: MessageLogError.self) { try KafkaLog.validate(["retries": "0"]) }
+    #expect(together?.description.contains("retries") == true, "\(String(describing: together))")
     let value = #expect(throws: MessageLogError.self) { try KafkaLog.validate(["security.protocol": "carrier pigeon"]) }
     #expect(value?.description.contains("security.protocol") == true)
     let properties = ClientProperties(.appending, servers: "h:1", properties: ["sasl.password": "hunter2"])

@@ -12,7 +12,7 @@ import Topics
 /// The label stage over the embedded log.
 @Suite struct LabelStageTests {
   /// A log in a folder of its own, with every topic.
-  final class Bench {
+  final class Bench: Sendable {
     let folder: String
     let log: SQLiteLog
     let names = TopicNames()
@@ -49,6 +49,25 @@ import Topics
         log: log, names: names, teacher: teacher, functions: functions, trustedProducers: ["import"], logger: logger
       ).run(.untilIdle)
       await teacher.shutdown()
+    }
+
+    /// The label stage as the only one of a process; whether it ended by itself.
+    func run(_ mode: RunMode) async throws -> Bool {
+      let functions = try HomeFunctions.functions()
+      let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+      let teacher = try Teacher(
+        task: TaskDefinition(instructions: "", functions: functions),
+        configuration: TeacherConfiguration(endpoint: nil), logger: logger)
+      let stage = LabelStage(
+        log: log, names: names, teacher: teacher, functions: functions, trustedProducers: ["import"], logger: logger)
+      do {
+        let isWhole = try await StageServices(label: stage).run(mode, logger: logger)
+        await teacher.shutdown()
+        return isWhole
+      } catch {
+        await teacher.shutdown()
+        throw error
+      }
     }
 
     func letters() async throws -> [String: String] {
@@ -111,7 +130,7 @@ import Topics
     #expect(audit.holds, "\(audit.findings)")
     #expect(audit.findings.count == 1)
     #expect((audit.samples, audit.deadLetters) == (1, 1))
-    #expect(try await Status.read(log: bench.log, names: bench.names, model: "assistant").labelled == 2)
+    #expect(try await Status.read(log: bench.log, names: bench.names, keys: nil, model: "assistant").labelled == 2)
     try await bench.log.close()
   }
 

@@ -1,5 +1,6 @@
 import Logging
 import Pipeline
+import SQLiteLog
 import Synchronization
 import Testing
 
@@ -26,5 +27,16 @@ import Testing
       let itEnded = hasEnded.load(ordering: .acquiring)
       #expect(itEnded)
     }
+  }
+
+  @Test func whoeverRunsStagesLearnsWhetherTheyEndedByThemselves() async throws {
+    let bench = try await LabelStageTests.Bench()
+    #expect(try await bench.run(.untilIdle))
+    let running = Task { try await bench.run(.forever) }
+    running.cancel()
+    // Cancelled before it began, or while it ran: it did not end by itself.
+    let ended = try? await running.value
+    #expect(ended != true)
+    try await bench.log.close()
   }
 }

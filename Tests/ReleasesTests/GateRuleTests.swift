@@ -95,6 +95,21 @@ struct GateRuleTests {
     #expect(try Evidence(json: entry.json) == entry)
   }
 
+  @Test("Of very many functions a verdict notes those that lost most, as many as its topic allows, and judges all")
+  func manyFunctions() throws {
+    let functions = (0..<1_200).map { "f\($0 / 2)" }
+    let incumbent = [Bool](repeating: true, count: 1_200)
+    var candidate = incumbent
+    for index in 1_190..<1_200 { candidate[index] = false }
+    var policy = GatePolicy()
+    policy.sliceMinimum = 1
+    let verdict = Gate.verdict(
+      .init(candidate: candidate, parent: candidate, incumbent: incumbent, functions: functions), policy: policy)
+    let noted = verdict.evidence.filter { $0.metric == "slice_difference" && $0.subject == .incumbent }
+    #expect(verdict.evidence.count < 1_000 && noted.count == 400)
+    #expect(noted.filter { $0.value == -1 }.map(\.function) == (595..<600).map { "f\($0)" })
+  }
+
   @Test("Equal models seldom fail for a slice: the level is shared by all slices")
   func falseAlarms() {
     let functions = (0..<1_000).map { "f\($0 % 20)" }

@@ -101,11 +101,11 @@ import Topics
       _ = try await log.append([RecordCoding.record(deployment, topic: names.models, key: "tiny")])
     }
 
-    func follower(_ name: String = "a") throws -> ReleaseFollower {
+    func follower(_ name: String = "a", firstRetry: Duration = .seconds(30)) throws -> ReleaseFollower {
       try ReleaseFollower(
         log: log, names: names, model: "tiny", keys: TrustedKeys([key.publicKey]),
         folder: ModelFolder("\(folder)/\(name)"), subscriber: name, agent: "retort/0.1.0",
-        logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, firstRetry: firstRetry)
     }
 
     func adoptions() async throws -> [AdoptionRecord] {
@@ -127,7 +127,7 @@ import Topics
       follower: try bench.follower(), folder: folder,
       command: "cp \"$RETORT_MODEL_DIR/manifest.json\" \(bench.folder)/ran",
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
-    let release = try #require(try await subscriber.adoptNext(timeout: .seconds(5)))
+    let release = try #require(try await subscriber.adoptNext(timeout: .seconds(5))).release
     #expect(release.manifest.version == 1)
     let current = FileManager.default.contents(atPath: "\(bench.folder)/a/current/model.gguf")
     #expect(current.map { [UInt8]($0) } == bench.weights)
@@ -174,6 +174,32 @@ import Topics
     // A good one after all that is taken.
     try await bench.deploy(bench.manifest(version: 6, probes: probes), epoch: 6)
     #expect(try await follower.next(timeout: .seconds(5))?.manifest.version == 6)
+  }
+
+  @Test("a release whose files are not whole is said once, tried again, and handed over when they are")
+  func mended() async throws {
+    let bench = try await Bench()
+    let probes = try bench.probes()
+    try await bench.publish(Probe.write(probes))
+    try await bench.deploy(bench.manifest(version: 1, probes: probes), epoch: 1)
+    let follower = try bench.follower(firstRetry: .milliseconds(1))
+    for _ in 0..<4 { #expect(try await follower.next(timeout: .milliseconds(50)) == nil) }
+    #expect(await follower.refusal?.contains("no chunk 0") == true)
+    #expect(try await bench.adoptions().map(\.code) == ["incomplete"])
+
+    // A copy that is wrong, and then one that is right.
+    var wrong = bench.weights
+    wrong[wrong.count / 2] ^= 0xFF
+    for bytes in [wrong, bench.weights] {
+      _ = try await bench.log.append(
+        ChunkPlan.chunks(of: bytes, digest: .sha256(bench.weights)).map {
+          NewRecord(topic: bench.names.artifacts, key: Array($0.key.utf8), value: $0.bytes)
+        })
+      let release = try await follower.next(timeout: bytes == wrong ? .milliseconds(200) : .seconds(10))
+      #expect(release?.manifest.version == (bytes == wrong ? nil : 1))
+    }
+    #expect(try await bench.adoptions().map(\.code) == ["incomplete", "bad_digest"])
+    #expect(await follower.refusal == nil)
   }
 
   @Test("an epoch that was passed is not accepted again, not even after a restart")

@@ -99,6 +99,7 @@ struct ChatTests {
       (#"{"messages": [{"role": "poet", "content": "x"}]}"#, "messages[0].role"),
       (#"{"messages": [{"role": "user", "content": "x"}], "stream": "yes"}"#, "stream"),
       (#"{"messages": [{"role": "user", "content": "x"}], "n": 2}"#, "n:"),
+      (#"{"messages": [{"role": "user", "content": "x"}], "max_tokens": 0}"#, "max_tokens:"),
       (#"{"messages": [{"role": "user", "content": "x"}], "model": 5}"#, "model"),
       (
         #"{"messages": [{"role": "user", "content": "x"}], "tools": [{"name": "fly", "parameters": {"type": "object"}}]}"#,

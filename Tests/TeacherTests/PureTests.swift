@@ -167,6 +167,8 @@ struct PureTests {
     #expect(error { $0.temperature = .nan } == "teacher.temperature")
     #expect(error { $0.model = "" } == "teacher.model")
     #expect(error { $0.apiKey = "a\nb" } == "teacher.api_key")
+    #expect(error { $0.endpoint = "https://user:secret@host/v1" } == "teacher.endpoint")
+    #expect(error { $0.endpoint = "https://host/v1/a@b" } == nil)
     #expect(error { $0.extraParameters = ["stream": true] } == "teacher.extra_parameters")
     #expect(error { $0.maximumTurns = 0 } == "teacher.maximum_turns")
     #expect(error { $0.budget = BudgetPolicy(tokensPerHour: 0) } == "teacher.budget.tokens_per_hour")

@@ -22,16 +22,9 @@ final class ClientHandle {
     self.thread = thread
     context = ClientContext(logger: logger, thread: thread)
     let conf = try Self.conf(properties)
-    var text = [CChar](repeating: 0, count: 512)
     context.install(
       in: conf, groupMember: properties.isGroupMember, delivery: kind == RD_KAFKA_PRODUCER)
-    guard let raw = rd_kafka_new(kind, conf, &text, text.count) else {
-      rd_kafka_conf_destroy(conf)
-      throw MessageLogError(
-        .invalid, "librdkafka refuses its configuration", found: properties.redacted(Self.string(text)),
-        advice: "correct the properties under log.kafka")
-    }
-    self.raw = raw
+    raw = try Self.make(kind, of: conf, properties)
     context.exportStatistics(client: String(cString: rd_kafka_name(raw)), role: properties.role)
     let main = rd_kafka_queue_get_main(raw)!
     queues.append(main)
@@ -40,9 +33,23 @@ final class ClientHandle {
 
   deinit { destroy() }
 
-  /// Says whether librdkafka takes these properties.
-  static func check(_ properties: ClientProperties) throws(MessageLogError) {
-    rd_kafka_conf_destroy(try conf(properties))
+  /// Says whether librdkafka takes these properties, each and together: makes a client of them and lets it go.
+  static func check(_ kind: rd_kafka_type_t, _ properties: ClientProperties) throws(MessageLogError) {
+    let conf = try conf(properties)
+    rd_kafka_conf_set_log_cb(conf, nil)
+    rd_kafka_destroy(try make(kind, of: conf, properties))
+  }
+
+  /// A client of a configuration, which is gone in any case.
+  private static func make(
+    _ kind: rd_kafka_type_t, of conf: OpaquePointer, _ properties: ClientProperties
+  ) throws(MessageLogError) -> OpaquePointer {
+    var text = [CChar](repeating: 0, count: 512)
+    if let raw = rd_kafka_new(kind, conf, &text, text.count) { return raw }
+    rd_kafka_conf_destroy(conf)
+    throw MessageLogError(
+      .invalid, "librdkafka refuses its configuration", found: properties.redacted(string(text)),
+      advice: "correct the properties under log.kafka")
   }
 
   private static func conf(_ properties: ClientProperties) throws(MessageLogError) -> OpaquePointer {

@@ -37,6 +37,14 @@ struct ChatRequest: Sendable {
         .invalidRequest, "n: expected 1, found \(count); answers are greedy, so that more would be the same.",
         parameter: "n")
     }
+    for name in ["max_tokens", "max_completion_tokens"] {
+      guard let count = try Self.optional(body, name, "a whole number", { $0.integerValue }), count < 1 else {
+        continue
+      }
+      throw ServingError(
+        .invalidRequest, "\(name): expected at least 1, found \(count); an answer is one whole call, however long.",
+        parameter: name)
+    }
     tools = try Self.tools(body["tools"])
     guard [nil, .null, "auto", "required"].contains(body["tool_choice"]) else {
       throw ServingError(

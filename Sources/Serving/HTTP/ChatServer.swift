@@ -75,7 +75,9 @@ final class ChatServer: Sendable {
     case .models: return HTTPReplies.json(.ok, models)
     case .healthz: return HTTPReplies.text("ok\n", type: "text/plain; charset=utf-8")
     case .readyz:
-      guard let model = slot.current else { throw Self.notReady }
+      guard let model = slot.current else {
+        throw slot.problem.map { ServingError(.notReady, "No model is served yet: \($0)") } ?? Self.notReady
+      }
       return HTTPReplies.json(.ok, ["ready": true, "model": .string(model.name), "version": Self.version(of: model)])
     case .metrics: return HTTPReplies.text(metricsText(), type: "text/plain; version=0.0.4; charset=utf-8")
     case .other:

@@ -23,7 +23,9 @@ struct AuditCommand: AsyncParsableCommand {
       Output.print(
         "\(audit.requests) requests = \(audit.samples) samples + \(audit.skipped) skipped + \(audit.deadLetters) dead letters"
       )
-      Output.print("\(audit.waiting) waiting, \(audit.missing) missing, \(audit.duplicates) duplicates")
+      Output.print(
+        "\(audit.waiting) waiting, \(audit.missing) missing, \(audit.duplicates) duplicates, \(audit.removed) removed unlabelled"
+      )
       for finding in audit.findings { Output.print("  " + finding) }
       Output.print(audit.holds ? "conservation holds" : "conservation does not hold")
     }

@@ -78,7 +78,10 @@ struct DoctorCommand: AsyncParsableCommand {
       if log is KafkaLog, !wiring.configuration.flag("log.manage_topics") { plan.differing = [] }
       findings += Self.topics(plan)
       if log is KafkaLog { findings += await Self.rights(log, wiring) }
-      let released = try? await DeploymentScan.releases(of: wiring.model, log: log, names: wiring.names)
+      let problems = try? await Status.problems(
+        log: log, names: wiring.names, keys: wiring.keysIfAny(), model: wiring.model)
+      findings += (problems ?? []).map { Finding(subject: "log", problem: $0, detail: "") }
+      let released = try? await DeploymentScan(log: log, names: wiring.names, keys: nil).releases(of: wiring.model)
       try await log.close()
       return (findings, released?.last?.manifest.signature?.keyID)
     } catch {

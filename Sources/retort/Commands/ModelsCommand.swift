@@ -25,13 +25,14 @@ struct ModelsCommand: AsyncParsableCommand {
       let wiring = Wiring(try global.configuration())
       let log = try await wiring.openLog()
       let name = model ?? wiring.model
-      let releases = try await DeploymentScan.releases(of: name, log: log, names: wiring.names)
-      let deployed = try await DeploymentScan.newest(of: name, log: log, names: wiring.names)
+      let history = try wiring.history(in: log)
+      let releases = try await history.releases(of: name)
+      let standing = try await history.standing(of: name)
       try await log.close()
       var table = Table(["version", "status", "exact match", "size", "samples", "sha256"])
       var list: [JSON] = []
       for (manifest, verdict) in releases {
-        let status = Self.status(manifest, verdict, deployed)
+        let status = Self.status(manifest, verdict, standing.newest)
         let exact = manifest.evidence.first { $0.metric == "exact_match" && $0.subject == .candidate }?.value
         let sha256 = manifest.weights?.sha256.hex ?? ""
         table.add([
@@ -47,6 +48,7 @@ struct ModelsCommand: AsyncParsableCommand {
           "reasons": .array((verdict?.reasons ?? []).map { .string($0) }),
         ])
       }
+      if let refused = standing.refused { Output.complain("passed over: \(refused)") }
       if global.json { Output.print(.array(list)) } else { Output.print(table.text) }
     }
 
@@ -72,7 +74,7 @@ struct ModelsCommand: AsyncParsableCommand {
       let wiring = Wiring(try global.configuration())
       let log = try await wiring.openLog()
       let manifest = try await target.manifest(wiring, log)
-      let verdict = try await DeploymentScan.releases(of: manifest.model, log: log, names: wiring.names)
+      let verdict = try await wiring.history(in: log).releases(of: manifest.model)
         .first { $0.manifest.digest == manifest.digest }?.verdict
       try await log.close()
       if global.json {
@@ -236,14 +238,15 @@ struct ModelsCommand: AsyncParsableCommand {
       let wiring = Wiring(try global.configuration())
       let name = model ?? wiring.model
       let log = try await wiring.openLog()
-      if name != wiring.model, try await !DeploymentScan.models(log: log, names: wiring.names).contains(name),
+      if name != wiring.model, try await !wiring.history(in: log).models().contains(name),
         try await TrainStage.announced(log: log, names: wiring.names, model: name).progress == nil
       {
         throw ConfigurationError("--model \(name): expected a model of this deployment, found none of that name")
       }
       let report = try await GarbageCollection.run(
-        log: log, names: wiring.names, store: wiring.store, checkpoints: wiring.checkpoints(of: name), model: name,
-        replays: model == nil ? wiring.replays : [:], keep: max(0, keep), dryRun: dryRun)
+        log: log, names: wiring.names, keys: try wiring.keysIfAny(), store: wiring.store,
+        checkpoints: wiring.checkpoints(of: name), model: name, replays: model == nil ? wiring.replays : [:],
+        keep: max(0, keep), dryRun: dryRun)
       try await log.close()
       if global.json {
         Output.print(report.json)
@@ -282,12 +285,38 @@ private struct ManualDeployment {
     let wiring = Wiring(try global.configuration())
     let log = try await wiring.openLog()
     let name = model ?? wiring.model
-    // The release stage's own transactional id: two deployments at once would otherwise share an epoch.
-    let writer = try await log.transactionalWriter(id: "\(wiring.names.prefix)release.\(name)")
-    let releases = try await DeploymentScan.releases(of: name, log: log, names: wiring.names)
-    let deployed = try await DeploymentScan.newest(of: name, log: log, names: wiring.names)
+    let key = try await wiring.signingKey(log: log)
+    let keys = (try wiring.keysIfAny() ?? TrustedKeys([])).adding(key.publicKey)
+    let history = DeploymentScan(log: log, names: wiring.names, keys: keys)
+    // What cannot be deployed takes the transactional id from no release stage.
+    try keys.verify(try await release(of: name, history, choose))
+    let writer = try await log.transactionalWriter(id: ReleaseStage.transactionalID(of: name, names: wiring.names))
+    let manifest = try await release(of: name, history, choose)
+    let record = try key.sign(
+      DeploymentRecord(
+        epoch: try await history.nextEpoch(of: name), action: action, manifest: manifest, reason: reason,
+        time: RFC3339.text(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))))
+    _ = try await writer.commit(
+      append: [try RecordCoding.checked(record, topic: wiring.names.models, key: name)], offsets: nil)
+    await writer.close()
+    try await log.close()
+    let version = manifest.version
+    if global.json {
+      Output.print([
+        "version": .integer(Int64(version)), "epoch": .integer(record.epoch), "action": .string(action.rawValue),
+      ])
+    } else {
+      Output.print("\(name) version \(version) is deployed, epoch \(record.epoch)")
+    }
+  }
+
+  private func release(
+    of name: String, _ history: DeploymentScan,
+    _ choose: ([(manifest: Manifest, verdict: ReleaseVerdict?)], DeploymentRecord) throws -> Int
+  ) async throws -> Manifest {
+    let releases = try await history.releases(of: name)
     let version: Int
-    if let deployed {
+    if let deployed = try await history.newest(of: name) {
       version = try choose(releases, deployed)
     } else if action == .promote, let first = releases.first {
       let stand = DeploymentRecord(
@@ -303,21 +332,7 @@ private struct ManualDeployment {
         .notFound, name, expected: "version \(version)", found: "none of that number",
         advice: "choose one of `retort models list`")
     }
-    let record = try await wiring.signingKey(log: log).sign(
-      DeploymentRecord(
-        epoch: (deployed?.epoch ?? 0) + 1, action: action, manifest: chosen.manifest, reason: reason,
-        time: RFC3339.text(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))))
-    _ = try await writer.commit(
-      append: [try RecordCoding.checked(record, topic: wiring.names.models, key: name)], offsets: nil)
-    await writer.close()
-    try await log.close()
-    if global.json {
-      Output.print([
-        "version": .integer(Int64(version)), "epoch": .integer(record.epoch), "action": .string(action.rawValue),
-      ])
-    } else {
-      Output.print("\(name) version \(version) is deployed, epoch \(record.epoch)")
-    }
+    return chosen.manifest
   }
 }
 

@@ -15,7 +15,8 @@ struct StatusCommand: AsyncParsableCommand {
   func run() async throws {
     let wiring = Wiring(try global.configuration())
     let log = try await wiring.openLog()
-    let status = try await Status.read(log: log, names: wiring.names, model: wiring.model)
+    let status = try await Status.read(
+      log: log, names: wiring.names, keys: try wiring.keysIfAny(), model: wiring.model)
     try await log.close()
     if global.json { Output.print(status.json) } else { Output.print(Self.text(of: status)) }
   }
@@ -45,6 +46,7 @@ struct StatusCommand: AsyncParsableCommand {
         "         \(adoption.subscriber) \(adoption.status.rawValue) version \(adoption.version) since \(adoption.since)"
           + (adoption.reason.map { ": \($0)" } ?? ""))
     }
+    lines += status.problems.map { "problem  " + $0 }
     return lines.joined(separator: "\n")
   }
 }

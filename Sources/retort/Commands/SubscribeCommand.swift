@@ -1,6 +1,8 @@
 import ArgumentParser
 import Foundation
+import Logging
 import MessageLog
+import Pipeline
 import RetortClient
 import Topics
 
@@ -39,23 +41,39 @@ struct SubscribeCommand: AsyncParsableCommand {
       subscriber: name ?? "\(ProcessInfo.processInfo.hostName):\(dir)", agent: "retort/\(BuildVersion.text)",
       logger: logger)
     let subscriber = Subscriber(follower: follower, folder: folder, command: exec, logger: logger)
-    repeat {
-      guard let release = try await subscriber.adoptNext(timeout: once ? .seconds(2) : nil) else {
-        Output.complain("no release of \(model ?? wiring.model) was adopted")
-        throw ExitStatus.failed
-      }
-      let line: JSON = [
+    let follow = StageService(name: "subscribe", isLast: true) { [self] in
+      repeat {
+        try report(try await subscriber.adoptNext(timeout: once ? .seconds(2) : nil), model: model ?? wiring.model)
+      } while !once
+    }
+    do {
+      try await StageServices.run([follow], logger: Wiring.logger("retort.subscribe", level: .error))
+    } catch {
+      await follower.close()
+      try? await log.close()
+      throw error
+    }
+    await follower.close()
+    try await log.close()
+  }
+
+  /// Says what is current now.
+  private func report(_ adoption: Subscriber.Adoption?, model: String) throws {
+    guard let adoption else {
+      Output.complain("no release of \(model) was adopted")
+      throw ExitStatus.failed
+    }
+    let release = adoption.release
+    if global.json {
+      Output.print([
         "model": .string(release.manifest.model), "version": .integer(Int64(release.manifest.version)),
         "epoch": .integer(release.deployment.epoch), "dir": .string(release.folder),
         "sha256": .string(release.manifest.weights?.sha256.hex ?? ""),
-      ]
-      if global.json {
-        Output.print(line)
-      } else {
-        Output.print("\(dir)/current is \(release.manifest.model) version \(release.manifest.version)")
-      }
-    } while !once
-    await follower.close()
-    try await log.close()
+      ])
+    } else {
+      Output.print("\(dir)/current is \(release.manifest.model) version \(release.manifest.version)")
+    }
+    // One that follows goes on: the next release may suit the program.
+    if once, adoption.programFailure != nil { throw ExitStatus.failed }
   }
 }

@@ -61,10 +61,11 @@ struct DemoRun {
     let subscription = try await startSubscriber(wiring, log: log, logger: logger)
     let teacher = try wiring.teacher(logger: logger)
     do {
-      try await wiring.run(.all, mode: .untilIdle, log: log, teacher: teacher, logger: logger) { event in
+      let isWhole = try await wiring.run(.all, mode: .untilIdle, log: log, teacher: teacher, logger: logger) { event in
         curve.take(event)
         report.take(event)
       }
+      guard isWhole else { throw CancellationError() }
     } catch {
       subscription.task.cancel()
       await teacher.shutdown()
@@ -104,9 +105,11 @@ struct DemoRun {
     let isQuiet = self.isQuiet
     let task = Task {
       while !Task.isCancelled {
-        guard let release = try await subscriber.adoptNext(timeout: .seconds(1)) else { continue }
-        versions.add(release.manifest.version)
-        if !isQuiet { Output.note("adopt    subscriber switched to version \(release.manifest.version)") }
+        guard let version = try await subscriber.adoptNext(timeout: .seconds(1))?.release.manifest.version else {
+          continue
+        }
+        versions.add(version)
+        if !isQuiet { Output.note("adopt    subscriber switched to version \(version)") }
       }
     }
     return Subscription(task: task, versions: versions)
@@ -114,7 +117,7 @@ struct DemoRun {
 
   /// Waits until the subscriber runs what is deployed.
   private func finish(_ subscription: Subscription, wiring: Wiring, log: any MessageLog) async throws -> [Int] {
-    let deployed = try await DeploymentScan.newest(of: wiring.model, log: log, names: wiring.names)
+    let deployed = try await wiring.history(in: log).newest(of: wiring.model)
     let deadline = ContinuousClock.now + .seconds(20)
     while let deployed, subscription.versions.all.last != deployed.manifest.version, ContinuousClock.now < deadline {
       try await Task.sleep(for: .milliseconds(20))

@@ -87,7 +87,10 @@ struct ScenarioRun {
     let teacher = try wiring.teacher(logger: logger)
     let report = RunReport(isQuiet: true)
     do {
-      try await wiring.run(.all, mode: .untilIdle, log: log, teacher: teacher, logger: logger) { report.take($0) }
+      let isWhole = try await wiring.run(.all, mode: .untilIdle, log: log, teacher: teacher, logger: logger) {
+        report.take($0)
+      }
+      guard isWhole else { throw CancellationError() }
     } catch {
       await teacher.shutdown()
       throw error

@@ -78,7 +78,7 @@ struct ReleaseLookup {
   /// The manifest of a version, or of what is deployed.
   func manifest(_ model: String, version: Int?) async throws -> Manifest {
     if let version {
-      let all = try await DeploymentScan.releases(of: model, log: log, names: wiring.names)
+      let all = try await wiring.history(in: log).releases(of: model)
       guard let found = all.first(where: { $0.manifest.version == version }) else {
         let known = all.map { String($0.manifest.version) }.joined(separator: ", ")
         throw ClientError(
@@ -87,7 +87,9 @@ struct ReleaseLookup {
       }
       return found.manifest
     }
-    guard let deployed = try await DeploymentScan.newest(of: model, log: log, names: wiring.names) else {
+    let standing = try await wiring.history(in: log).standing(of: model)
+    guard let deployed = standing.newest else {
+      if let refused = standing.refused { throw refused }
       throw ClientError(
         .notFound, model, expected: "a deployed version", found: "none",
         advice: "see what was made with `retort models list`, make more with `retort run`")
@@ -97,10 +99,9 @@ struct ReleaseLookup {
 
   /// What is deployed or, where nothing is, the newest release: how a candidate is named before anyone deploys it.
   func newest(_ model: String) async throws -> Manifest {
-    if let deployed = try await DeploymentScan.newest(of: model, log: log, names: wiring.names) {
-      return deployed.manifest
-    }
-    guard let last = try await DeploymentScan.releases(of: model, log: log, names: wiring.names).last else {
+    let history = try wiring.history(in: log)
+    if let deployed = try await history.newest(of: model) { return deployed.manifest }
+    guard let last = try await history.releases(of: model).last else {
       throw ClientError(
         .notFound, model, expected: "the name of a released model", found: "none of that name",
         advice: "see the names in `retort topics tail releases --once`")

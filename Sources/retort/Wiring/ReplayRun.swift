@@ -93,7 +93,7 @@ struct ReplayRun {
     _ manifest: Manifest, _ labels: LabelProgress?, _ names: TopicNames
   ) async throws -> ReplayReport {
     let lookup = ReleaseLookup(wiring: wiring, log: log)
-    let live = try await DeploymentScan.releases(of: wiring.model, log: log, names: wiring.names).map(\.manifest)
+    let live = try await wiring.history(in: log).releases(of: wiring.model).map(\.manifest)
     var report = ReplayReport(manifest: manifest, labels: labels)
     report.sameSamples = live.filter { $0.lineage.chain == manifest.lineage.chain }.map(\.version)
     report.sameFile = live.filter { $0.weights?.sha256 == manifest.weights?.sha256 }.map(\.version)

@@ -31,17 +31,20 @@ struct ReplayPlan {
 
 extension Wiring {
   /// Runs stages until the mode says to stop.
+  ///
+  /// - Returns: whether they ended by themselves; else they were told to stop.
+  @discardableResult
   func run(
     _ choice: StageChoice, mode: RunMode, log: any MessageLog, teacher: Teacher?, logger: Logger,
     observer: @escaping PipelineObserver
-  ) async throws {
+  ) async throws -> Bool {
     let services = StageServices(
       label: try choice.contains(.label) ? teacher.map { try label(log: log, teacher: $0, logger: logger) } : nil,
       feedback: try choice.contains(.label) ? teacher.map { try feedback(log: log, teacher: $0, logger: logger) } : nil,
       train: try choice.contains(.train) ? train(log: log, logger: logger, observer: observer) : nil,
       release: try await choice.contains(.release) ? release(log: log, logger: logger, observer: observer) : nil,
       observer: observer)
-    try await services.run(mode, logger: logger)
+    return try await services.run(mode, logger: logger)
   }
 
   /// Labelling: of all requests, or of a relabelling's into topics of its own.
@@ -102,7 +105,7 @@ extension Wiring {
     return ReleaseStage(
       log: log, names: replay?.names ?? names, model: replay?.name ?? model,
       checkpoints: checkpoints(of: replay?.name ?? model), store: store, policy: try releasePolicy(),
-      key: try await signingKey(log: log),
+      key: try await signingKey(log: log), trusted: try keysIfAny() ?? TrustedKeys([]),
       replay: replay.map { Replay.Origin(model: model, range: $0.range) }, teacher: teacher, logger: logger,
       observer: observer)
   }
@@ -174,19 +177,29 @@ extension Wiring {
 
   /// The key that signs; one is made where nothing has been released yet.
   func signingKey(log: any MessageLog) async throws -> SigningKey {
-    let released = try await DeploymentScan.releases(of: model, log: log, names: names)
+    let released = try await DeploymentScan(log: log, names: names, keys: nil).releases(of: model)
     return try keys.signingKey(after: released.last?.manifest.signature?.keyID)
   }
 
   /// The keys whose signatures are believed here.
   func trustedKeys() throws -> TrustedKeys {
-    let files = configuration.texts("serve.trusted_keys").map(configuration.resolve)
-    if !files.isEmpty { return try TrustedKeys.load(files) }
-    guard let own = keys.publicFile else {
+    guard let trusted = try keysIfAny() else {
       throw ConfigurationError(
         "no public key to trust: set serve.trusted_keys to the files of who signs the releases (\(state)/keys has none)"
       )
     }
-    return try TrustedKeys.load([own])
+    return trusted
+  }
+
+  /// The same, or nil where there is no key: then whoever only looks believes everything.
+  func keysIfAny() throws -> TrustedKeys? {
+    let files = configuration.texts("serve.trusted_keys").map(configuration.resolve)
+    if !files.isEmpty { return try TrustedKeys.load(files) }
+    return try keys.publicFile.map { try TrustedKeys.load([$0]) }
+  }
+
+  /// What was released and deployed, as those keys have signed it.
+  func history(in log: any MessageLog) throws -> DeploymentScan {
+    DeploymentScan(log: log, names: names, keys: try keysIfAny())
   }
 }

@@ -41,8 +41,16 @@ struct Wiring: Sendable {
   /// - Throws: ``ConfigurationError`` for a URL that names no log that this build has.
   func openLog() async throws -> any MessageLog {
     let log = try openBareLog()
-    try await DeploymentTopics.ensure(
+    let differing = try await DeploymentTopics.ensure(
       log: log, names: names, requestPartitions: configuration.integer("log.partitions"))
+    // Where topics are others' business their settings were not asked for.
+    guard !isOnKafka || configuration.flag("log.manage_topics") else { return log }
+    for pair in differing where pair.found.canonical.cleanup != pair.wanted.canonical.cleanup {
+      let differences = DeploymentTopics.differences(found: pair.found, wanted: pair.wanted)
+      Self.logger("retort").warning(
+        "records may be lost: the topic \(pair.found.name) has \(differences.joined(separator: "; ")); run `retort topics apply`"
+      )
+    }
     return log
   }
 
@@ -59,7 +67,13 @@ struct Wiring: Sendable {
       guard !rest.isEmpty else { throw Self.unknownLog(url) }
       return try SQLiteLog(path: configuration.resolve(rest))
     case "kafka":
-      return try KafkaLog(servers: try Self.servers(url), options: try kafkaOptions())
+      let (servers, options) = (try Self.servers(url), try kafkaOptions())
+      do {
+        return try KafkaLog(servers: servers, options: options)
+      } catch {
+        guard error.code == .invalid else { throw error }
+        throw ConfigurationError("\(error)")
+      }
     default: throw Self.unknownLog(url)
     }
   }

@@ -1,0 +1,190 @@
+import Compression
+import DemoWorld
+import Dispatch
+import Foundation
+import Logging
+import MessageLog
+import Pipeline
+import Releases
+import RetortClient
+import SQLiteLog
+import Synchronization
+import Testing
+import Topics
+import Training
+
+/// The release stage over the embedded log, with a student of a few weights.
+@Suite struct ReleaseStageTests {
+  /// A trained student that waits for its release.
+  struct Bench: Sendable {
+    let labels: LabelStageTests.Bench
+    let key = SigningKey.generate()
+    let checkpoints: CheckpointStore
+    static let model = "home"
+    var log: SQLiteLog { labels.log }
+    var names: TopicNames { labels.names }
+    var history: DeploymentScan { DeploymentScan(log: log, names: names, keys: TrustedKeys([key.publicKey])) }
+
+    init() async throws {
+      labels = try await LabelStageTests.Bench()
+      checkpoints = CheckpointStore(folder: labels.folder + "/checkpoints")
+      try await learn(0..<60)
+    }
+
+    private static let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+    /// Labels requests that come with an answer, and trains on them up to a release point.
+    func learn(_ range: Range<Int>) async throws {
+      let grammar = RequestGrammar(seed: 7)
+      for index in range {
+        let request = grammar.request(at: index)
+        var record = RequestRecord(id: "\(index)", text: request.text)
+        record.response = RequestResponse(producer: "import", call: request.call)
+        try await labels.append(record.json.text, key: "\(index)")
+      }
+      try await labels.label()
+      let recipe = try TrainingRecipe(json: [
+        "hidden_size": 32, "layer_count": 1, "head_count": 2, "key_value_head_count": 1, "feed_forward_size": 32,
+        "vocabulary_size": 400, "space_fused_pieces": 8, "tokenizer_samples": 8, "round_size": 8,
+        "replay_per_sample": 1,
+        "release_every": 30, "decay_steps": 1, "candidate_steps": 0,
+      ])
+      try await TrainStage(
+        log: log, names: names, model: Self.model, recipe: recipe, functions: try HomeFunctions.functions(),
+        checkpoints: checkpoints, logger: Self.quiet
+      ).run(.untilIdle)
+    }
+
+    /// Releases all that waits, whatever it is worth.
+    func release(observer: @escaping PipelineObserver = { _ in }) async throws {
+      var compression = CompressionPolicy()
+      compression.prune = PruningPlan(feedForwardKeep: 1)
+      let gate = GatePolicy(
+        minimumSamples: 1, margin: 1, alpha: 1, compressionMargin: 1, bestMargin: 1, sliceAlpha: 1e-9)
+      try await ReleaseStage(
+        log: log, names: names, model: Self.model, checkpoints: checkpoints,
+        store: ContentStore(folder: labels.folder + "/store"),
+        policy: .init(compression: compression, gate: gate, codeVersion: "0.1.0"), key: key, logger: Self.quiet,
+        observer: observer
+      ).run(.untilIdle)
+    }
+
+    /// Deploys a version as `retort models promote` does.
+    func promote(_ version: Int) async throws {
+      let writer = try await log.transactionalWriter(
+        id: ReleaseStage.transactionalID(of: Self.model, names: names))
+      let manifest = try #require(
+        try await history.releases(of: Self.model).first { $0.manifest.version == version }?.manifest)
+      try await deploy(manifest, epoch: try await history.nextEpoch(of: Self.model), key: key) {
+        _ = try await writer.commit(append: [$0], offsets: nil)
+      }
+      await writer.close()
+    }
+
+    func deploy(
+      _ manifest: Manifest, epoch: Int64, key: SigningKey?, reason: String = "by hand",
+      append: (NewRecord) async throws -> Void
+    ) async throws {
+      var record = DeploymentRecord(
+        epoch: epoch, action: .promote, manifest: manifest, reason: reason, time: "2026-01-01T00:00:00Z")
+      if let key { record = try key.sign(record) }
+      try await append(RecordCoding.record(record, topic: names.models, key: Self.model))
+    }
+
+    func deployments() async throws -> [DeploymentRecord] {
+      var found: [DeploymentRecord] = []
+      try await TopicScan.each(log: log, topic: names.models) { found.append(try RecordCoding.value(of: $0)) }
+      return found
+    }
+  }
+
+  @Test("a deployment by hand while a candidate is measured stays; the candidate is measured again, and comes after it")
+  func byHand() async throws {
+    let bench = try await Bench()
+    try await bench.release()
+    let before = try await bench.deployments().count
+    try await bench.learn(60..<120)
+    let isFirst = Atomic(true)
+    try await bench.release { event in
+      guard case .candidate(_, part: "gate") = event, isFirst.exchange(false, ordering: .relaxed) else { return }
+      // The stage's thread may wait: the log and the writer have threads of their own.
+      let done = DispatchSemaphore(value: 0)
+      Task {
+        try await bench.promote(1)
+        done.signal()
+      }
+      done.wait()
+    }
+    let deployments = try await bench.deployments()
+    #expect(deployments.map(\.epoch) == (1...Int64(deployments.count)).map { $0 })
+    #expect(deployments[before].reason == "by hand" && deployments[before].manifest.version == 1)
+    #expect(deployments.count > before + 1)
+    let versions = try await bench.history.releases(of: Bench.model).map(\.manifest.version)
+    #expect(versions == Array(1...versions.count) && versions.count == deployments.count - 1)
+    try await bench.log.close()
+  }
+
+  @Test("what others wrote on the deploy topic hides no deployment, stops no release, and takes no epoch")
+  func forged() async throws {
+    let bench = try await Bench()
+    try await bench.release()
+    let real = try #require(try await bench.history.newest(of: Bench.model))
+    let stranger = SigningKey.generate()
+    for (epoch, key) in [(real.epoch + 6, stranger), (1 << 53, stranger), (real.epoch + 5, nil)] {
+      try await bench.deploy(real.manifest, epoch: epoch, key: key, reason: "forged") {
+        _ = try await bench.log.append([$0])
+      }
+    }
+    let standing = try await bench.history.standing(of: Bench.model)
+    #expect(standing.newest == real)
+    #expect(standing.refused?.code == .unknownKey)
+    let problems = try await Status.problems(
+      log: bench.log, names: bench.names, keys: TrustedKeys([bench.key.publicKey]), model: Bench.model)
+    #expect(problems.count == 1 && problems[0].contains("a signature of a trusted key"), "\(problems)")
+
+    try await bench.learn(60..<120)
+    try await bench.release()
+    let newest = try #require(try await bench.history.newest(of: Bench.model))
+    #expect(newest.manifest.version > real.manifest.version)
+    #expect(newest.epoch > real.epoch + 6 && newest.epoch < 100)
+    #expect(newest.manifest.parent == real.manifestDigest || newest.manifest.version > real.manifest.version + 1)
+
+    // Compaction may have left the forged record alone, and subscribers be further than the topic says.
+    let adoption = AdoptionRecord(
+      subscriber: "a", model: Bench.model, status: .adopted, epoch: 200, version: 1,
+      manifestDigest: real.manifestDigest,
+      since: "2026-01-01T00:00:00Z")
+    _ = try await bench.log.append([RecordCoding.record(adoption, topic: bench.names.adoptions, key: adoption.key)])
+    #expect(try await bench.history.nextEpoch(of: Bench.model) == 201)
+    try await bench.log.close()
+  }
+
+  @Test("of the history, what is unsigned or was changed after it was signed is passed over; another key's stays")
+  func forgedHistory() async throws {
+    let bench = try await Bench()
+    try await bench.release()
+    let releases = try await bench.history.releases(of: Bench.model)
+    var changed = try #require(releases.last?.manifest)
+    changed.version += 1
+    var unsigned = changed
+    unsigned.signature = nil
+    var far = changed
+    far.version = 1 << 53
+    let signed = try SigningKey.generate().sign(far)
+    let next = try SigningKey.generate().sign(changed)
+    func append(_ manifest: Manifest) async throws {
+      let record = RecordCoding.record(
+        ReleaseRecord(manifest: manifest), topic: bench.names.releases, key: Bench.model)
+      _ = try await bench.log.append([record])
+    }
+    for manifest in [changed, unsigned, signed] { try await append(manifest) }
+    let found = try await bench.history.releases(of: Bench.model).map(\.manifest)
+    #expect(found == releases.map(\.manifest))
+    try await append(next)
+    #expect(try await bench.history.releases(of: Bench.model).last?.manifest == next)
+    // Whoever has no key sees all of it.
+    let all = try await DeploymentScan(log: bench.log, names: bench.names, keys: nil).releases(of: Bench.model)
+    #expect(all.count == releases.count + 1)
+    try await bench.log.close()
+  }
+}
