@@ -288,7 +288,9 @@ actor Consumer: GroupReader {
   }
 
   private func trouble(_ place: TopicPartition?, _ code: rd_kafka_resp_err_t, _ text: String) {
-    let error = KafkaFailure.error(code, "reading", topic: place?.topic, partition: place?.partition, detail: text)
+    let error = KafkaFailure.error(
+      code, group.map { "reading as a member of group \($0)" } ?? "reading", topic: place?.topic,
+      partition: place?.partition, detail: text)
     switch error.code {
     case .unknownTopic, .readOnly, .corrupt, .invalid, .fenced:
       // A reader without a group needs nothing of the group that librdkafka makes up for it.

@@ -90,7 +90,15 @@ public final class KafkaLog: MessageLog {
       }
     }
     if missing.isEmpty { return }
-    try checkManagement("created", missing)
+    guard options.managesTopics else {
+      throw MessageLogError(
+        .unsupported, "topics are missing, or this user may not describe them",
+        expected: missing.map(\.name).joined(separator: ", "),
+        found: found.isEmpty ? "no topic of the prefix" : "others",
+        advice:
+          "have an administrator make them, or grant Describe on them; with log.manage_topics: true they are made from here"
+      )
+    }
     try await administrator.create(missing)
     _ = try await directory.refresh()
   }
@@ -104,17 +112,15 @@ public final class KafkaLog: MessageLog {
   /// Changes topics in place: settings, and more partitions.
   public func alter(_ topics: [TopicConfiguration]) async throws {
     try check()
-    try checkManagement("changed", topics)
+    guard options.managesTopics else {
+      throw MessageLogError(
+        .unsupported, "topics are not changed from here", topic: topics.first?.name,
+        expected: "an administrator to do it",
+        advice: "have it done, or set log.manage_topics to true")
+    }
     for topic in topics { try topic.validate() }
     try await administrator.alter(topics)
     _ = try await directory.refresh()
-  }
-
-  private func checkManagement(_ what: String, _ topics: [TopicConfiguration]) throws(MessageLogError) {
-    guard !options.managesTopics, let first = topics.first else { return }
-    throw MessageLogError(
-      .unsupported, "topics are not \(what) from here", topic: first.name, expected: "an administrator to do it",
-      advice: "have it done, or set log.manage_topics to true")
   }
 
   // MARK: - Appending

@@ -25,7 +25,7 @@ public enum GarbageCollection {
   /// Collects.
   ///
   /// What stays: the deployed release, the best, the newest promoted ones, the newest candidate, the checkpoint that training goes
-  /// on from, and the newest release point. A replay that has its candidate, or whose samples are no longer the same (one was
+  /// on from, the newest release point, and those that wait to be released. A replay that has its candidate, or whose samples are no longer the same (one was
   /// erased), goes on from no checkpoint, so that none of its stays.
   ///
   /// - Parameters:
@@ -68,10 +68,27 @@ public enum GarbageCollection {
     guard let progress = announced.progress else { return nil }
     if try await isOver(progress, announced.releasePoint, log: log, names: names) { return [] }
     var needed: Set<Digest> = []
-    for record in [progress, announced.releasePoint] {
-      if let record { needed.formUnion((try? checkpoints.files(of: record.digest)) ?? [record.digest]) }
+    let waiting = try await unreleased(of: student, log: log, names: names)
+    for record in [progress, announced.releasePoint].compactMap({ $0 }) + waiting {
+      needed.formUnion((try? checkpoints.files(of: record.digest)) ?? [record.digest])
     }
     return needed
+  }
+
+  /// The release points that the release stage has not come to.
+  private static func unreleased(
+    of student: String, log: any MessageLog, names: TopicNames
+  ) async throws -> [CheckpointRecord] {
+    let committed = try await log.committedOffsets(group: names.releaseGroup(model: student))
+    var waiting: [CheckpointRecord] = []
+    try await TopicScan.each(log: log, topic: names.checkpoints) { record in
+      guard record.value != nil, record.offset >= committed[record.topicPartition] ?? 0,
+        let checkpoint = try? RecordCoding.value(of: record, as: CheckpointRecord.self),
+        checkpoint.student == student, checkpoint.releasePoint != nil
+      else { return }
+      waiting.append(checkpoint)
+    }
+    return waiting
   }
 
   /// Whether a checkpoint is of a replay that does not go on.

@@ -187,6 +187,13 @@ public struct ReleaseStage: Sendable {
       let membership = try await reader.membership
       _ = try await writer.commit(
         append: candidate.records, offsets: GroupOffsets(membership: membership, offsets: next))
+    } catch let error as TrainingError where error.code == .checkpointNotFound {
+      await writer.close()
+      guard try await isFollowed(record) else { throw error }
+      logger.warning(
+        "release: a release point is passed over, since its checkpoint is gone and a newer one waits",
+        metadata: ["point": "\(number)", "reason": "\(error)"])
+      return try await reader.commit(next)
     } catch {
       await writer.close()
       throw error
@@ -195,6 +202,16 @@ public struct ReleaseStage: Sendable {
     let summary = candidate.summary
     StageMetrics.released(promoted: summary.isPromoted)
     observer(.released(summary))
+  }
+}
+
+extension ReleaseStage {
+  /// Whether a newer release point of the model waits behind one.
+  private func isFollowed(_ record: Record) async throws -> Bool {
+    guard let newest = try await TrainStage.announced(log: log, names: names, model: model).releasePoint,
+      let own = try? RecordCoding.value(of: record, as: CheckpointRecord.self)
+    else { return false }
+    return newest.releasePoint ?? 0 > own.releasePoint ?? 0
   }
 }
 

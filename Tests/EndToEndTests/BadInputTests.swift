@@ -171,6 +171,13 @@ struct BadInputTests {
       try await retort.run("compress", "--in", "x", "--out", "y", "--calibrate", "gptq"), status: 2,
       containing: "expected --data with it")
     expectSentence(try await retort.run("models", "gc", "--model", "x"), status: 2, containing: "none of that name")
+    for command in [["promote", "1"], ["rollback"]] {
+      expectSentence(try await retort.run(["models"] + command), status: 1, containing: "found no release of it")
+    }
+    expectSentence(
+      try await retort.through("/bin/sh").run("-c", "ulimit -n 40; exec '\(RetortProcess.executable)' status"),
+      status: 2,
+      containing: "open files: expected leave to have 64, found 40")
     try write(
       (["a: &b0 [1,1,1,1,1,1,1,1,1]"]
         + (1..<9).map { "x\($0): &b\($0) [*b\($0 - 1),*b\($0 - 1),*b\($0 - 1),*b\($0 - 1),*b\($0 - 1)]" })

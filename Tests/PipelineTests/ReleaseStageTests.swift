@@ -124,6 +124,86 @@ import Training
     try await bench.log.close()
   }
 
+  @Test("what is collected is neither the deployed release nor the best, which the next candidate is compared with")
+  func collection() async throws {
+    let bench = try await Bench()
+    for end in [120, 180] {
+      try await bench.release()
+      try await bench.learn(end - 60..<end)
+    }
+    let (log, names) = (bench.log, bench.names)
+    let releases = try await bench.history.releases(of: Bench.model).map(\.manifest)
+    let deployed = try #require(try await bench.history.newest(of: Bench.model)?.manifest.version)
+    // They are all as good as one another: the first is the best.
+    try #require(deployed > 2 && releases.count == deployed)
+    func hasWeights(_ manifest: Manifest) async throws -> Bool {
+      var isAlive = false
+      try await TopicScan.each(log: log, topic: names.artifacts) { record in
+        guard let key = record.key, ArtifactChunk.place(key: key)?.digest == manifest.weights?.sha256 else { return }
+        isAlive = record.value != nil
+      }
+      return isAlive
+    }
+    #expect(try await hasWeights(releases[1]))
+    let report = try await GarbageCollection.run(
+      log: log, names: names, keys: TrustedKeys([bench.key.publicKey]),
+      store: ContentStore(folder: bench.labels.folder + "/store"), checkpoints: bench.checkpoints, model: Bench.model,
+      keep: 0, dryRun: false)
+    #expect(report.chunks > 0)
+    #expect(try await !hasWeights(releases[1]))
+    for kept in [releases[0], try #require(releases.last)] { #expect(try await hasWeights(kept)) }
+    // The next candidate finds both.
+    try await bench.release()
+    let newest = try #require(try await bench.history.releases(of: Bench.model).last)
+    #expect(newest.verdict?.evidence.contains { $0.subject == .best } == true)
+    #expect(newest.verdict?.evidence.contains { $0.subject == .incumbent } == true)
+    try await bench.log.close()
+  }
+
+  @Test("a release point whose checkpoint is gone is passed over for a newer one; the newest is not")
+  func gone() async throws {
+    let bench = try await Bench()
+    var points: [Digest] = []
+    try await TopicScan.each(log: bench.log, topic: bench.names.checkpoints) { record in
+      let checkpoint = try RecordCoding.value(of: record, as: CheckpointRecord.self)
+      if checkpoint.releasePoint != nil { points.append(checkpoint.digest) }
+    }
+    try #require(points.count > 1)
+    func remove(_ digest: Digest) throws {
+      try FileManager.default.removeItem(atPath: bench.checkpoints.path(of: digest))
+    }
+    try remove(points[0])
+    try await bench.release()
+    #expect(try await bench.history.releases(of: Bench.model).count == points.count - 1)
+    try await bench.learn(60..<120)
+    try remove(
+      try #require(
+        try await TrainStage.announced(log: bench.log, names: bench.names, model: Bench.model).releasePoint?.digest))
+    await #expect(throws: TrainingError.self) { try await bench.release() }
+    try await bench.log.close()
+  }
+
+  @Test(
+    "a stranger's record in `checkpoints` is nobody's checkpoint; what a killed trainer left goes with the next one")
+  func strangers() async throws {
+    let bench = try await Bench()
+    let leftover = bench.checkpoints.folder + "/.incoming.checkpoint.1-2.partial"
+    _ = FileManager.default.createFile(atPath: leftover, contents: Data(repeating: 7, count: 1_000))
+    for text in ["no json", "{}", #"{"student":"another","digest":7}"#] {
+      _ = try await bench.log.append([
+        NewRecord(topic: bench.names.checkpoints, key: Array(Bench.model.utf8), value: Array(text.utf8))
+      ])
+    }
+    let before = try await TrainStage.announced(log: bench.log, names: bench.names, model: Bench.model).progress
+    try await bench.learn(60..<120)
+    let after = try await TrainStage.announced(log: bench.log, names: bench.names, model: Bench.model).progress
+    #expect(try #require(after).samplesSeen > #require(before).samplesSeen)
+    #expect(!FileManager.default.fileExists(atPath: leftover))
+    try await bench.release()
+    #expect(try await bench.history.newest(of: Bench.model) != nil)
+    try await bench.log.close()
+  }
+
   @Test("what others wrote on the deploy topic hides no deployment, stops no release, and takes no epoch")
   func forged() async throws {
     let bench = try await Bench()

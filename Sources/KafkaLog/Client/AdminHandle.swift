@@ -97,9 +97,11 @@ final class AdminHandle {
   ///
   /// The partitions are named, because brokers asked for all keep quiet about those whose first commit is being decided.
   func committed(group: String, in places: [TopicPartition]) throws(MessageLogError) -> [TopicPartition: Int64] {
-    let list = PartitionList(places)
-    // Without topics there is nothing to name; whether the group may be asked about still shows.
-    var request: OpaquePointer? = rd_kafka_ListConsumerGroupOffsets_new(group, places.isEmpty ? nil : list.pointer)
+    // Without topics there is nothing to name; whether the group may be asked about still shows. librdkafka 2.0 dies of a request
+    // for all partitions that has to be repeated, as on a new broker, so that one is named that nobody has.
+    let nowhere = TopicPartition(topic: "none", partition: 0)
+    let list = PartitionList(places.isEmpty ? [nowhere] : places)
+    var request: OpaquePointer? = rd_kafka_ListConsumerGroupOffsets_new(group, list.pointer)
     defer { rd_kafka_ListConsumerGroupOffsets_destroy(request) }
     let event = try call(
       "asking what group \(group) has committed", RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS
@@ -118,7 +120,7 @@ final class AdminHandle {
         detail: String(cString: rd_kafka_error_string(error)))
     }
     var offsets: [TopicPartition: Int64] = [:]
-    for item in PartitionList.items(of: rd_kafka_group_result_partitions(result)) {
+    for item in PartitionList.items(of: rd_kafka_group_result_partitions(result)) where item.place != nowhere {
       if item.error != RD_KAFKA_RESP_ERR_NO_ERROR {
         throw failure(
           item.error, "asking what group \(group) has committed", topic: item.place.topic,

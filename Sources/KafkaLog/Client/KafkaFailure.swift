@@ -84,6 +84,12 @@ package enum KafkaFailure {
           "set security.protocol under log.kafka to what the port expects: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
         isRetriable: false)
     }
+    if said.contains("verify that security.protocol is correctly configured") {
+      return Meaning(
+        code: .unavailable, what: "the broker closed the connection without an answer",
+        advice: "wait where it is just starting; else set security.protocol under log.kafka to what the port expects: "
+          + "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL")
+    }
     if said.contains("certificate verify failed") {
       return Meaning(
         code: .unavailable, what: "the broker's certificate is not trusted",
@@ -142,7 +148,8 @@ package enum KafkaFailure {
     switch code {
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
       return refused(
-        "--resource-pattern-type prefixed --topic PREFIX", "--operation Read --operation Write --operation Describe")
+        "--resource-pattern-type prefixed --topic PREFIX",
+        "--operation Describe --operation DescribeConfigs --operation Read --operation Write")
     case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
       return refused("--resource-pattern-type prefixed --group PREFIX", "--operation Read")
     case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:

@@ -109,28 +109,38 @@ struct DoctorCommand: AsyncParsableCommand {
       }
   }
 
-  /// Whether the brokers permit what the stages do, as far as that can be tried without writing.
+  /// Whether the brokers permit what the stages do, as far as that can be tried without writing. Which of them run as this user
+  /// is not known, so that each finding says who needs the right.
   private static func rights(_ log: any MessageLog, _ wiring: Wiring) async -> [Finding] {
-    func attempt(_ subject: String, _ detail: String, _ work: () async throws -> Void) async -> Finding {
+    func attempt(
+      _ subject: String, _ detail: String, notNeededBy spared: String, _ work: () async throws -> Void
+    ) async -> Finding {
       do {
         try await work()
         return Finding(subject: subject, problem: nil, detail: detail)
       } catch {
-        return Finding(subject: subject, problem: "\(error)", detail: "")
+        return Finding(subject: subject, problem: "\(error) (not needed by \(spared))", detail: "")
       }
     }
     let names = wiring.names
-    let group = await attempt("group \(names.labelGroup)", "may be read") {
+    let group = await attempt(
+      "group \(names.labelGroup)", "may be read", notNeededBy: "producers, release, serve and subscribers"
+    ) {
       _ = try await log.committedOffsets(group: names.labelGroup)
     }
-    let writer = await attempt("transactions", "transactional ids beginning with \(names.prefix) may be used") {
+    let writer = await attempt(
+      "transactions", "transactional ids beginning with \(names.prefix) may be used",
+      notNeededBy: "producers, serve and subscribers, nor by a stage that may use its own"
+    ) {
       try await log.transactionalWriter(id: names.prefix + "doctor").close()
     }
     let requests = TopicPartition(topic: names.requests, partition: 0)
     guard let known = try? await log.topics(), known.contains(where: { $0.name == names.requests }) else {
       return [group, writer]
     }
-    let reading = await attempt("topic \(names.requests)", "may be read") {
+    let reading = await attempt(
+      "topic \(names.requests)", "may be read", notNeededBy: "any but label and operators"
+    ) {
       let reader = try await log.reader(of: [requests: .latest], options: ReaderOptions())
       defer { Task { await reader.close() } }
       _ = try await reader.next(maximum: 1, timeout: .milliseconds(800))

@@ -318,14 +318,19 @@ private struct ManualDeployment {
     let version: Int
     if let deployed = try await history.newest(of: name) {
       version = try choose(releases, deployed)
-    } else if action == .promote, let first = releases.first {
+    } else if let first = releases.first {
+      guard action == .promote else {
+        throw ClientError(
+          .notFound, name, expected: "a deployed version to go back from", found: "none",
+          advice: "promote one with `retort models promote`")
+      }
       let stand = DeploymentRecord(
         epoch: 1, action: .promote, manifest: first.manifest, reason: reason, time: first.manifest.created)
       version = try choose(releases, stand)
     } else {
       throw ClientError(
-        .notFound, name, expected: "a deployed version to go back from", found: "none",
-        advice: "promote one with `retort models promote`")
+        .notFound, name, expected: "the name of a model that was released", found: "no release of it",
+        advice: "make one with `retort run`, or give the model's name with --model")
     }
     guard let chosen = releases.first(where: { $0.manifest.version == version }) else {
       throw ClientError(
