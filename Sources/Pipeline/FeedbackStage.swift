@@ -52,7 +52,7 @@ public struct FeedbackStage: Sendable {
   ///   - mode: for ever, or until all feedback in the log is joined and no more labels will come.
   ///   - upstreamIsIdle: whether labelling has ended; asked only in ``RunMode/untilIdle``.
   public func run(_ mode: RunMode, upstreamIsIdle: @escaping UpstreamCheck = { true }) async throws {
-    try await StageRetry.run("feedback", logger: logger) {
+    try await StageRetry.run("feedback", logger: logger) { _ in
       let reader = try await log.groupReader(
         group: names.feedbackGroup, topics: [names.feedback], options: ReaderOptions(onLostRange: .skip))
       do {
@@ -118,6 +118,12 @@ public struct FeedbackStage: Sendable {
     if waits, !subjects.undecided.isEmpty {
       try await GroupProgress.wait(for: subjects.undecided, of: names.labelGroup, log: log)
       subjects = try await FeedbackSubjects(Set(statements.keys), judged: judged, log: log, names: names)
+    }
+    let unknown = statements.keys.filter { subjects.found[$0] == nil }
+    if let first = unknown.min() {
+      logger.warning(
+        "feedback: passed over, since the log has no such request, or has erased it",
+        metadata: ["request": "\(first)", "count": "\(unknown.count)"])
     }
     var records: [NewRecord] = []
     for (id, statement) in statements.sorted(by: { $0.key < $1.key }) {

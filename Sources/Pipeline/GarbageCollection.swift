@@ -1,5 +1,6 @@
 import Foundation
 public import MessageLog
+import ModelFiles
 public import Releases
 import RetortClient
 public import Topics
@@ -38,6 +39,11 @@ public enum GarbageCollection {
     model: String, replays: [String: CheckpointStore] = [:], keep: Int, dryRun: Bool
   ) async throws -> Report {
     var report = Report()
+    let students = replays.merging([model: checkpoints], uniquingKeysWith: { $1 })
+    // What is written and not yet announced is nobody's garbage.
+    let folders = [store.folder] + students.values.map(\.folder)
+    let holds = try folders.filter(FileManager.default.fileExists(atPath:)).map(tidying(up:))
+    defer { withExtendedLifetime(holds) {} }
     let history = DeploymentScan(log: log, names: names, keys: keys)
     let releases = try await history.releases(of: model)
     let deployed = try await history.newest(of: model)
@@ -53,11 +59,28 @@ public enum GarbageCollection {
     try await tombstone(known.subtracting(wanted), log: log, names: names, dryRun: dryRun, report: &report)
     try sweep(store.folder, keeping: wanted, dryRun: dryRun, report: &report)
 
-    for (student, checkpoints) in replays.merging([model: checkpoints], uniquingKeysWith: { $1 }) {
+    for (student, checkpoints) in students {
       guard let needed = try await needed(of: student, checkpoints, log: log, names: names) else { continue }
       try sweep(checkpoints.folder, keeping: needed, dryRun: dryRun, report: &report)
     }
     return report
+  }
+
+  private static let holdName = ".use"
+
+  /// What those hold who write into a folder first and announce it later: until then nothing is collected there.
+  static func use(of folder: String) throws -> FolderHold {
+    if let hold = try FolderHold(.shared, on: folder, name: holdName, patience: .seconds(600)) { return hold }
+    throw PipelineError(
+      .store, folder, expected: "`retort models gc` to be done with it in ten minutes", found: "it at work still",
+      advice: "stop it", isRetriable: true)
+  }
+
+  private static func tidying(up folder: String) throws -> FolderHold {
+    if let hold = try FolderHold(.exclusive, on: folder, name: holdName, patience: .seconds(60)) { return hold }
+    throw PipelineError(
+      .store, folder, expected: "a moment in which nothing is written there", found: "none in a minute",
+      advice: "try again", isRetriable: true)
   }
 
   /// The files that a student's training or release goes on from; nil where nothing is known of it.
@@ -135,9 +158,13 @@ public enum GarbageCollection {
       for name in (try? files.contentsOfDirectory(atPath: "\(folder)/\(group)")) ?? [] {
         guard let digest = Digest(hex: name), !wanted.contains(digest) else { continue }
         let path = "\(folder)/\(group)/\(name)"
+        // The trainer tidies up too.
+        guard let size = ((try? files.attributesOfItem(atPath: path))?[.size] as? NSNumber)?.intValue else { continue }
+        if !dryRun {
+          do { try files.removeItem(atPath: path) } catch CocoaError.fileNoSuchFile { continue }
+        }
         report.files += 1
-        report.bytes += ((try? files.attributesOfItem(atPath: path))?[.size] as? NSNumber)?.intValue ?? 0
-        if !dryRun { try files.removeItem(atPath: path) }
+        report.bytes += size
       }
     }
   }

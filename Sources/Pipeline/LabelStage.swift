@@ -83,7 +83,7 @@ public struct LabelStage: Sendable {
   ///   - progress: called after each transaction.
   /// - Throws: an error of the log that no retry can help.
   public func run(_ mode: RunMode, progress: @Sendable (LabelProgress) -> Void = { _ in }) async throws {
-    try await StageRetry.run("label", logger: logger) {
+    try await StageRetry.run("label", logger: logger) { _ in
       // Partitions that moved to another member, or a member that was away for too long: what was not written is labelled
       // again from the committed position, out of the cache.
       try await runSession(mode, progress: progress)

@@ -3,6 +3,7 @@ import Foundation
 public import Inference
 public import Logging
 public import MessageLog
+import ModelFiles
 public import Releases
 import RetortClient
 public import Topics
@@ -108,13 +109,13 @@ public struct ReleaseStage: Sendable {
   ///   - upstreamIsIdle: whether the trainer has ended; asked only in ``RunMode/untilIdle``.
   public func run(_ mode: RunMode, upstreamIsIdle: @escaping UpstreamCheck = { true }) async throws {
     var isNew = true
-    try await StageRetry.run("release", logger: logger) {
+    try await StageRetry.run("release", logger: logger) { progressed in
       if isNew {
         // A transaction that a killed process left open would hide the group's position until it lapses.
         await (try await openWriter()).close()
         isNew = false
       }
-      try await runOnce(mode, upstreamIsIdle: upstreamIsIdle)
+      try await runOnce(mode, upstreamIsIdle: upstreamIsIdle, progressed: progressed)
     }
   }
 
@@ -122,12 +123,14 @@ public struct ReleaseStage: Sendable {
     try await log.transactionalWriter(id: Self.transactionalID(of: model, names: names))
   }
 
-  private func runOnce(_ mode: RunMode, upstreamIsIdle: @escaping UpstreamCheck) async throws {
+  private func runOnce(
+    _ mode: RunMode, upstreamIsIdle: @escaping UpstreamCheck, progressed: () -> Void
+  ) async throws {
     let reader = try await log.groupReader(
       group: names.releaseGroup(model: model), topics: [names.checkpoints],
       options: ReaderOptions(onLostRange: .skip, maximumPrefetch: 500))
     do {
-      try await loop(mode, reader: reader, upstreamIsIdle: upstreamIsIdle)
+      try await loop(mode, reader: reader, upstreamIsIdle: upstreamIsIdle, progressed: progressed)
     } catch {
       await reader.close()
       throw error
@@ -135,7 +138,9 @@ public struct ReleaseStage: Sendable {
     await reader.close()
   }
 
-  private func loop(_ mode: RunMode, reader: any GroupReader, upstreamIsIdle: UpstreamCheck) async throws {
+  private func loop(
+    _ mode: RunMode, reader: any GroupReader, upstreamIsIdle: UpstreamCheck, progressed: () -> Void
+  ) async throws {
     let lag = LagMeter(stage: "release", log: log)
     while !Task.isCancelled {
       lag.note(await reader.positions)
@@ -147,6 +152,7 @@ public struct ReleaseStage: Sendable {
       for record in records {
         try Task.checkCancellation()
         try await handle(record, reader: reader)
+        progressed()
       }
       if records.isEmpty && isLast { return }
     }
@@ -177,6 +183,13 @@ public struct ReleaseStage: Sendable {
     else {
       try await reader.commit(next)
       return
+    }
+    // After the group's position was lost, or the trainer started over, points come again; the same samples make the same release.
+    let released = try await history.releases(of: model).map(\.manifest.lineage)
+    guard !released.contains(where: { $0.chain == checkpoint.chain && $0.recipe == checkpoint.recipe }) else {
+      logger.info(
+        "release: a release point is passed over, which was released before", metadata: ["point": "\(number)"])
+      return try await reader.commit(next)
     }
     // Whoever deploys takes the id over, so that no two deployments share an epoch. It is taken before what is deployed is read,
     // and for this candidate alone: a deployment by hand meanwhile makes the stage begin again, one between two candidates does not.
@@ -218,6 +231,8 @@ extension ReleaseStage {
 /// What the release stage writes for one candidate.
 struct FinishedCandidate {
   let manifest: Manifest
+  /// Until the records are written its files are not collected.
+  let use: FolderHold
   let records: [NewRecord]
   let summary: ReleaseSummary
 }

@@ -54,6 +54,7 @@ actor ReleaseWorker {
       bytes: Int64(weights.count), look: context.look)
     let verdict = Gate.verdict(measured.measurements, policy: stage.policy.gate)
     let confidence = try ConfidenceThreshold(on: samples.dev, model: measured.candidateModel)
+    let use = try GarbageCollection.use(of: stage.store.folder)
     let files = try await store(made, weights: weights, probes: measured.probes)
     let now = RFC3339.text(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))
     let manifest = try stage.key.sign(
@@ -63,7 +64,7 @@ actor ReleaseWorker {
         parent: stage.replay == nil ? deployed?.manifestDigest : nil, created: now
       ).manifest)
     return FinishedCandidate(
-      manifest: manifest,
+      manifest: manifest, use: use,
       records: try records(manifest: manifest, verdict: verdict, files: files, epoch: epoch, now: now),
       summary: summary(manifest: manifest, verdict: verdict, made: made, measured: measured, checkpoint: checkpoint))
   }

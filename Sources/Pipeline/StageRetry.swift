@@ -9,17 +9,19 @@ enum StageRetry {
 
   /// Runs `body` until it returns.
   ///
-  /// - Parameter repeatsFenced: whether it may go on when another member took its partitions over; a stage that only one
-  ///   process may run stops instead.
+  /// - Parameters:
+  ///   - repeatsFenced: whether it may go on when another member took its partitions over; a stage that only one
+  ///     process may run stops instead.
+  ///   - body: the stage; it may say that it has progressed, which makes what failed before no failures in a row.
   /// - Throws: an error that no retry can help, or the last of too many.
   static func run(
-    _ stage: String, repeatsFenced: Bool = true, logger: Logger, _ body: () async throws -> Void
+    _ stage: String, repeatsFenced: Bool = true, logger: Logger, _ body: (_ progressed: () -> Void) async throws -> Void
   ) async throws {
     var failures = 0
     while !Task.isCancelled {
       let began = ContinuousClock.now
       do {
-        return try await body()
+        return try await body { failures = 0 }
       } catch let error as MessageLogError where error.isRetriable || (repeatsFenced && error.code == .fenced) {
         failures = ContinuousClock.now - began < quick ? failures + 1 : 1
         guard failures <= limit else { throw error }

@@ -91,8 +91,12 @@ public struct Status: Sendable {
     problems += try await GroupProgress.problems(group: names.feedbackGroup, of: names.feedback, log: log)
     problems += try await GroupProgress.problems(
       group: names.releaseGroup(model: model), of: names.checkpoints, log: log)
-    if let refused = try await DeploymentScan(log: log, names: names, keys: keys).standing(of: model).refused {
-      problems.append("a deployment is passed over: \(refused)")
+    let standing = try await DeploymentScan(log: log, names: names, keys: keys).standing(of: model)
+    if let refused = standing.refused { problems.append("a deployment is passed over: \(refused)") }
+    if standing.unreadable > 0 {
+      problems.append(
+        "\(names.models) holds \(standing.unreadable) records that cannot be read; `retort topics check models` says why"
+      )
     }
     return problems
   }

@@ -23,6 +23,7 @@ public struct TrainStage: Sendable {
   let checkpoints: CheckpointStore
   let bodies: String?
   let range: ReplayRange?
+  let mayStartAnew: Bool
   let logger: Logger
   let observer: PipelineObserver
 
@@ -36,15 +37,18 @@ public struct TrainStage: Sendable {
   ///   - checkpoints: where checkpoints lie.
   ///   - bodies: the folder where pretrained bodies are kept, for recipes with `base_steps`; `nil` keeps none.
   ///   - range: the samples of a replay; `nil` trains on all that come. A replay appends nothing to `samples`.
+  ///   - mayStartAnew: whether it starts over from the first sample where the announced checkpoint is lost; else that is an error.
   public init(
     log: any MessageLog, names: TopicNames, model: String, recipe: TrainingRecipe, functions: FunctionSet,
     base: (@Sendable (FunctionSet) throws -> BaseModel)? = nil, checkpoints: CheckpointStore,
-    bodies: String? = nil, range: ReplayRange? = nil, logger: Logger, observer: @escaping PipelineObserver = { _ in }
+    bodies: String? = nil, range: ReplayRange? = nil, mayStartAnew: Bool = false, logger: Logger,
+    observer: @escaping PipelineObserver = { _ in }
   ) {
     self.log = log
     self.names = names
     self.model = model
     self.range = range
+    self.mayStartAnew = mayStartAnew
     self.recipe = recipe
     self.functions = functions
     self.base = base
@@ -64,7 +68,7 @@ public struct TrainStage: Sendable {
   ///   - upstreamIsIdle: whether no more samples will come; asked only in ``RunMode/untilIdle``.
   /// - Throws: ``PipelineError``, `TrainingError`, or an error of the log that no retry can help.
   public func run(_ mode: RunMode, upstreamIsIdle: @escaping UpstreamCheck = { true }) async throws {
-    try await StageRetry.run("train", repeatsFenced: false, logger: logger) {
+    try await StageRetry.run("train", repeatsFenced: false, logger: logger) { _ in
       try await runOnce(mode, upstreamIsIdle: upstreamIsIdle)
     }
   }
@@ -93,10 +97,9 @@ public struct TrainStage: Sendable {
     var releasePoint: CheckpointRecord?
     try await TopicScan.each(log: log, topic: names.checkpoints) { record in
       guard record.value != nil else { return }
-      // What does not say that it is this student's is not its trouble.
-      let json = try? RecordCoding.json(of: record, as: CheckpointRecord.topic)
-      guard json?["student"]?.stringValue == model else { return }
-      let checkpoint = try RecordCoding.value(of: record, as: CheckpointRecord.self)
+      // One that cannot be read is passed over: a bad one must not hide a good one.
+      guard let checkpoint = try? RecordCoding.value(of: record, as: CheckpointRecord.self), checkpoint.student == model
+      else { return }
       if checkpoint.releasePoint == nil { progress = checkpoint } else { releasePoint = checkpoint }
     }
     return (progress, releasePoint)

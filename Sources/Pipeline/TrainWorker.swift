@@ -2,6 +2,7 @@ import Foundation
 import Inference
 import Logging
 import MessageLog
+import ModelFiles
 import RetortClient
 import StudentModel
 import Tokenization
@@ -19,6 +20,8 @@ actor TrainWorker {
   private var functions: TaskFunctions
   private let partition: TopicPartition
   private let lag: LagMeter
+  /// This process is the only one that trains into the folder.
+  private var hold: FolderHold?
   private var announcedPosition: Int64 = -1
   private var recent: [Digest] = []
   /// Sets of functions that the student's own has all of.
@@ -32,11 +35,17 @@ actor TrainWorker {
     thread = StageThread("retort.train")
     partition = TopicPartition(topic: stage.names.samples, partition: 0)
     lag = LagMeter(stage: "train", log: stage.log)
+    hold = try FolderHold(.exclusive, on: stage.checkpoints.folder, name: ".trainer", patience: .seconds(5))
+    guard hold != nil else {
+      throw PipelineError(
+        .fenced, stage.checkpoints.folder, expected: "to be the only process that trains into this folder",
+        found: "another", advice: "stop it, or give this one a `state` folder of its own")
+    }
     // Taking over the transactional id first: an older trainer cannot announce anything after this.
     writer = try await stage.log.transactionalWriter(id: "\(stage.names.prefix)train.\(stage.model)")
     functions = try await TaskFunctions(stage.functions, log: stage.log, names: stage.names)
     let announced = try await TrainStage.announced(log: stage.log, names: stage.names, model: stage.model)
-    if let checkpoint = announced.progress {
+    if let checkpoint = announced.progress, !Self.startsAnew(instead: checkpoint, stage) {
       try Self.check(checkpoint, stage)
       trainer = try Trainer(restoring: checkpoint.digest, from: stage.checkpoints, recipe: stage.recipe)
       let digest = trainer.functions.digest
@@ -56,6 +65,16 @@ actor TrainWorker {
       observer(.step(report))
       try Task.checkCancellation()
     }
+  }
+
+  /// Whether the checkpoint is lost, and the stage was told to start over then: a student is a function of its samples.
+  private static func startsAnew(instead checkpoint: CheckpointRecord, _ stage: TrainStage) -> Bool {
+    let files = try? stage.checkpoints.files(of: checkpoint.digest)
+    guard stage.mayStartAnew, files?.allSatisfy(stage.checkpoints.contains) != true else { return false }
+    stage.logger.warning(
+      "train: starting over from the first sample, since the checkpoint is lost",
+      metadata: ["checkpoint": "\(stage.checkpoints.path(of: checkpoint.digest))"])
+    return true
   }
 
   private static func start(_ trainer: Trainer, _ range: ReplayRange?) -> StartPosition {
@@ -78,6 +97,7 @@ actor TrainWorker {
   func close() async {
     await reader.close()
     await writer.close()
+    hold = nil
   }
 
   func run(_ mode: RunMode) async throws {
@@ -125,6 +145,8 @@ actor TrainWorker {
 
   /// Writes a checkpoint, then says so on the log.
   private func announce(releasePoint: Int?) async throws {
+    let use = try GarbageCollection.use(of: stage.checkpoints.folder)
+    defer { withExtendedLifetime(use) {} }
     let file = try trainer.checkpoint(to: stage.checkpoints)
     let tally = trainer.prequential
     var record = CheckpointRecord(

@@ -27,6 +27,8 @@ public struct DeploymentScan: Sendable {
     public var newest: DeploymentRecord?
     /// What is wrong with the one that has a higher epoch and does not count.
     public var refused: ReleaseError?
+    /// How many records of the topic cannot be read at all.
+    public var unreadable = 0
     fileprivate var refusedEpoch: Int64 = 0
   }
 
@@ -38,7 +40,9 @@ public struct DeploymentScan: Sendable {
   /// Records that cannot be read are passed over: a bad one must not hide a good one.
   public func standing(of model: String) async throws -> Standing {
     var standing = Standing()
-    try await eachDeployment(of: model) { deployment in
+    try await eachDeployment(of: model) {
+      standing.unreadable += 1
+    } body: { deployment in
       guard deployment.epoch > standing.newest?.epoch ?? 0 else { return }
       guard let problem = keys?.problem(with: deployment) else {
         standing.newest = deployment
@@ -58,7 +62,10 @@ public struct DeploymentScan: Sendable {
   /// the log's compaction remove the true one. What nobody could count up to is no epoch.
   public func nextEpoch(of model: String) async throws -> Int64 {
     var highest: Int64 = 0
-    try await eachDeployment(of: model) { highest = max(highest, Self.counted($0.epoch)) }
+    try await eachDeployment(of: model) {
+    } body: {
+      highest = max(highest, Self.counted($0.epoch))
+    }
     try await TopicScan.each(log: log, topic: names.adoptions) { record in
       guard record.value != nil, let adoption = try? RecordCoding.value(of: record, as: AdoptionRecord.self),
         adoption.model == model, adoption.status == .adopted
@@ -73,12 +80,13 @@ public struct DeploymentScan: Sendable {
 
   private static func counted(_ epoch: Int64) -> Int64 { epoch < countable ? epoch : 0 }
 
-  private func eachDeployment(of model: String, _ body: (DeploymentRecord) -> Void) async throws {
+  private func eachDeployment(
+    of model: String, unreadable: () -> Void, body: (DeploymentRecord) -> Void
+  ) async throws {
     try await TopicScan.each(log: log, topic: names.models) { record in
-      guard record.value != nil, let deployment = try? RecordCoding.value(of: record, as: DeploymentRecord.self),
-        deployment.model == model
-      else { return }
-      body(deployment)
+      guard record.value != nil else { return }
+      guard let deployment = try? RecordCoding.value(of: record, as: DeploymentRecord.self) else { return unreadable() }
+      if deployment.model == model { body(deployment) }
     }
   }
 

@@ -59,11 +59,12 @@ public struct ModelFolder: Sendable {
     let temporary = "\(path)/.current.\(getpid())"
     unlink(temporary)
     guard symlink(target, temporary) == 0, rename(temporary, "\(path)/current") == 0 else {
-      let reason = String(cString: strerror(errno))
+      let code = errno
       unlink(temporary)
       throw ClientError(
-        .folder, "\(path)/current", expected: "a link that can be switched", found: reason,
-        advice: "check the folder's permissions", isRetriable: true)
+        .folder, "\(path)/current", expected: "a link that can be switched", found: String(cString: strerror(code)),
+        advice: code == EISDIR || code == ENOTEMPTY || code == EEXIST
+          ? "move what is there away" : "check the folder's permissions", isRetriable: true)
     }
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     if descriptor >= 0 {

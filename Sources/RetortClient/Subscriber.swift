@@ -64,25 +64,16 @@ public struct Subscriber: Sendable {
   /// Runs the program; what went wrong with it, as a sentence.
   private func runCommand(for release: VerifiedRelease) async -> String? {
     guard let command else { return nil }
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/bin/sh")
-    process.arguments = ["-c", command]
-    var environment = ProcessInfo.processInfo.environment
-    environment["RETORT_MODEL_DIR"] = release.folder
-    environment["RETORT_MODEL_VERSION"] = String(release.manifest.version)
-    process.environment = environment
-    process.standardInput = FileHandle.nullDevice
-    do {
-      let status: Int32 = try await withCheckedThrowingContinuation { done in
-        process.terminationHandler = { done.resume(returning: $0.terminationStatus) }
-        do { try process.run() } catch { done.resume(throwing: error) }
-      }
-      guard status != 0 else { return nil }
-      logger.error("the program after the switch failed", metadata: ["status": "\(status)"])
-      return "the program after the switch ended with status \(status)"
-    } catch {
-      logger.error("the program after the switch did not start", metadata: ["reason": "\(error)"])
-      return "the program after the switch did not start: \(error)"
+    let program = ShellProgram(
+      command: command,
+      variables: ["RETORT_MODEL_DIR": release.folder, "RETORT_MODEL_VERSION": String(release.manifest.version)])
+    let failure = await program.run { elapsed in
+      logger.warning(
+        "the program after the switch still runs; releases wait for its end",
+        metadata: ["seconds": "\(elapsed.components.seconds)"])
     }
+    guard let failure else { return nil }
+    logger.error("the program after the switch failed", metadata: ["reason": "\(failure)"])
+    return "the program after the switch \(failure)"
   }
 }

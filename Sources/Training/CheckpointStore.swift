@@ -110,7 +110,7 @@ public struct CheckpointStore: Sendable, Hashable {
   private static func missing(_ path: String) -> TrainingError {
     TrainingError(
       .checkpointNotFound, context: path, expected: "a file", found: "none",
-      advice: "copy it from where it was written, or replay the samples")
+      advice: "copy it from where it was written, or start over from the first sample with `retort train --anew`")
   }
 
   private static func damaged(_ path: String, _ expected: Digest, _ found: Digest) -> TrainingError {

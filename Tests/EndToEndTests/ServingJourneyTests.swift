@@ -132,6 +132,21 @@ struct ServingJourneyTests {
       }
       #expect(lines() == expected)
 
+      // What a program leaves in the background is not waited for; one that does not end is ended with the subscriber.
+      let left = try await retort.run("subscribe", "--dir", "left", "--once", "--exec", "sleep 60 & echo $! > left.pid")
+      #expect(left.status == 0, "\(left.errors)")
+      let sleeping = try #require(
+        pid_t(RetortProcess.text(retort.folder + "/left.pid").trimmingCharacters(in: .whitespacesAndNewlines)))
+      #expect(kill(sleeping, SIGKILL) == 0, "it still runs")
+      let hanging = try retort.start(["subscribe", "--dir", "hanging", "--exec", "echo > begun; sleep 60"])
+      for _ in 0..<600 where !FileManager.default.fileExists(atPath: retort.folder + "/begun") {
+        try await Task.sleep(for: .milliseconds(50))
+      }
+      let stopped = ContinuousClock.now
+      hanging.terminate()
+      await RetortProcess.end(of: hanging)
+      #expect(hanging.terminationStatus == 0 && ContinuousClock.now - stopped < .seconds(30))
+
       // A program that fails is said on adoptions; the switch stands.
       let failing = try await retort.run("subscribe", "--dir", "there", "--once", "--exec", "exit 3")
       #expect(failing.status == 1, "\(failing.errors)")

@@ -4,6 +4,7 @@ import Dispatch
 import Foundation
 import Logging
 import MessageLog
+import ModelFiles
 import Pipeline
 import Releases
 import RetortClient
@@ -34,7 +35,7 @@ import Training
     private static let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
     /// Labels requests that come with an answer, and trains on them up to a release point.
-    func learn(_ range: Range<Int>) async throws {
+    func learn(_ range: Range<Int>, mayStartAnew: Bool = false) async throws {
       let grammar = RequestGrammar(seed: 7)
       for index in range {
         let request = grammar.request(at: index)
@@ -51,7 +52,7 @@ import Training
       ])
       try await TrainStage(
         log: log, names: names, model: Self.model, recipe: recipe, functions: try HomeFunctions.functions(),
-        checkpoints: checkpoints, logger: Self.quiet
+        checkpoints: checkpoints, mayStartAnew: mayStartAnew, logger: Self.quiet
       ).run(.untilIdle)
     }
 
@@ -160,6 +161,47 @@ import Training
     try await bench.log.close()
   }
 
+  @Test(
+    "a trainer whose checkpoints are lost starts over if it is told to, comes to the same weights, and nothing is released twice"
+  )
+  func lost() async throws {
+    let bench = try await Bench()
+    try await bench.release()
+    func weights() async throws -> Digest? {
+      let announced = try await TrainStage.announced(log: bench.log, names: bench.names, model: Bench.model)
+      return try Trainer(restoring: try #require(announced.progress).digest, from: bench.checkpoints).weightsDigest
+    }
+    let (before, releases) = (try await weights(), try await bench.history.releases(of: Bench.model).count)
+    try FileManager.default.removeItem(atPath: bench.checkpoints.folder)
+    await #expect(throws: TrainingError.self) { try await bench.learn(0..<0) }
+    try await bench.learn(0..<0, mayStartAnew: true)
+    #expect(try await weights() == before)
+    try await bench.release()
+    #expect(try await bench.history.releases(of: Bench.model).count == releases)
+    // It goes on where it is from then on.
+    try await bench.learn(60..<120, mayStartAnew: true)
+    try await bench.release()
+    #expect(try await bench.history.releases(of: Bench.model).count > releases)
+    try await bench.log.close()
+  }
+
+  @Test("a second trainer in one folder is refused, and collecting waits for what is being written")
+  func folder() async throws {
+    let bench = try await Bench()
+    let hold = try #require(try FolderHold(.exclusive, on: bench.checkpoints.folder, name: ".trainer"))
+    let refused = await #expect(throws: PipelineError.self) { try await bench.learn(0..<0) }
+    #expect(refused?.code == .fenced && refused?.description.contains("found another") == true)
+    withExtendedLifetime(hold) {}
+
+    let folder = bench.labels.folder + "/held"
+    let first = try FolderHold(.shared, on: folder, name: "x")
+    let second = try FolderHold(.shared, on: folder, name: "x")
+    #expect(first != nil && second != nil)
+    #expect(try FolderHold(.exclusive, on: folder, name: "x") == nil)
+    #expect(try FolderHold(.exclusive, on: folder, name: "y") != nil)
+    try await bench.log.close()
+  }
+
   @Test("a release point whose checkpoint is gone is passed over for a newer one; the newest is not")
   func gone() async throws {
     let bench = try await Bench()
@@ -189,7 +231,7 @@ import Training
     let bench = try await Bench()
     let leftover = bench.checkpoints.folder + "/.incoming.checkpoint.1-2.partial"
     _ = FileManager.default.createFile(atPath: leftover, contents: Data(repeating: 7, count: 1_000))
-    for text in ["no json", "{}", #"{"student":"another","digest":7}"#] {
+    for text in ["no json", "{}", #"{"student":"another","digest":7}"#, #"{"student":"home","position":-3}"#] {
       _ = try await bench.log.append([
         NewRecord(topic: bench.names.checkpoints, key: Array(Bench.model.utf8), value: Array(text.utf8))
       ])

@@ -1,51 +1,39 @@
-import Foundation
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#endif
+import ModelFiles
 
 /// A folder that belongs to one process as long as this object lives; the system frees it when the process dies.
 public final class FolderLock: Sendable {
   /// The folder.
   public let path: String
-  private let descriptor: Int32
+  private let hold: FolderHold
+
+  /// Takes a folder, which is made where it is not there; nil where another process has it.
+  ///
+  /// - Throws: ``ServingError`` `folder` where it cannot be written.
+  private init?(free path: String) throws(ServingError) {
+    do throws(ModelFileError) {
+      guard let hold = try FolderHold(.exclusive, on: path, name: "lock") else { return nil }
+      self.hold = hold
+    } catch {
+      throw ServingError(.folder, error.description)
+    }
+    self.path = path
+  }
 
   /// Takes a folder, which is made where it is not there.
   ///
   /// - Throws: ``ServingError`` `folder` where another process has it, or it cannot be written.
-  public init(_ path: String) throws(ServingError) {
-    do {
-      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    } catch {
-      throw ServingError(.folder, "\(path): the folder cannot be made; check permissions and free space.")
-    }
-    let opened = open("\(path)/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
-    guard opened >= 0 else {
-      throw ServingError(.folder, "\(path)/lock: \(String(cString: strerror(errno))); check the folder's permissions.")
-    }
-    guard flock(opened, LOCK_EX | LOCK_NB) == 0 else {
-      Foundation.close(opened)
-      throw ServingError(.folder, "\(path): another process uses this folder; stop it, or use another one.")
-    }
-    self.path = path
-    descriptor = opened
+  public static func only(_ path: String) throws(ServingError) -> FolderLock {
+    if let lock = try FolderLock(free: path) { return lock }
+    throw ServingError(.folder, "\(path): another process uses this folder; stop it, or use another one.")
   }
 
   /// Takes the first free one of `path`, `path-2`, … `path-64`, so that several servers run beside each other.
   ///
   /// - Throws: ``ServingError`` `folder` where none is free, or they cannot be written.
   public static func first(of path: String) throws(ServingError) -> FolderLock {
-    for number in 2...64 {
-      do throws(ServingError) {
-        return try FolderLock(number == 2 ? path : "\(path)-\(number - 1)")
-      } catch {
-        guard error.description.contains("another process uses") else { throw error }
-      }
+    for number in 1...64 {
+      if let lock = try FolderLock(free: number == 1 ? path : "\(path)-\(number)") { return lock }
     }
     throw ServingError(.folder, "\(path): more than 60 processes serve from here; use another state folder.")
   }
-
-  deinit { Foundation.close(descriptor) }
 }

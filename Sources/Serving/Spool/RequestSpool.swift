@@ -58,7 +58,7 @@ public final class RequestSpool: @unchecked Sendable {
     folder: String, maximumBytes: Int = 64 << 20, interval: Duration = .milliseconds(50), segmentBytes: Int = 4 << 20,
     logger: Logger
   ) throws(ServingError) {
-    lock = try FolderLock(folder)
+    lock = try FolderLock.only(folder)
     self.folder = folder
     self.maximumBytes = maximumBytes
     self.segmentBytes = max(1, segmentBytes)

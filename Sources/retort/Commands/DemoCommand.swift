@@ -23,11 +23,16 @@ struct DemoCommand: AsyncParsableCommand {
       valueName: "name"))
   var scenario: String?
 
-  @Option(name: .long, help: ArgumentHelp("Portions of 800 requests in a scenario.", valueName: "n"))
-  var portions = 6
+  @Option(name: .long, help: ArgumentHelp("Portions of 800 requests in a scenario; 6 by default.", valueName: "n"))
+  var portions: Int?
 
   @Flag(name: .long, help: "Label selectively in a scenario, instead of everything.")
   var selective = false
+
+  func validate() throws {
+    guard scenario == nil, portions != nil || selective else { return }
+    throw ValidationError("--portions and --selective: expected --scenario with them")
+  }
 
   func run() async throws {
     let temporary = FileManager.default.temporaryDirectory.appendingPathComponent("retort-demo-\(UUID().uuidString)")
@@ -40,6 +45,10 @@ struct DemoCommand: AsyncParsableCommand {
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     } catch {
       throw ConfigurationError("\(folder): the folder cannot be made; check permissions and free space")
+    }
+    guard FileManager.default.isWritableFile(atPath: folder) else {
+      throw ConfigurationError(
+        "\(folder): expected a folder that may be written to; name another, or change its permissions")
     }
     defer { if dir == nil { try? FileManager.default.removeItem(atPath: folder) } }
     if let scenario {
@@ -55,6 +64,7 @@ struct DemoCommand: AsyncParsableCommand {
   }
 
   private func run(_ name: String, folder: String) async throws {
+    let portions = self.portions ?? 6
     guard let scenario = Scenario(rawValue: name), (1...100).contains(portions) else {
       throw ConfigurationError(
         "--scenario: expected one of \(Scenario.allCases.map(\.rawValue).joined(separator: ", ")) with 1 to 100 "

@@ -290,23 +290,49 @@ private struct ManualDeployment {
     let history = DeploymentScan(log: log, names: wiring.names, keys: keys)
     // What cannot be deployed takes the transactional id from no release stage.
     try keys.verify(try await release(of: name, history, choose))
-    let writer = try await log.transactionalWriter(id: ReleaseStage.transactionalID(of: name, names: wiring.names))
-    let manifest = try await release(of: name, history, choose)
-    let record = try key.sign(
-      DeploymentRecord(
-        epoch: try await history.nextEpoch(of: name), action: action, manifest: manifest, reason: reason,
-        time: RFC3339.text(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))))
-    _ = try await writer.commit(
-      append: [try RecordCoding.checked(record, topic: wiring.names.models, key: name)], offsets: nil)
-    await writer.close()
+    var deployed: DeploymentRecord?
+    for attempt in 1... {
+      do {
+        deployed = try await write(history, of: name, log, wiring, choose) { try key.sign($0) }
+        break
+      } catch let error as MessageLogError where error.code == .fenced && attempt < Self.attempts {
+        // The release stage deployed meanwhile: what is chosen may be another version now.
+      }
+    }
     try await log.close()
-    let version = manifest.version
+    guard let record = deployed else { return }
+    let version = record.manifest.version
     if global.json {
       Output.print([
         "version": .integer(Int64(version)), "epoch": .integer(record.epoch), "action": .string(action.rawValue),
       ])
     } else {
       Output.print("\(name) version \(version) is deployed, epoch \(record.epoch)")
+    }
+  }
+
+  /// How often the transactional id is taken again from a release stage that took it.
+  private static let attempts = 10
+
+  private func write(
+    _ history: DeploymentScan, of name: String, _ log: any MessageLog, _ wiring: Wiring,
+    _ choose: ([(manifest: Manifest, verdict: ReleaseVerdict?)], DeploymentRecord) throws -> Int,
+    sign: (DeploymentRecord) throws -> DeploymentRecord
+  ) async throws -> DeploymentRecord {
+    let writer = try await log.transactionalWriter(id: ReleaseStage.transactionalID(of: name, names: wiring.names))
+    do {
+      let manifest = try await release(of: name, history, choose)
+      let record = try sign(
+        DeploymentRecord(
+          epoch: try await history.nextEpoch(of: name), action: action, manifest: manifest, reason: reason,
+          time: RFC3339.text(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))))
+      _ = try await writer.commit(
+        append: [try RecordCoding.checked(record, topic: wiring.names.models, key: name)], offsets: nil)
+      await writer.close()
+      return record
+    } catch {
+      await writer.close()
+      throw error
     }
   }
 

@@ -24,27 +24,29 @@ struct StageOptions: ParsableArguments {
   var mode: RunMode { untilIdle || once ? .untilIdle : .forever }
 
   /// Runs stages and prints what came of it.
-  func run(_ choice: StageChoice) async throws {
+  func run(_ choice: StageChoice, mayTrainAnew: Bool = false) async throws {
     let configuration = try global.configuration(threads.map { ["threads": String($0)] } ?? [:])
     let problems = Wiring.problems(of: configuration)
     if let first = problems.first { throw ConfigurationError(first) }
     let wiring = Wiring(configuration)
     let logger = Wiring.logger("retort")
     let port = configuration.integer("metrics.port")
-    guard port > 0 else { return try await run(choice, wiring, logger) }
+    guard port > 0 else { return try await run(choice, mayTrainAnew, wiring, logger) }
     let registry = PrometheusRegistry()
     MetricsSystem.bootstrap(registry)
     let server = MetricsServer(
       host: configuration.text("metrics.host"), port: port, registry: registry, logger: logger)
-    try await server.whileServing { try await run(choice, wiring, logger) }
+    try await server.whileServing { try await run(choice, mayTrainAnew, wiring, logger) }
   }
 
-  private func run(_ choice: StageChoice, _ wiring: Wiring, _ logger: Logger) async throws {
+  private func run(_ choice: StageChoice, _ mayTrainAnew: Bool, _ wiring: Wiring, _ logger: Logger) async throws {
     let log = try await wiring.openLog()
     let teacher = choice.contains(.label) ? try wiring.teacher(logger: logger) : nil
     let report = RunReport()
     do {
-      try await wiring.run(choice, mode: mode, log: log, teacher: teacher, logger: logger) { report.take($0) }
+      try await wiring.run(
+        choice, mode: mode, log: log, teacher: teacher, mayTrainAnew: mayTrainAnew, logger: logger
+      ) { report.take($0) }
     } catch {
       await teacher?.shutdown()
       try? await log.close()
@@ -82,6 +84,11 @@ struct TrainCommand: AsyncParsableCommand {
 
   @OptionGroup var options: StageOptions
 
+  @Flag(
+    name: .long,
+    help: "Start over from the first sample where the checkpoint is lost; the same samples make the same student.")
+  var anew = false
+
   @Flag(name: .long, help: "Print the recipe with every default, and end.")
   var showRecipe = false
 
@@ -90,7 +97,7 @@ struct TrainCommand: AsyncParsableCommand {
       Output.print(try Wiring(try options.global.configuration()).recipe().json)
       return
     }
-    try await options.run(.train)
+    try await options.run(.train, mayTrainAnew: anew)
   }
 }
 

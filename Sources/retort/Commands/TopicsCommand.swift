@@ -222,8 +222,12 @@ struct TopicsCommand: AsyncParsableCommand {
           _ = try ArtifactChunk(key: record.key ?? [], value: record.value ?? [])
           return []
         }
-        return specification.schema.violations(of: try RecordCoding.json(of: record, as: specification))
-          .map { "\(RecordCoding.place(of: record)): \($0)" }
+        let violations = specification.schema.violations(of: try RecordCoding.json(of: record, as: specification))
+        // A request has several forms; which one it was meant to be, and what is wrong with it, its reader knows better.
+        if !violations.isEmpty, specification.name == RequestRecord.topic.name {
+          _ = try RecordCoding.value(of: record, as: RequestRecord.self)
+        }
+        return violations.map { "\(RecordCoding.place(of: record)): \($0)" }
       } catch let error as TopicError {
         return ["\(RecordCoding.place(of: record)): \(error)"]
       } catch {

@@ -34,7 +34,7 @@ struct Configuration: Sendable {
     }
     for (key, text) in overrides.sorted(by: { $0.key < $1.key }) {
       guard let setting = Settings.byKey[key] else { throw ConfigurationError("unknown setting \(key)") }
-      values[key] = try setting.parse(text, from: "--\(key)")
+      values[key] = try setting.parse(text, from: key)
     }
   }
 

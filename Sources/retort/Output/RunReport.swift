@@ -90,7 +90,8 @@ final class RunReport: Sendable {
       let seconds = (ContinuousClock.now - state.started).components.seconds
       let promoted = state.releases.count { $0.isPromoted }
       return
-        "done in \(seconds) s: \(state.labelled.requests) requests labelled, \(state.samplesSeen) samples trained in all, "
+        "done in \(seconds) s: \(state.labelled.requests) requests labelled, "
+        + (state.rounds > 0 ? "\(state.samplesSeen) samples trained in all, " : "nothing new to train on, ")
         + "\(state.releases.count) releases made, \(promoted) promoted"
     }
   }

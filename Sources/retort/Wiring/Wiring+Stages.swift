@@ -35,13 +35,15 @@ extension Wiring {
   /// - Returns: whether they ended by themselves; else they were told to stop.
   @discardableResult
   func run(
-    _ choice: StageChoice, mode: RunMode, log: any MessageLog, teacher: Teacher?, logger: Logger,
+    _ choice: StageChoice, mode: RunMode, log: any MessageLog, teacher: Teacher?, mayTrainAnew: Bool = false,
+    logger: Logger,
     observer: @escaping PipelineObserver
   ) async throws -> Bool {
     let services = StageServices(
       label: try choice.contains(.label) ? teacher.map { try label(log: log, teacher: $0, logger: logger) } : nil,
       feedback: try choice.contains(.label) ? teacher.map { try feedback(log: log, teacher: $0, logger: logger) } : nil,
-      train: try choice.contains(.train) ? train(log: log, logger: logger, observer: observer) : nil,
+      train: try choice.contains(.train)
+        ? train(log: log, mayStartAnew: mayTrainAnew, logger: logger, observer: observer) : nil,
       release: try await choice.contains(.release) ? release(log: log, logger: logger, observer: observer) : nil,
       observer: observer)
     return try await services.run(mode, logger: logger)
@@ -82,7 +84,8 @@ extension Wiring {
 
   /// Training: of the live student, or a replay.
   func train(
-    log: any MessageLog, replay: ReplayPlan? = nil, logger: Logger, observer: @escaping PipelineObserver
+    log: any MessageLog, replay: ReplayPlan? = nil, mayStartAnew: Bool = false, logger: Logger,
+    observer: @escaping PipelineObserver
   ) throws -> TrainStage {
     let functions = try functions()
     var base: (@Sendable (FunctionSet) throws -> BaseModel)?
@@ -92,7 +95,7 @@ extension Wiring {
     return TrainStage(
       log: log, names: replay?.names ?? names, model: replay?.name ?? model, recipe: try replay?.recipe ?? recipe(),
       functions: functions, base: base, checkpoints: checkpoints(of: replay?.name ?? model), bodies: bodies,
-      range: replay?.range, logger: logger, observer: observer)
+      range: replay?.range, mayStartAnew: mayStartAnew, logger: logger, observer: observer)
   }
 
   /// Releasing: the live model's candidates, or a replay's.
