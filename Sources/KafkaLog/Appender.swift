@@ -5,7 +5,8 @@ import MessageLog
 /// The idempotent producer of a log, on its thread.
 ///
 /// Appends are handed over in the order in which they come. While librdkafka's queue is full the next one waits until
-/// delivery reports have made room. A producer that an error has made useless is replaced by a new one.
+/// delivery reports have made room. A producer that an error has made useless fails what it has, and gives way to a new one at the
+/// next append: callers know how long to wait before they try again.
 actor Appender {
   private let thread: HandleThread
   private let properties: ClientProperties
@@ -13,6 +14,8 @@ actor Appender {
   private var producer: ProducerHandle
   private var waiting: [Pending] = []
   private var isClosed = false
+  /// What made the last producer useless, until there is a new one.
+  private var fatal: (code: rd_kafka_resp_err_t, text: String)?
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
@@ -43,10 +46,11 @@ actor Appender {
   /// Appends records whose partitions are chosen; returns when the brokers have acknowledged all of them.
   func append(_ records: [NewRecord]) async throws -> [RecordPosition] {
     if isClosed { throw MessageLogError.closed("log") }
+    if fatal != nil { try replace() }
     return try await withCheckedThrowingContinuation { continuation in
       let batch = DeliveryBatch(records) { reports, failure in
         if let failure {
-          continuation.resume(throwing: Self.failure(failure, records))
+          continuation.resume(throwing: self.failure(failure, records))
         } else {
           continuation.resume(returning: reports)
         }
@@ -67,9 +71,9 @@ actor Appender {
   }
 
   private func serve() {
-    if isClosed { return }
+    if isClosed || fatal != nil { return }
     producer.poll()
-    if producer.isSpent { replace() }
+    if producer.isSpent { return give(up: producer) }
     while !waiting.isEmpty {
       guard produce(&waiting[0]) else { return }
       waiting.removeFirst()
@@ -93,23 +97,25 @@ actor Appender {
     }
   }
 
-  private func replace() {
-    let reason = producer.context.fatal?.text ?? "an unknown reason"
-    logger.warning("kafka: the producer is replaced by a new one", metadata: ["reason": "\(reason)"])
-    producer.close()
-    do {
-      producer = try ProducerHandle(properties: properties, logger: logger, thread: thread)
-    } catch {
-      isClosed = true
-      for pending in waiting {
-        pending.batch.giveUp(pending.records.count - pending.next, RD_KAFKA_RESP_ERR__FATAL)
-      }
-      waiting = []
-    }
+  private func give(up spent: ProducerHandle) {
+    let reason = spent.context.fatal ?? (RD_KAFKA_RESP_ERR__FATAL, "an unknown reason")
+    fatal = reason
+    logger.warning("kafka: the producer cannot go on", metadata: ["reason": "\(reason.text)"])
+    spent.close()
+    for pending in waiting { pending.batch.giveUp(pending.records.count - pending.next, RD_KAFKA_RESP_ERR__FATAL) }
+    waiting = []
   }
 
-  private static func failure(_ code: rd_kafka_resp_err_t, _ records: [NewRecord]) -> MessageLogError {
-    KafkaFailure.error(
-      code, "appending \(records.count) records", topic: records.first?.topic, partition: records.first?.partition)
+  private func replace() throws(MessageLogError) {
+    producer = try ProducerHandle(properties: properties, logger: logger, thread: thread)
+    fatal = nil
+  }
+
+  private func failure(_ code: rd_kafka_resp_err_t, _ records: [NewRecord]) -> MessageLogError {
+    // What a useless producer still held failed for its reason.
+    let cause = fatal ?? producer.context.fatal ?? (code, nil as String?)
+    return KafkaFailure.error(
+      cause.0, "appending \(records.count) records", topic: records.first?.topic, partition: records.first?.partition,
+      detail: cause.1)
   }
 }

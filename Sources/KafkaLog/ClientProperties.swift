@@ -118,6 +118,8 @@ package struct ClientProperties: Sendable {
       if case .member = role {
         let session = options.sessionTimeout.wholeMilliseconds
         all["session.timeout.ms"] = String(session)
+        // How late new partitions are seen; by default five minutes.
+        all["topic.metadata.refresh.interval.ms"] = "30000"
         all["heartbeat.interval.ms"] = String(max(1, min(3000, session / 3)))
         all["max.poll.interval.ms"] = String(max(300_000, session))
       }

@@ -45,10 +45,26 @@ public struct HuggingFaceFolder: Sendable {
           advice: "check that weights and config.json belong together")
       }
     }
+    try checkHead(tensors, configuration, path)
     let tokenizer = try optional { () throws(ModelFileError) in try Self.contents("\(path)/tokenizer.json") }
     return HuggingFaceFolder(
       path: path, configuration: configuration, endOfTextIDs: try Self.endOfText(path, json),
       tokenizerJSON: tokenizer, chatTemplate: try Self.template(path), tensors: tensors)
+  }
+
+  /// A tied model may have its embedding twice; another head beside it is one that some programs use and others do not.
+  private static func checkHead(
+    _ tensors: [String: TensorView], _ configuration: DecoderConfiguration, _ path: String
+  ) throws(ModelFileError) {
+    guard configuration.tiesEmbeddings, let head = tensors["lm_head.weight"],
+      let embedding = tensors["model.embed_tokens.weight"]
+    else { return }
+    guard head.type == embedding.type, head.bytes.elementsEqual(embedding.bytes) else {
+      throw ModelFileError(
+        .malformed, context: "\(path), lm_head.weight",
+        expected: "the embedding, as tie_word_embeddings is true in config.json",
+        found: "other values", advice: "set it to false, or remove the tensor")
+    }
   }
 
   /// The size of all tensors in bytes.

@@ -27,6 +27,8 @@ public struct AnswerJudging: Sendable {
     public var refused = 0
     /// Those on which the verifier failed: nothing is said of them.
     public var failed = 0
+    /// Why it failed on the first of them.
+    public var failure: String?
   }
 
   private let log: any MessageLog
@@ -120,7 +122,11 @@ public struct AnswerJudging: Sendable {
       case .accepted(let label): (score, reason) = (1, label.verdicts.last?.detail)
       case .rejected(let rejection) where rejection.code != .verifierFailed:
         (score, reason) = (0, String(rejection.message.prefix(300)))
-      default:
+      case .rejected(let rejection):
+        report.failed += 1
+        report.failure = report.failure ?? rejection.message
+        continue
+      case .skipped:
         report.failed += 1
         continue
       }

@@ -133,10 +133,11 @@ public struct Audit: Sendable {
       }
       let marks = try await log.watermarks(of: partition)
       countRemoved(partition, sorted, position: committed[partition], low: marks.low)
-      if position > marks.high {
+      let accounted = max(position, sorted.map(\.to).max() ?? 0)
+      if accounted > marks.high {
         missing += 1
         note(
-          "requests/\(partition.partition) ends at offset \(marks.high), before the group's position \(position): it was made anew; "
+          "requests/\(partition.partition) ends at offset \(marks.high), before \(accounted), up to which there are outcomes: it was made anew; "
             + "start over under another prefix")
       }
       var index = 0
@@ -158,12 +159,12 @@ public struct Audit: Sendable {
     }
   }
 
-  /// Counts the offsets below the log's start that lie between or behind accounts, up to the group's position.
+  /// Counts the offsets below the log's start that no account names.
   private mutating func countRemoved(
     _ partition: TopicPartition, _ accounts: [OffsetRange], position: Int64?, low: Int64
   ) {
-    guard let first = accounts.first?.from ?? position else { return }
-    var next = first
+    guard !accounts.isEmpty || position != nil else { return }
+    var next: Int64 = 0
     func count(to end: Int64) {
       let gap = next..<max(next, min(end, low))
       guard !gap.isEmpty else { return }

@@ -1,4 +1,6 @@
 import MessageLog
+import RetortClient
+import Topics
 
 /// How far a group of consumers has come.
 enum GroupProgress {
@@ -24,6 +26,23 @@ enum GroupProgress {
           + "start over under another prefix")
     }
     return problems
+  }
+
+  /// The partitions of `requests` that end before what the ledger accounts for: the topic was deleted and made anew.
+  static func madeAnew(log: any MessageLog, names: TopicNames) async throws -> [(
+    TopicPartition, accounted: Int64, end: Int64
+  )] {
+    var accounted: [Int: Int64] = [:]
+    try await TopicScan.each(log: log, topic: names.ledger) { record in
+      guard record.value != nil, let entry = try? RecordCoding.value(of: record, as: LedgerRecord.self) else { return }
+      for range in entry.ranges { accounted[range.partition] = max(accounted[range.partition] ?? 0, range.to) }
+    }
+    var found: [(TopicPartition, accounted: Int64, end: Int64)] = []
+    for partition in try await log.topics().first(where: { $0.name == names.requests })?.topicPartitions ?? [] {
+      let end = try await log.watermarks(of: partition).high
+      if let reached = accounted[partition.partition], reached > end { found.append((partition, reached, end)) }
+    }
+    return found
   }
 
   /// Waits until a group has committed these offsets.

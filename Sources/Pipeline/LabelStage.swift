@@ -92,6 +92,10 @@ public struct LabelStage: Sendable {
   }
 
   private func runSession(_ mode: RunMode, progress: @Sendable (LabelProgress) -> Void) async throws {
+    if range == nil {
+      try await refuseOtherRequests()
+      try await warnOfRemovedRequests()
+    }
     var session = try await LabelSession(stage: self)
     do {
       try await session.run(mode, progress: progress)
@@ -100,6 +104,28 @@ public struct LabelStage: Sendable {
       throw error
     }
     await session.close()
+  }
+
+  /// Requests of a topic that was made anew would be taken for those that had their offsets before.
+  private func refuseOtherRequests() async throws {
+    guard let (partition, accounted, end) = try await GroupProgress.madeAnew(log: log, names: names).first else {
+      return
+    }
+    throw PipelineError(
+      .notFound, "\(partition)", expected: "the requests up to offset \(accounted), which have outcomes in the ledger",
+      found: "an end at \(end)", advice: "the topic was deleted and made anew: start over under another prefix")
+  }
+
+  /// Says which requests retention took before they had an outcome.
+  private func warnOfRemovedRequests() async throws {
+    let committed = try await log.committedOffsets(group: names.labelGroup)
+    for partition in try await log.topics().first(where: { $0.name == names.requests })?.topicPartitions ?? [] {
+      let (position, low) = (committed[partition] ?? 0, try await log.watermarks(of: partition).low)
+      guard position < low else { continue }
+      logger.warning(
+        "label: requests were removed before they were labelled",
+        metadata: ["partition": "\(partition)", "offsets": "\(position) to \(low - 1)"])
+    }
   }
 
   /// Whether every request in the log has its outcome.

@@ -50,6 +50,7 @@ public enum RequestImport {
         report.imported += try await append(&batch, to: log)
         batchBytes = 0
         progress(report.imported)
+        try Task.checkCancellation()
       }
     }
     report.imported += try await append(&batch, to: log)

@@ -88,6 +88,11 @@ public struct Status: Sendable {
     log: any MessageLog, names: TopicNames, keys: TrustedKeys?, model: String
   ) async throws -> [String] {
     var problems = try await GroupProgress.problems(group: names.labelGroup, of: names.requests, log: log)
+    for (partition, accounted, end) in try await GroupProgress.madeAnew(log: log, names: names) where problems.isEmpty {
+      problems.append(
+        "\(partition) ends at offset \(end), before \(accounted), up to which its requests have outcomes: it was made anew; "
+          + "start over under another prefix")
+    }
     problems += try await GroupProgress.problems(group: names.feedbackGroup, of: names.feedback, log: log)
     problems += try await GroupProgress.problems(
       group: names.releaseGroup(model: model), of: names.checkpoints, log: log)

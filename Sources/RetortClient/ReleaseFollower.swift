@@ -141,6 +141,7 @@ public actor ReleaseFollower {
       try keys.verify(deployment)
       if deployment.epoch >= newest?.epoch ?? 0 { newest = deployment }
     } catch {
+      if !hasHandedOver, refusal == nil { refusal = String(describing: error) }
       logger.warning("deployment refused", metadata: ["reason": "\(error)"])
     }
   }

@@ -109,7 +109,7 @@ public struct ServingService: Service {
           .address,
           "\(options.host):\(options.port): cannot be listened on (\(reason)); choose another port or address, or stop who has it."
         )
-      } catch is SocketAddressError {
+      } catch let error where error is SocketAddressError || error is SocketAddressError.UnknownHost {
         throw ServingError(
           .address, "\(options.host): expected an address of this machine, found none of that name; correct it.")
       }

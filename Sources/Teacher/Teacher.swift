@@ -1,4 +1,5 @@
 public import Logging
+import Synchronization
 public import Topics
 
 /// Labels requests: by asking a model that calls functions, or by checking an answer that is already there.
@@ -24,6 +25,8 @@ public final class Teacher: Sendable {
   private let checker: AnswerChecker
   private let counters: TeacherCounters
   private let cache: ForgivingCache?
+  private let logger: Logger
+  private let hasSaidThatNobodyIsAsked = Atomic(false)
 
   /// Checks the whole configuration and opens what it names; nothing is sent.
   ///
@@ -45,6 +48,7 @@ public final class Teacher: Sendable {
     let gate = try setup.gate(cache)
     let forgiving = cache.map { ForgivingCache($0, counters: setup.counters, logger: logger, clock: clock) }
     self.task = task
+    self.logger = logger
     self.configuration = configuration
     promptDigest = task.promptDigest
     transport = setup.transport
@@ -162,7 +166,14 @@ extension Teacher {
       counters.update { $0.recordedAnswers += 1 }
       return try await check(call, for: request, producer: response.producer)
     }
-    guard let asker else { return .skipped(reason: "no teacher configured and no trusted answer") }
+    guard let asker else {
+      if !hasSaidThatNobodyIsAsked.exchange(true, ordering: .relaxed) {
+        logger.warning(
+          "label: no teacher is configured, so that requests without a trusted answer are skipped, and stay skipped; set teacher.endpoint"
+        )
+      }
+      return .skipped(reason: "no teacher configured and no trusted answer")
+    }
     return .accepted(try await asker.ask(request, calls))
   }
 

@@ -77,6 +77,11 @@ public struct TeacherConfiguration: Sendable {
     try breaker.validate()
     try budget?.validate()
     try prices.validate()
+    guard endpoint != nil || model.isEmpty else {
+      throw TeacherError(
+        .invalidConfiguration, subject: "teacher.endpoint", expected: "an address beside teacher.model",
+        found: "nothing")
+    }
     guard endpoint == nil || !model.isEmpty else {
       throw TeacherError(
         .invalidConfiguration, subject: "teacher.model", expected: "a model name beside teacher.endpoint",

@@ -32,6 +32,7 @@ struct GlobalOptions: ParsableArguments {
       }
       all[key] = String(pair[pair.index(after: equals)...])
     }
+    for doubt in Configuration.doubts() { Output.note(doubt) }
     return try Configuration(path: config, overrides: all)
   }
 }

@@ -109,6 +109,30 @@ struct BadInputTests {
     expectSentence(try await retort.run("audit"), status: 2, containing: "expected a port from 1 to 65535")
     try write("log: {url: \"kafka://h\", kafka: [a]}\n", "retort.yaml", in: retort)
     expectSentence(try await retort.run("audit"), status: 2, containing: "log.kafka: expected a map")
+    try write("log: {kafka: {sasl.password: hush}}\n", "retort.yaml", in: retort)
+    expectSentence(try await retort.run("label", "--once"), status: 2, containing: "secrets do not belong in this file")
+    for (text, sentence) in [
+      ("state: a\nstate: b\n", "line 1: expected each key once, found state again"),
+      ("- a\n", "expected keys at the top level, found a list"), ("lable:\n  votes: 3\n", "did you mean label?"),
+    ] {
+      try write(text, "retort.yaml", in: retort)
+      expectSentence(try await retort.run("audit"), status: 2, containing: sentence)
+    }
+    try write("\u{FEFF}state: there\n", "retort.yaml", in: retort)
+    #expect(try await retort.run("audit").status == 0)
+    expectSentence(
+      try await retort.run("label", "--once", "--set", "log.prefix=a b/"), status: 2, containing: "a b/requests")
+    let lists = try await retort.run("config", "lint", "--set", #"task.trusted_producers=["import"]"#)
+    #expect(lists.status == 0, "\(lists.output)")
+    expectSentence(
+      try await retort.run("audit", "--set", "task.trusted_producers=[import"), status: 2, containing: "a list of texts"
+    )
+    var mistyped = retort
+    mistyped.environment["RETORT_LABLE_POLICY"] = "selective"
+    mistyped.environment["RETORT_TRAIN_RECIPE_HIDDEN_SIZE"] = "32"
+    let doubts = try await mistyped.run("config", "lint")
+    #expect(doubts.status == 2 && doubts.output.contains("did you mean RETORT_LABEL_POLICY?"), "\(doubts.output)")
+    #expect(doubts.output.contains("give all of RETORT_TRAIN_RECIPE as JSON"))
     try write("a: [1, 2\n", "retort.yaml", in: retort)
     expectSentence(try await retort.run("config", "lint"), status: 2, containing: "not valid YAML")
     try write("", "retort.yaml", in: retort)

@@ -42,6 +42,47 @@ struct HuggingFaceFolderTests {
     }
   }
 
+  @Test("a tied model with a head of its own is refused; one that has its embedding twice is not")
+  func headBesideTies() throws {
+    try withFolder { folder in
+      var untied = tinyConfiguration
+      untied.tiesEmbeddings = false
+      for (name, isTwice) in [("own", false), ("twice", true)] {
+        let path = "\(folder)/\(name)"
+        var all = parameters(untied)
+        if isTwice {
+          let embedding = try #require(all.first { $0.name == "model.embed_tokens.weight" }).values
+          all = all.map { $0.name == "lm_head.weight" ? ($0.name, $0.shape, embedding) : $0 }
+        }
+        let memory = UnsafeMutableBufferPointer<Float>.allocate(capacity: all.reduce(0) { $0 + $1.values.count })
+        defer { memory.deallocate() }
+        _ = memory.initialize(from: all.flatMap(\.values))
+        var offset = 0
+        let list = all.map { entry in
+          defer { offset += entry.values.count }
+          return (
+            name: entry.name, shape: entry.shape,
+            values: UnsafeBufferPointer(rebasing: UnsafeBufferPointer(memory)[offset..<(offset + entry.values.count)])
+          )
+        }
+        try HuggingFaceFolder.write(path, configuration: untied, parameters: list, tokenizer: Self.tokenizer)
+        let file = "\(path)/config.json"
+        let text = try String(contentsOfFile: file, encoding: .utf8)
+        let tied = text.replacing("\"tie_word_embeddings\":false", with: "\"tie_word_embeddings\":true")
+          .replacing("\"tie_word_embeddings\": false", with: "\"tie_word_embeddings\": true")
+        try #require(tied != text)
+        try tied.write(toFile: file, atomically: true, encoding: .utf8)
+        if isTwice {
+          #expect(try HuggingFaceFolder.read(path).configuration.tiesEmbeddings)
+        } else {
+          #expect { try HuggingFaceFolder.read(path) } throws: { error in
+            (error as? ModelFileError)?.code == .malformed && "\(error)".contains("lm_head.weight")
+          }
+        }
+      }
+    }
+  }
+
   @Test("an existing folder is replaced only where that is asked for")
   func replacing() throws {
     try withFolder { folder in

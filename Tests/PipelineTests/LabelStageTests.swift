@@ -109,6 +109,78 @@ import Topics
     try await bench.log.close()
   }
 
+  @Test("requests that retention took before they were labelled are counted, before the first label and between two")
+  func removed() async throws {
+    let bench = try await Bench()
+    func append(_ ids: [String], timestamp: Int64? = nil) async throws {
+      _ = try await bench.log.append(
+        ids.map { id in
+          let text = Self.answered.replacing(#""good""#, with: #""\#(id)""#)
+          return NewRecord(
+            topic: bench.names.requests, key: Array(id.utf8), value: Array(text.utf8), timestamp: timestamp)
+        })
+    }
+    let longAgo: Int64 = 1_600_000_000_000
+    func audited() async throws -> (removed: Int, requests: Int, holds: Bool) {
+      let audit = try await Audit.run(log: bench.log, names: bench.names)
+      return (audit.removed, audit.requests, audit.holds)
+    }
+    try await append(["a", "b"], timestamp: longAgo)
+    try await append(["c"])
+    _ = try await bench.log.maintain()
+    try await bench.label()
+    #expect(try await audited() == (2, 1, true))
+    // What was labelled before it went is no loss; what comes and goes between is.
+    try await append(["d", "e", "f"], timestamp: longAgo)
+    _ = try await bench.log.alter(
+      [try #require(try await bench.log.topics().first { $0.name == bench.names.requests })])
+    _ = try await bench.log.maintain()
+    try await append(["g"])
+    try await bench.label()
+    let (removed, requests, holds) = try await audited()
+    #expect(requests >= 2 && holds && removed == 2 + 3 - (requests - 2))
+    try await bench.log.close()
+  }
+
+  @Test("a position beyond the end of a topic that was made anew is said, and does not hold")
+  func madeAnew() async throws {
+    let bench = try await Bench()
+    try await bench.append(Self.answered, key: "good")
+    try await bench.label()
+    let partition = TopicPartition(topic: bench.names.requests, partition: 0)
+    let reader = try await bench.log.groupReader(
+      group: bench.names.labelGroup, topics: [bench.names.requests], options: ReaderOptions())
+    _ = try await reader.next(maximum: 1, timeout: .milliseconds(200))
+    try await reader.commit([partition: 7])
+    await reader.close()
+    let problems = try await Status.problems(log: bench.log, names: bench.names, keys: nil, model: "home")
+    #expect(problems.count == 1 && problems[0].contains("before the position 7"), "\(problems)")
+    let audit = try await Audit.run(log: bench.log, names: bench.names)
+    #expect(!audit.holds && audit.findings.contains { $0.contains("was made anew") }, "\(audit.findings)")
+    let refused = await #expect(throws: MessageLogError.self) { try await bench.label() }
+    #expect(refused?.description.contains("start over under another prefix") == true)
+    try await bench.log.close()
+    try await laterLedger()
+  }
+
+  /// A ledger that accounts for more than the topic has, as where the group's position went with the topic.
+  private func laterLedger() async throws {
+    let other = try await Bench()
+    let account = LedgerRecord(
+      transaction: "0:0-9", ranges: [OffsetRange(partition: 0, from: 0, to: 9)], requests: 9,
+      outcomes: [OutcomeCount(outcome: .sampled, count: 9)], skipped: [])
+    _ = try await other.log.append([
+      RecordCoding.record(account, topic: other.names.ledger, key: account.transaction)
+    ])
+    try await other.append(Self.answered, key: "good")
+    let refusal = await #expect(throws: PipelineError.self) { try await other.label() }
+    #expect(refusal?.description.contains("found an end at 1") == true)
+    let found = try await Status.problems(log: other.log, names: other.names, keys: nil, model: "home")
+    #expect(found.count == 1 && found[0].contains("before 9"), "\(found)")
+    #expect(try await !Audit.run(log: other.log, names: other.names).holds)
+    try await other.log.close()
+  }
+
   @Test(
     "a request too large for a dead letter leaves its beginning, and one behind it is labelled; a stranger's record hides nothing"
   )

@@ -215,7 +215,8 @@ struct LabelTests {
       #expect(untrusted?.call.arguments["on"] == false)
       #expect(server.seen.count == 1)
       await teacher.shutdown()
-      let nobody = try Teacher(task: task, configuration: Fixtures.configuration(nil), logger: Fixtures.quiet)
+      let nobody = try Teacher(
+        task: task, configuration: TeacherConfiguration(endpoint: nil), logger: Fixtures.quiet)
       #expect(try await nobody.label(request("import", good)).accepted != nil)
       guard case .skipped(let reason) = try await nobody.label(request("someone", good)) else {
         Issue.record("not skipped")

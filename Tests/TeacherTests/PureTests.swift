@@ -166,6 +166,7 @@ struct PureTests {
     #expect(error { $0.temperature = 3 } == "teacher.temperature")
     #expect(error { $0.temperature = .nan } == "teacher.temperature")
     #expect(error { $0.model = "" } == "teacher.model")
+    #expect(error { $0.endpoint = nil } == "teacher.endpoint")
     #expect(error { $0.apiKey = "a\nb" } == "teacher.api_key")
     #expect(error { $0.endpoint = "https://user:secret@host/v1" } == "teacher.endpoint")
     #expect(error { $0.endpoint = "https://host/v1/a@b" } == nil)

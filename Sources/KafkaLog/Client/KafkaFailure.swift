@@ -156,7 +156,11 @@ package enum KafkaFailure {
       return refused(
         "--resource-pattern-type prefixed --transactional-id PREFIX", "--operation Write --operation Describe")
     case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
-      return refused("--cluster", "--operation Create --operation IdempotentWrite")
+      return Meaning(
+        code: .readOnly, what: "the brokers do not permit it",
+        advice:
+          "let an administrator grant Write on the topics of the prefix that are written to, which an idempotent producer "
+          + "needs; who makes topics needs --operation Create on the cluster or the prefix")
     case RD_KAFKA_RESP_ERR__AUTHENTICATION, RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
       return Meaning(
         code: .unavailable, what: "the brokers do not accept who we say we are",

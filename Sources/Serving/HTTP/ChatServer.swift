@@ -45,7 +45,8 @@ final class ChatServer: Sendable {
       response = HTTPReplies.error(ServingError(.stopping, "The server is shutting down; ask another one."), headers)
     }
     metrics.count(route: route.rawValue, status: response.status.code)
-    return response
+    // The headers of the answer to GET, without its body.
+    return request.method == .head ? response.createHeadResponse() : response
   }
 
   // MARK: Routes

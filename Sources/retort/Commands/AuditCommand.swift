@@ -14,7 +14,7 @@ struct AuditCommand: AsyncParsableCommand {
 
   func run() async throws {
     let wiring = Wiring(try global.configuration())
-    let log = try await wiring.openLog()
+    let log = try await wiring.openExistingLog()
     let audit = try await Audit.run(log: log, names: wiring.names, all: all)
     try await log.close()
     if global.json {

@@ -17,7 +17,7 @@ struct ConfigCommand: AsyncParsableCommand {
       var problems = try Configuration.problems(in: file)
       if problems.isEmpty {
         let configuration = try global.configuration()
-        problems = Wiring.problems(of: configuration)
+        problems = Wiring.problems(of: configuration) + Configuration.doubts()
       }
       if global.json {
         Output.print(["file": .string(file), "problems": .array(problems.map { .string($0) })])

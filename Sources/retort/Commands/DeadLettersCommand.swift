@@ -17,7 +17,7 @@ struct DeadLettersCommand: AsyncParsableCommand {
 
     func run() async throws {
       let wiring = Wiring(try global.configuration())
-      let log = try await wiring.openLog()
+      let log = try await wiring.openExistingLog()
       let entries = try await DeadLetters.list(log: log, names: wiring.names)
       try await log.close()
       if global.json {
@@ -46,7 +46,7 @@ struct DeadLettersCommand: AsyncParsableCommand {
 
     func run() async throws {
       let wiring = Wiring(try global.configuration())
-      let log = try await wiring.openLog()
+      let log = try await wiring.openExistingLog()
       let entries = try await DeadLetters.list(log: log, names: wiring.names)
       try await log.close()
       guard let entry = entries.first(where: { $0.offset == offset }) else {
@@ -87,7 +87,7 @@ struct DeadLettersCommand: AsyncParsableCommand {
         throw ConfigurationError("redrive: name dead letters by offset or key, or give --code CODE, or --all")
       }
       let wiring = Wiring(try global.configuration())
-      let log = try await wiring.openLog()
+      let log = try await wiring.openExistingLog()
       var unknown = Set(ids)
       var cut = 0
       let count = try await DeadLetters.redrive(log: log, names: wiring.names) { entry in

@@ -69,6 +69,10 @@ struct JudgeCommand: AsyncParsableCommand {
     await teacher.shutdown()
     try await log.close()
     show(report)
+    guard report.answers == 0 || report.failed < report.answers else {
+      Output.complain("the verifier failed on every answer\(report.failure.map { ": \($0)" } ?? "")")
+      throw ExitStatus.failed
+    }
   }
 
   private func show(_ report: AnswerJudging.Report) {

@@ -23,7 +23,7 @@ struct ModelsCommand: AsyncParsableCommand {
 
     func run() async throws {
       let wiring = Wiring(try global.configuration())
-      let log = try await wiring.openLog()
+      let log = try await wiring.openExistingLog()
       let name = model ?? wiring.model
       let history = try wiring.history(in: log)
       let releases = try await history.releases(of: name)
@@ -72,7 +72,7 @@ struct ModelsCommand: AsyncParsableCommand {
 
     func run() async throws {
       let wiring = Wiring(try global.configuration())
-      let log = try await wiring.openLog()
+      let log = try await wiring.openExistingLog()
       let manifest = try await target.manifest(wiring, log)
       let verdict = try await wiring.history(in: log).releases(of: manifest.model)
         .first { $0.manifest.digest == manifest.digest }?.verdict
@@ -109,7 +109,7 @@ struct ModelsCommand: AsyncParsableCommand {
 
     func run() async throws {
       let wiring = Wiring(try global.configuration())
-      let log = try await wiring.openLog()
+      let log = try await wiring.openExistingLog()
       let manifest = try await target.manifest(wiring, log)
       try wiring.trustedKeys().verify(manifest)
       try AtomicFile.makeFolder(out)
@@ -138,7 +138,7 @@ struct ModelsCommand: AsyncParsableCommand {
 
     func run() async throws {
       let wiring = Wiring(try global.configuration())
-      let log = try await wiring.openLog()
+      let log = try await wiring.openExistingLog()
       let manifest = try await target.manifest(wiring, log)
       do {
         try wiring.trustedKeys().verify(manifest)
@@ -237,7 +237,7 @@ struct ModelsCommand: AsyncParsableCommand {
     func run() async throws {
       let wiring = Wiring(try global.configuration())
       let name = model ?? wiring.model
-      let log = try await wiring.openLog()
+      let log = try await wiring.openExistingLog()
       if name != wiring.model, try await !wiring.history(in: log).models().contains(name),
         try await TrainStage.announced(log: log, names: wiring.names, model: name).progress == nil
       {
@@ -283,7 +283,7 @@ private struct ManualDeployment {
     _ choose: ([(manifest: Manifest, verdict: ReleaseVerdict?)], DeploymentRecord) throws -> Int
   ) async throws {
     let wiring = Wiring(try global.configuration())
-    let log = try await wiring.openLog()
+    let log = try await wiring.openExistingLog()
     let name = model ?? wiring.model
     let key = try await wiring.signingKey(log: log)
     let keys = (try wiring.keysIfAny() ?? TrustedKeys([])).adding(key.publicKey)

@@ -29,7 +29,7 @@ extension ModelsCommand {
       let references = (try ModelReference(a), try ModelReference(b))
       let given = try data.map(LabelledFile.read)
       let needsLog = given == nil || references.0.isRelease || references.1.isRelease
-      let log = needsLog ? try await wiring.openLog() : nil
+      let log = needsLog ? try await wiring.openExistingLog() : nil
       let first = try await references.0.load(wiring, log: log)
       let second = try await references.1.load(wiring, log: log)
       let samples = try await Self.samples(given, wiring, log)

@@ -1,8 +1,10 @@
 import ArgumentParser
 import Foundation
+import Logging
 import MessageLog
 import Pipeline
 import RetortClient
+import Synchronization
 import Topics
 
 /// `retort requests`: requests in and out of the log by hand.
@@ -25,8 +27,16 @@ struct RequestsCommand: AsyncParsableCommand {
       let wiring = Wiring(try global.configuration())
       let lines = try LineReader(path: file)
       let log = try await wiring.openLog()
-      let report = try await append(lines, to: log, names: wiring.names)
+      let found = Mutex<RequestImport.Report?>(nil)
+      // The service alone reads the lines.
+      nonisolated(unsafe) let own = lines
+      let service = StageService(name: "import", isLast: true) { [self] in
+        let report = try await append(own, to: log, names: wiring.names)
+        found.withLock { $0 = report }
+      }
+      try await StageServices.run([service], logger: Wiring.logger("retort.import", level: .error))
       try await log.close()
+      guard let report = found.withLock({ $0 }) else { throw CancellationError() }
       for problem in report.problems { Output.complain(problem) }
       if global.json {
         Output.print(["imported": .integer(Int64(report.imported)), "refused": .integer(Int64(report.refused))])
@@ -72,7 +82,7 @@ struct RequestsCommand: AsyncParsableCommand {
 
     func run() async throws {
       let wiring = Wiring(try global.configuration())
-      let log = try await wiring.openLog()
+      let log = try await wiring.openExistingLog()
       try await TopicScan.each(log: log, topic: wiring.names.requests) { record in
         do {
           Output.print(try RequestRecord(json: RecordCoding.json(of: record, as: RequestRecord.topic)).json)

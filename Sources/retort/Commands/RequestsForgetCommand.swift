@@ -17,7 +17,7 @@ extension RequestsCommand {
 
     func run() async throws {
       let wiring = Wiring(try global.configuration())
-      let log = try await wiring.openLog()
+      let log = try await wiring.openExistingLog()
       let report = try await Forgetting.forget(
         id: id, log: log, names: wiring.names, model: wiring.model, cachePath: wiring.teacherCache,
         now: Int64(Date().timeIntervalSince1970 * 1_000))

@@ -21,7 +21,11 @@ struct ServeCommand: AsyncParsableCommand {
     help: ArgumentHelp("Serve the newest release of this model; the configured one by default.", valueName: "name"))
   var model: String?
 
-  @Option(name: .long, help: ArgumentHelp("Serve this file instead, and nothing else.", valueName: "gguf"))
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Serve this file instead, and nothing else; it is mapped, so replace it by renaming, never by writing into it.",
+      valueName: "gguf"))
   var file: String?
 
   @Option(name: .long, help: ArgumentHelp("Port to listen on; 0 takes a free one.", valueName: "port"))

@@ -43,8 +43,9 @@ struct StageOptions: ParsableArguments {
     let log = try await wiring.openLog()
     let teacher = choice.contains(.label) ? try wiring.teacher(logger: logger) : nil
     let report = RunReport()
+    let endedByItself: Bool
     do {
-      try await wiring.run(
+      endedByItself = try await wiring.run(
         choice, mode: mode, log: log, teacher: teacher, mayTrainAnew: mayTrainAnew, logger: logger
       ) { report.take($0) }
     } catch {
@@ -56,6 +57,8 @@ struct StageOptions: ParsableArguments {
     try await log.close()
     report.end()
     if global.json { Output.print(report.json) } else { Output.print(report.text) }
+    // Whoever waits for the end of all work must not take this for it.
+    if mode == .untilIdle, !endedByItself { throw CancellationError() }
   }
 }
 

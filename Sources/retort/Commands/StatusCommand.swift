@@ -14,7 +14,7 @@ struct StatusCommand: AsyncParsableCommand {
 
   func run() async throws {
     let wiring = Wiring(try global.configuration())
-    let log = try await wiring.openLog()
+    let log = try await wiring.openExistingLog()
     let status = try await Status.read(
       log: log, names: wiring.names, keys: try wiring.keysIfAny(), model: wiring.model)
     try await log.close()

@@ -35,26 +35,39 @@ struct SubscribeCommand: AsyncParsableCommand {
     let wiring = Wiring(try global.configuration())
     let log = try await wiring.openLog()
     let logger = Wiring.logger("retort.subscribe")
-    let folder = ModelFolder(dir)
-    let follower = try ReleaseFollower(
-      log: log, names: wiring.names, model: model ?? wiring.model, keys: try wiring.trustedKeys(), folder: folder,
-      subscriber: name ?? "\(ProcessInfo.processInfo.hostName):\(dir)", agent: "retort/\(BuildVersion.text)",
-      logger: logger)
-    let subscriber = Subscriber(follower: follower, folder: folder, command: exec, logger: logger)
-    let follow = StageService(name: "subscribe", isLast: true) { [self] in
-      repeat {
-        try report(try await subscriber.adoptNext(timeout: once ? .seconds(2) : nil), model: model ?? wiring.model)
-      } while !once
+    if once || !wiring.configuration.texts("serve.trusted_keys").isEmpty { _ = try wiring.trustedKeys() }
+    let service = StageService(name: "subscribe", isLast: true) { [self] in
+      try await waitForKey(wiring, logger)
+      let folder = ModelFolder(dir)
+      let follower = try ReleaseFollower(
+        log: log, names: wiring.names, model: model ?? wiring.model, keys: try wiring.trustedKeys(), folder: folder,
+        subscriber: name ?? "\(ProcessInfo.processInfo.hostName):\(dir)", agent: "retort/\(BuildVersion.text)",
+        logger: logger)
+      do {
+        let subscriber = Subscriber(follower: follower, folder: folder, command: exec, logger: logger)
+        repeat {
+          try report(try await subscriber.adoptNext(timeout: once ? .seconds(2) : nil), model: model ?? wiring.model)
+        } while !once
+      } catch {
+        await follower.close()
+        throw error
+      }
+      await follower.close()
     }
     do {
-      try await StageServices.run([follow], logger: Wiring.logger("retort.subscribe", level: .error))
+      try await StageServices.run([service], logger: Wiring.logger("retort.subscribe", level: .error))
     } catch {
-      await follower.close()
       try? await log.close()
       throw error
     }
-    await follower.close()
     try await log.close()
+  }
+
+  /// This deployment's own key is made with its first release.
+  private func waitForKey(_ wiring: Wiring, _ logger: Logger) async throws {
+    guard try wiring.keysIfAny() == nil else { return }
+    logger.notice("nothing has been released here yet, and no key is trusted; waiting for the first release")
+    while try wiring.keysIfAny() == nil { try await Task.sleep(for: .seconds(1)) }
   }
 
   /// Says what is current now.

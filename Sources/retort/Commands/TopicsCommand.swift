@@ -122,7 +122,7 @@ struct TopicsCommand: AsyncParsableCommand {
 
     func run() async throws {
       let wiring = Wiring(try global.configuration())
-      let log = try await wiring.openLog()
+      let log = try await wiring.openExistingLog()
       let specification = try TopicLookup.find(name)
       let topic = wiring.names[specification]
       if once {
@@ -177,7 +177,7 @@ struct TopicsCommand: AsyncParsableCommand {
 
     func run() async throws {
       let wiring = Wiring(try global.configuration())
-      let log = try await wiring.openLog()
+      let log = try await wiring.openExistingLog()
       let specifications = try name.map { [try TopicLookup.find($0)] } ?? TopicSpecification.all
       var topics: JSONObject = [:]
       var problems: [String] = []

@@ -82,6 +82,21 @@ struct Configuration: Sendable {
     return try ConfigurationError.within("\(key)_file") { try InputFile.secret(resolve(file)) }
   }
 
+  /// Variables that look like settings and are none, one sentence each. Variables that other programs have given such names are
+  /// not near any setting.
+  static func doubts(about environment: [String: String] = ProcessInfo.processInfo.environment) -> [String] {
+    let known = Set(Settings.all.map(\.variable))
+    return environment.keys.filter { $0.hasPrefix("RETORT_") && !known.contains($0) }.sorted().compactMap { name in
+      if name.hasPrefix("RETORT_LOG_KAFKA_") || name == "RETORT_TEACHER_API_KEY" { return nil }
+      if let whole = Settings.all.first(where: { $0.isTree && name.hasPrefix($0.variable + "_") }) {
+        return "the variable \(name) is no setting; give all of \(whole.variable) as JSON"
+      }
+      return NearestKey.of(name, among: known, within: 2).map {
+        "the variable \(name) is no setting; did you mean \($0)?"
+      }
+    }
+  }
+
   // MARK: - Reading YAML
 
   /// Takes over a file's settings and returns what is wrong with it.
@@ -100,13 +115,16 @@ struct Configuration: Sendable {
     let data = try InputFile.bytes(file, limit: 1 << 20, advice: advice)
     let node: Node?
     do {
-      node = try Yams.compose(yaml: String(decoding: data, as: UTF8.self))
+      // Some editors begin a file with a byte order mark.
+      let text = data.starts(with: [0xEF, 0xBB, 0xBF]) ? data.dropFirst(3) : data[...]
+      node = try Yams.compose(yaml: String(decoding: text, as: UTF8.self))
     } catch {
       throw ConfigurationError("\(file)\(YAMLTree.complaint(error)); correct the file")
     }
     guard let node else { return [:] }
     guard case .object(let root) = try YAMLTree.json(of: node, file: file) else {
-      throw ConfigurationError("\(file): expected keys at the top level, found a \(node.tag)")
+      throw ConfigurationError(
+        "\(file): expected keys at the top level, found \(node.sequence == nil ? "one value" : "a list")")
     }
     return root
   }
@@ -128,7 +146,7 @@ struct Configuration: Sendable {
       } else if Settings.sections.contains(key), value == .null {
         continue
       } else {
-        let nearest = NearestKey.of(key, among: Settings.byKey.keys)
+        let nearest = NearestKey.of(key, among: Array(Settings.byKey.keys) + Settings.sections)
         problems.append("\(file): unknown key \(key)" + (nearest.map { "; did you mean \($0)?" } ?? ""))
       }
     }

@@ -1,9 +1,11 @@
 /// The known word nearest to a mistyped one.
 enum NearestKey {
   /// The known word with the smallest edit distance, if that is no more than half of the word.
-  static func of(_ word: String, among known: some Sequence<String>) -> String? {
+  ///
+  /// - Parameter limit: the largest distance, if it is another.
+  static func of(_ word: String, among known: some Sequence<String>, within limit: Int? = nil) -> String? {
     known.map { ($0, distance(Array(word.prefix(200).utf8), Array($0.utf8))) }
-      .filter { $0.1 <= max(2, word.utf8.count / 2) }
+      .filter { $0.1 <= limit ?? max(2, word.utf8.count / 2) }
       .min { ($0.1, $0.0) < ($1.1, $1.0) }?.0
   }
 

@@ -40,6 +40,12 @@ struct Setting: Sendable {
     "RETORT_" + key.uppercased().map { $0 == "." ? "_" : String($0) }.joined()
   }
 
+  /// Whether its value is a list or a map that another part checks.
+  var isTree: Bool {
+    if case .tree = kind { return true }
+    return false
+  }
+
   /// What was expected, for an error.
   var expectation: String {
     switch kind {
@@ -92,7 +98,9 @@ struct Setting: Sendable {
       case .number: Double(text).map { .number($0) }
       case .textOrNumber: Double(text).map { .number($0) } ?? .string(text)
       case .flag: ["true": true, "false": false, "1": true, "0": false][text].map { .bool($0) }
-      case .texts: .array(text.split(separator: ",").map { .string(String($0)) })
+      // As in the file, or with commas between.
+      case .texts:
+        text.hasPrefix("[") ? try? JSON.parse(text) : .array(text.split(separator: ",").map { .string(String($0)) })
       case .tree: try? JSON.parse(text)
       }
     guard let value, accepts(value) else { return nil }

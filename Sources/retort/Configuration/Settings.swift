@@ -56,8 +56,10 @@ enum Settings {
       "What the teacher is told."),
     Setting("task.lookups", .tree, [], "Functions the teacher may call while labelling; see the README."),
     Setting("task.grounded", .flag, false, "Refuse labels whose text values do not occur in the request."),
-    Setting("task.verifier.command", .texts, [], "A program that accepts a label (exit status 0) or refuses it."),
-    Setting("task.verifier.url", .text, "", "An HTTP address that accepts a label or refuses it."),
+    Setting(
+      "task.verifier.command", .texts, [],
+      "A program that reads {\"request\", \"call\"} and prints {\"accepted\": true or false, \"reason\"}."),
+    Setting("task.verifier.url", .text, "", "An HTTP address that is posted the same, and answers the same."),
     Setting("task.verifier.timeout_ms", .integer(1...600_000), 10_000, "How long the verifier may take."),
     Setting("task.votes.samples", .integer(1...32), 1, "Answers asked for each request."),
     Setting("task.votes.agreement", .number(0...1), 0.5, "Share of the answers that must agree."),

@@ -40,6 +40,8 @@ enum YAMLTree {
       .composer(_, let problem, let mark, _):
       ", line \(mark.line), column \(mark.column): not valid YAML: \(problem)"
     case .reader(let problem, _, _, _): ": not valid YAML: \(problem)"
+    case .duplicatedKeysInMapping(let keys, let context):
+      ", line \(context.mark.line): expected each key once, found \(keys.sorted().joined(separator: ", ")) again"
     default: ": not valid YAML"
     }
   }

@@ -29,7 +29,7 @@ struct ModelOptions: ParsableArguments {
       }
       return (try ServingModel(gguf: file), nil)
     }
-    let log = try await wiring.openLog()
+    let log = try await wiring.openExistingLog()
     do {
       let fetched = try await fetch(wiring, log: log)
       try await log.close()

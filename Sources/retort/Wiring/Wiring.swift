@@ -54,6 +54,22 @@ struct Wiring: Sendable {
     return log
   }
 
+  /// The log of a deployment that is there: who only looks at it makes no topics on brokers.
+  ///
+  /// - Throws: ``ConfigurationError`` where a broker has none of its topics.
+  func openExistingLog() async throws -> any MessageLog {
+    guard isOnKafka else { return try await openLog() }
+    let log = try openBareLog()
+    let wanted = DeploymentTopics.configurations(names: names, requestPartitions: 1)
+    guard try await log.topics().contains(where: { found in wanted.contains { $0.name == found.name } }) else {
+      try await log.close()
+      throw ConfigurationError(
+        "log.prefix: expected topics that begin with \(names.prefix), found none that this user may see; correct it, or make them "
+          + "with `retort topics apply`")
+    }
+    return log
+  }
+
   /// Whether the log is Kafka's.
   var isOnKafka: Bool { configuration.text("log.url").hasPrefix("kafka:") }
 
@@ -195,11 +211,13 @@ struct Wiring: Sendable {
     check { try wiring.teacherConfiguration().validate() }
     check { _ = try wiring.releasePolicy() }
     check { try wiring.checkDistillation() }
+    check { try TopicConfiguration(name: wiring.names.requests).validate() }
     check {
       let url = configuration.text("log.url")
+      let properties = try KafkaProperties.read(configuration)
       if url.hasPrefix("kafka:") {
         _ = try servers(url)
-        try KafkaLog.validate(try KafkaProperties.read(configuration))
+        try KafkaLog.validate(properties)
       } else if !url.hasPrefix("sqlite:") || url.count <= 7 {
         throw unknownLog(url)
       }
