@@ -151,7 +151,13 @@ public struct ReleaseStage: Sendable {
       let records = try await reader.next(maximum: 100, timeout: .milliseconds(250))
       for record in records {
         try Task.checkCancellation()
-        try await handle(record, reader: reader)
+        do {
+          try await handle(record, reader: reader)
+        } catch let error as MessageLogError where error.code == .fenced {
+          // Somebody deployed meanwhile, and may do so again: that is no failure.
+          progressed()
+          throw error
+        }
         progressed()
       }
       if records.isEmpty && isLast { return }
