@@ -6,12 +6,16 @@ import MessageLog
 actor Administrator {
   private let thread: HandleThread
   private let handle: AdminHandle
+  private let servers: String
   private let options: KafkaLog.Options
+  /// By group.
+  private var offsetsHandles: [String: OffsetsHandle] = [:]
   private var isClosed = false
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
   init(servers: String, options: KafkaLog.Options) throws(MessageLogError) {
+    self.servers = servers
     self.options = options
     thread = HandleThread("kafka-admin")
     do {
@@ -23,7 +27,7 @@ actor Administrator {
       throw error
     }
     thread.setPump { [weak self] in
-      self?.assumeIsolated { if !$0.isClosed { $0.handle.poll() } }
+      self?.assumeIsolated { $0.poll() }
       return nil
     }
   }
@@ -109,7 +113,7 @@ actor Administrator {
         let places = topics.flatMap { topic in
           (0..<topic.partitions).map { TopicPartition(topic: topic.name, partition: $0) }
         }
-        return try handle.committed(group: group, in: places)
+        return try offsetsHandle(of: group).committed(in: places)
       } catch {
         guard error.isRetriable, ContinuousClock.now < deadline else { throw error }
         try await Task.sleep(for: .milliseconds(20))
@@ -117,9 +121,25 @@ actor Administrator {
     }
   }
 
+  private func offsetsHandle(of group: String) throws(MessageLogError) -> OffsetsHandle {
+    if let handle = offsetsHandles[group] { return handle }
+    let made = try OffsetsHandle(
+      group: group, servers: servers, properties: options.properties, logger: options.logger, thread: thread)
+    offsetsHandles[group] = made
+    return made
+  }
+
+  private func poll() {
+    if isClosed { return }
+    handle.poll()
+    for other in offsetsHandles.values { other.poll() }
+  }
+
   func close() {
     if isClosed { return }
     isClosed = true
+    for other in offsetsHandles.values { other.close() }
+    offsetsHandles = [:]
     handle.close()
   }
 

@@ -6,6 +6,8 @@ package struct ClientProperties: Sendable {
   package enum Role: Sendable {
     /// Looks at the cluster and changes topics.
     case administration
+    /// Is asked what a group has committed.
+    case offsets(group: String)
     /// Appends without transactions.
     case appending
     /// Appends in transactions.
@@ -51,6 +53,7 @@ package struct ClientProperties: Sendable {
     self.role =
       switch role {
       case .administration: "admin"
+      case .offsets: "offsets"
       case .appending: "append"
       case .transactions: "transaction"
       case .reading: "read"
@@ -94,7 +97,7 @@ package struct ClientProperties: Sendable {
       "reconnect.backoff.max.ms": "2000", "socket.nagle.disable": "true", "statistics.interval.ms": "5000",
     ]
     switch role {
-    case .administration: break
+    case .administration, .offsets: break
     case .appending, .transactions:
       all["linger.ms"] = "1"
       all["compression.codec"] = "lz4"
@@ -133,6 +136,12 @@ package struct ClientProperties: Sendable {
     case .administration:
       // What is in doubt counts as there: who reads up to the end waits until it is decided.
       return ["isolation.level": "read_uncommitted"]
+    case .offsets(let group):
+      // Read committed: a position that a transaction is about to decide is waited for.
+      return [
+        "group.id": group, "enable.auto.commit": "false", "enable.auto.offset.store": "false",
+        "isolation.level": "read_committed",
+      ]
     case .appending:
       return ["enable.idempotence": "true", "message.max.bytes": "1000000000"]
     case .transactions(let id):

@@ -92,6 +92,20 @@ struct FaultTests {
     try await log.close()
   }
 
+  @Test(
+    "a group whose coordinator is not there yet, as on a new broker, has committed nothing", .timeLimit(.minutes(1)))
+  func noCoordinator() async throws {
+    let cluster = try MockCluster()
+    let log = try cluster.open()
+    // FindCoordinator.
+    cluster.push(10, [RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE])
+    #expect(try await log.committedOffsets(group: "g") == [:])
+    try await log.create([TopicConfiguration(name: "t")])
+    cluster.push(10, [RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE])
+    #expect(try await log.committedOffsets(group: "h") == [:])
+    try await log.close()
+  }
+
   @Test("a transaction repeats retriable calls, and aborts and says so where it must", .timeLimit(.minutes(1)))
   func transactions() async throws {
     let cluster = try MockCluster()

@@ -93,44 +93,6 @@ final class AdminHandle {
     return settings
   }
 
-  /// What a group has committed in these partitions; `.unavailable` while a transaction about one is being decided.
-  ///
-  /// The partitions are named, because brokers asked for all keep quiet about those whose first commit is being decided.
-  func committed(group: String, in places: [TopicPartition]) throws(MessageLogError) -> [TopicPartition: Int64] {
-    // Without topics there is nothing to name; whether the group may be asked about still shows. librdkafka 2.0 dies of a request
-    // for all partitions that has to be repeated, as on a new broker, so that one is named that nobody has.
-    let nowhere = TopicPartition(topic: "none", partition: 0)
-    let list = PartitionList(places.isEmpty ? [nowhere] : places)
-    var request: OpaquePointer? = rd_kafka_ListConsumerGroupOffsets_new(group, list.pointer)
-    defer { rd_kafka_ListConsumerGroupOffsets_destroy(request) }
-    let event = try call(
-      "asking what group \(group) has committed", RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS
-    ) { options in
-      if let error = rd_kafka_AdminOptions_set_require_stable_offsets(options, 1) { rd_kafka_error_destroy(error) }
-      rd_kafka_ListConsumerGroupOffsets(client.raw, &request, 1, options, replies)
-    }
-    defer { rd_kafka_event_destroy(event) }
-    var count = 0
-    let groups = rd_kafka_ListConsumerGroupOffsets_result_groups(
-      rd_kafka_event_ListConsumerGroupOffsets_result(event), &count)
-    guard count > 0, let result = groups?[0] else { return [:] }
-    if let error = rd_kafka_group_result_error(result), rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR_NO_ERROR {
-      throw failure(
-        rd_kafka_error_code(error), "asking what group \(group) has committed",
-        detail: String(cString: rd_kafka_error_string(error)))
-    }
-    var offsets: [TopicPartition: Int64] = [:]
-    for item in PartitionList.items(of: rd_kafka_group_result_partitions(result)) where item.place != nowhere {
-      if item.error != RD_KAFKA_RESP_ERR_NO_ERROR {
-        throw failure(
-          item.error, "asking what group \(group) has committed", topic: item.place.topic,
-          partition: item.place.partition)
-      }
-      if item.offset >= 0 { offsets[item.place] = item.offset }
-    }
-    return offsets
-  }
-
   // MARK: - Changing
 
   /// Creates a topic.
