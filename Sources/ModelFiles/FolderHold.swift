@@ -6,8 +6,8 @@
 
 /// A hold on a folder that lasts as long as this object; the system lets go of it when the process dies.
 ///
-/// Several holds of one name may be shared, one may be exclusive. Where a network file system knows no locks everybody has what they
-/// ask for.
+/// Several holds of one name may be shared, one may be exclusive. Where a network file system knows no locks everybody has
+/// what they ask for.
 package final class FolderHold: Sendable {
   /// Who else may hold the folder meanwhile.
   package enum Kind: Sendable {

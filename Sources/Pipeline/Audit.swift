@@ -6,9 +6,9 @@ public import Topics
 ///
 /// Three accounts must agree: the requests that are still in the log, the ranges and counts of the ledger, and the
 /// samples and dead letters themselves, by the coordinates of the request they came from. A request that retention has
-/// deleted is accounted for by the ledger alone; one that it deleted before it had an outcome by nobody: such offsets are counted,
-/// but not held against the log, where they may have been marks of producers' transactions. A sample that a newer version has replaced is found by its key; one that a
-/// deletion request erased by the ledger's account of it.
+/// deleted is accounted for by the ledger alone; one that it deleted before it had an outcome, by nobody: such offsets are
+/// counted, but not held against the log, where they may have been marks of producers' transactions. A sample that a newer
+/// version has replaced is found by its key; one that a deletion request erased by the ledger's account of it.
 public struct Audit: Sendable {
   /// Requests below the committed position, by the ledger.
   public private(set) var requests = 0

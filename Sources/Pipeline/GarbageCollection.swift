@@ -25,9 +25,9 @@ public enum GarbageCollection {
 
   /// Collects.
   ///
-  /// What stays: the deployed release, the best, the newest promoted ones, the newest candidate, the checkpoint that training goes
-  /// on from, the newest release point, and those that wait to be released. A replay that has its candidate, or whose samples are no longer the same (one was
-  /// erased), goes on from no checkpoint, so that none of its stays.
+  /// What stays: the deployed release, the best, the newest promoted ones, the newest candidate, the checkpoint that training
+  /// goes on from, the newest release point, and those that wait to be released. A replay that has its candidate, or whose
+  /// samples are no longer the same (one was erased), goes on from no checkpoint, so that none of its stays.
   ///
   /// - Parameters:
   ///   - keys: whose signatures count; `nil`: anybody's.

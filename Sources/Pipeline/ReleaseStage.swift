@@ -197,8 +197,9 @@ public struct ReleaseStage: Sendable {
         "release: a release point is passed over, which was released before", metadata: ["point": "\(number)"])
       return try await reader.commit(next)
     }
-    // Whoever deploys takes the id over, so that no two deployments share an epoch. It is taken before what is deployed is read,
-    // and for this candidate alone: a deployment by hand meanwhile makes the stage begin again, one between two candidates does not.
+    // Whoever deploys takes the id over, so that no two deployments share an epoch. It is taken before what is deployed is
+    // read, and for this candidate alone: a deployment by hand meanwhile makes the stage begin again, one between two
+    // candidates does not.
     let writer = try await openWriter()
     let candidate: FinishedCandidate
     do {
