@@ -25,7 +25,7 @@ struct ValueTests {
     #expect(
       error.description
         == "out_of_range: offsets 3 to 6 are no longer in the log (samples/0 at offset 3), expected an offset from 7 to 9, "
-        + "found 3; seek to the earliest offset to go on without them, or restore them")
+        + "found 3; go on at the earliest offset without them, or restore them")
     #expect(!error.isRetriable && !error.isFatal)
     #expect(MessageLogError(.full, "x", advice: "y").isRetriable)
     #expect(MessageLogError(.fenced, "x", advice: "y").isFatal)
