@@ -196,6 +196,7 @@ struct FaultTests {
       _ = try await log.append([record("\(cycle)")])
       let reader = try await log.reader(of: [place: .offset(Int64(cycle))], options: ReaderOptions())
       #expect(try await reader.next(maximum: 1, timeout: .seconds(10)).count == 1)
+      #expect(try await log.committedOffsets(group: "g") == [:])
       if cycle % 2 == 0 { await reader.close() }
       try await log.close()
       if cycle == min(4, count / 3) { before = Footprint() }
