@@ -39,6 +39,7 @@ package final class FolderHold: Sendable {
     while flock(descriptor, kind.operation | LOCK_NB) != 0 {
       if errno == ENOLCK || errno == EOPNOTSUPP || errno == ENOSYS { return }
       guard errno == EWOULDBLOCK || errno == EINTR, ContinuousClock.now < deadline else { return nil }
+      // `flock` knows no time limit.
       usleep(10_000)
     }
   }

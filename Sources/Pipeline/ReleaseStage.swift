@@ -190,9 +190,12 @@ public struct ReleaseStage: Sendable {
       try await reader.commit(next)
       return
     }
-    // After the group's position was lost, or the trainer started over, points come again; the same samples make the same release.
-    let released = try await history.releases(of: model).map(\.manifest.lineage)
-    guard !released.contains(where: { $0.chain == checkpoint.chain && $0.recipe == checkpoint.recipe }) else {
+    // After the group's position was lost, or the trainer started over, points come again; the same samples make the same
+    // release. What a stranger signed is not one of ours.
+    let released = try await history.releases(of: model).map(\.manifest).filter { trusted.problem(with: $0) == nil }
+    guard
+      !released.contains(where: { $0.lineage.chain == checkpoint.chain && $0.lineage.recipe == checkpoint.recipe })
+    else {
       logger.info(
         "release: a release point is passed over, which was released before", metadata: ["point": "\(number)"])
       return try await reader.commit(next)

@@ -27,16 +27,12 @@ struct RequestsCommand: AsyncParsableCommand {
       let wiring = Wiring(try global.configuration())
       let lines = try LineReader(path: file)
       let log = try await wiring.openLog()
-      let found = Mutex<RequestImport.Report?>(nil)
-      // The service alone reads the lines.
-      nonisolated(unsafe) let own = lines
-      let service = StageService(name: "import", isLast: true) { [self] in
-        let report = try await append(own, to: log, names: wiring.names)
-        found.withLock { $0 = report }
-      }
-      try await StageServices.run([service], logger: Wiring.logger("retort.import", level: .error))
+      // A read of standard input may last for ever: there a signal ends the process at once.
+      let report =
+        file == "-"
+        ? try await append(lines, to: log, names: wiring.names)
+        : try await appendUnlessStopped(lines, to: log, names: wiring.names)
       try await log.close()
-      guard let report = found.withLock({ $0 }) else { throw CancellationError() }
       for problem in report.problems { Output.complain(problem) }
       if global.json {
         Output.print(["imported": .integer(Int64(report.imported)), "refused": .integer(Int64(report.refused))])
@@ -48,6 +44,22 @@ struct RequestsCommand: AsyncParsableCommand {
         "\(report.refused) lines of \(file) are not requests and were left out; correct them and import the file again: "
           + "requests that are in already are recognized")
       throw ExitStatus.failed
+    }
+
+    /// The same, with a signal as one of the ways to end early.
+    private func appendUnlessStopped(
+      _ lines: LineReader, to log: any MessageLog, names: TopicNames
+    ) async throws -> RequestImport.Report {
+      let found = Mutex<RequestImport.Report?>(nil)
+      // The service alone reads the lines.
+      nonisolated(unsafe) let own = lines
+      let service = StageService(name: "import", isLast: true) { [self] in
+        let report = try await append(own, to: log, names: names)
+        found.withLock { $0 = report }
+      }
+      try await StageServices.run([service], logger: Wiring.logger("retort.import", level: .error))
+      guard let report = found.withLock({ $0 }) else { throw CancellationError() }
+      return report
     }
 
     /// Appends the lines; where that ends early, says how many are in.
