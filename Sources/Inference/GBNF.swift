@@ -48,8 +48,8 @@ public enum GBNF {
         let rule = pending.removeFirst()
         lines.append("value-\(rule) ::= \(body(of: rule))")
       }
-      if usesInteger || usesFraction { lines.append(#"integer ::= "-"? ("0" | [1-9] [0-9]{0,14})"#) }
-      if usesFraction { lines.append(#"number ::= integer ("." [0-9]{1,6})?"#) }
+      if usesInteger || usesFraction { lines.append(#"integer ::= "-"? ("0" | [1-9] [0-9]{0,17})"#) }
+      if usesFraction { lines.append(#"number ::= integer ("." [0-9]{1,9})?"#) }
       if usesString {
         lines.append(#"char ::= [^"\\\x7F\x00-\x1F] | "\\" (["\\bfnrt] | "u" [0-9a-fA-F]{4})"#)
       }

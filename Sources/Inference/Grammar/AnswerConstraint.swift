@@ -64,7 +64,7 @@ package final class AnswerConstraint {
     scratch.append(contentsOf: state.threads)
     dependsOnRequest = false
     collect(0, 0, scratch.count, context)
-    let result = AllowedTokens(ids: found, forced: forced(among: found))
+    let result = AllowedTokens(ids: found, forced: forced(among: found, from: state, context))
     if context.isOrdinary, !dependsOnRequest {
       if cache.count >= Self.maximumCached { cache.removeAll(keepingCapacity: true) }
       cache[key] = result
@@ -160,14 +160,38 @@ package final class AnswerConstraint {
     }
   }
 
-  /// The only sensible token among `ids`, or −1.
-  private func forced(among ids: [Int32]) -> Int32 {
+  /// The only sensible token among `ids`, or −1: all others must be beginnings of it, behind which nothing else is legal.
+  private func forced(among ids: [Int32], from state: State, _ context: RequestContext) -> Int32 {
     if ids.count == 1 { return ids[0] }
     guard ids.count > 1, ids.count <= 32 else { return -1 }
     // Of two structure tokens, `",` and the `","` of arrays say, the student alone knows which it learned here.
     let structure = ids.filter { vocabulary.isStructure[Int($0)] }
     guard structure.count == 1, let longest = structure.first else { return -1 }
     let text = vocabulary.bytes[Int(longest)]
-    return ids.allSatisfy { text.starts(with: vocabulary.bytes[Int($0)]) } ? longest : -1
+    guard ids.allSatisfy({ text.starts(with: vocabulary.bytes[Int($0)]) }),
+      let shortest = ids.map({ vocabulary.bytes[Int($0)].count }).min()
+    else { return -1 }
+    return isOnlyWay(text, behind: shortest, from: state, context) ? longest : -1
+  }
+
+  /// Whether a legal answer that goes on with the first `count` bytes of `text` goes on with all of it.
+  private func isOnlyWay(_ text: [UInt8], behind count: Int, from state: State, _ context: RequestContext) -> Bool {
+    var threads = state.threads
+    for (index, byte) in text.enumerated() {
+      if index >= count, threads.contains(where: { leaves($0, byte, context) }) { return false }
+      threads = machine.advance(threads, byte, context)
+    }
+    return true
+  }
+
+  /// Whether a thread can go on with another byte than this one.
+  private func leaves(_ thread: GrammarThread, _ byte: UInt8, _ context: RequestContext) -> Bool {
+    let base = scratch.count
+    defer { scratch.removeLast(scratch.count - base) }
+    return (0...255 as ClosedRange<UInt8>).contains { other in
+      guard other != byte else { return false }
+      machine.step(thread, other, context, into: &scratch)
+      return scratch.count > base
+    }
   }
 }

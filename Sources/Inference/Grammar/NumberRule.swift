@@ -1,9 +1,9 @@
 /// A JSON number within bounds, decided digit by digit.
 ///
 /// Values are held as whole multiples of 10^-`fractionDigits`, so that "can these digits still become a legal number?" is exact
-/// integer arithmetic. At most 15 significant digits are written, which a double keeps apart.
+/// integer arithmetic. At most 18 significant digits are written, which 64 bits hold.
 struct NumberRule: Sendable, Hashable {
-  /// Digits allowed after the point: 0 (integers) or 6.
+  /// Digits allowed after the point: 0 (integers) or 9.
   let fractionDigits: Int
   /// Digits allowed before the point.
   let integerDigits: Int
