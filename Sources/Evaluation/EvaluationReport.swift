@@ -36,7 +36,7 @@ public struct EvaluationReport: Sendable, Hashable {
   /// Computes every metric of the cases; shares and F1 are weighted by the cases' weights, counts are not.
   public init(_ cases: [EvaluationCase]) {
     let scores = cases.map(\.score)
-    let weights = SampleWeights(cases.map(\.weight))
+    let weights = SampleWeights(cases.map(\.weight), clusters: cases.map(\.cluster))
     count = scores.count
     exactMatch = weights.share { scores[$0].isExact }
     functionAccuracy = weights.share { scores[$0].functionIsCorrect }

@@ -1,24 +1,47 @@
 /// Weights of questions that were drawn with known, unequal probabilities: the inverse of each one's probability.
 ///
 /// Estimates are Hájek's: weighted sums over the sum of weights. Intervals are those of equal weights with Kish's effective
-/// number in place of the count, so that with equal weights every figure is the unweighted one, bit for bit.
+/// number in place of the count, so that with equal weights of different questions every figure is the unweighted one, bit
+/// for bit. A question that was asked again is answered the same again and says nothing new: it adds to the weight of the first.
 ///
 /// Reference: Horvitz and Thompson 1952; Hájek 1971; Kish 1965, "Survey sampling", (Σw)² / Σw².
 public struct SampleWeights: Sendable, Hashable {
   private let values: [Double]?
+  private let clusters: [String]?
   /// The number of questions.
   public let count: Int
-  /// How many questions of equal weight would say as much.
+  /// The number of different questions.
+  public let distinctCount: Int
+  /// How many different questions of equal weight would say as much.
   public let effectiveCount: Double
 
   /// Weights; finite and above 0, others count as 1.
-  public init(_ weights: [Double]) {
+  ///
+  /// - Parameter clusters: what is the same of questions that were asked more than once; nil where all are different.
+  public init(_ weights: [Double], clusters: [String]? = nil) {
+    precondition(clusters.map { $0.count == weights.count } ?? true, "one cluster a question")
     let clean = weights.map { $0.isFinite && $0 > 0 ? $0 : 1 }
-    let isEven = clean.allSatisfy { $0 == clean.first }
-    values = isEven ? nil : clean
+    values = clean.allSatisfy { $0 == clean.first } ? nil : clean
     count = weights.count
-    let sum = clean.reduce(0, +)
-    effectiveCount = isEven ? Double(weights.count) : sum * sum / clean.reduce(0) { $0 + $1 * $1 }
+    var totals = clean
+    if let clusters {
+      var places: [String: Int] = [:]
+      totals = []
+      for (weight, cluster) in zip(clean, clusters) {
+        let place = places[cluster, default: totals.count]
+        if place == totals.count {
+          places[cluster] = place
+          totals.append(weight)
+        } else {
+          totals[place] += weight
+        }
+      }
+    }
+    self.clusters = totals.count < count ? clusters : nil
+    distinctCount = totals.count
+    let sum = totals.reduce(0, +)
+    effectiveCount =
+      totals.allSatisfy { $0 == totals.first } ? Double(totals.count) : sum * sum / totals.reduce(0) { $0 + $1 * $1 }
   }
 
   /// The weights of questions that were drawn with these probabilities, each above 0 to 1.
@@ -26,9 +49,8 @@ public struct SampleWeights: Sendable, Hashable {
 
   /// Equal weights.
   public init(count: Int) {
-    values = nil
-    self.count = count
-    effectiveCount = Double(count)
+    (values, clusters) = (nil, nil)
+    (self.count, distinctCount, effectiveCount) = (count, count, Double(count))
   }
 
   /// Whether all weights are the same.
@@ -36,7 +58,10 @@ public struct SampleWeights: Sendable, Hashable {
 
   /// The weighted count of what holds, scaled so that all questions together count ``effectiveCount``.
   func scaled(_ holds: (Int) -> Bool) -> Double {
-    guard let values else { return Double((0..<count).count(where: holds)) }
+    guard let values else {
+      let hits = Double((0..<count).count(where: holds))
+      return clusters == nil ? hits : hits / Double(count) * effectiveCount
+    }
     var part = 0.0
     for index in 0..<count where holds(index) { part += values[index] }
     return part / values.reduce(0, +) * effectiveCount
@@ -56,7 +81,8 @@ public struct SampleWeights: Sendable, Hashable {
 
   /// The weights of some of the questions.
   public func only(_ indices: [Int]) -> SampleWeights {
-    guard let values else { return SampleWeights(count: indices.count) }
-    return SampleWeights(indices.map { values[$0] })
+    guard values != nil || clusters != nil else { return SampleWeights(count: indices.count) }
+    return SampleWeights(
+      indices.map { values?[$0] ?? 1 }, clusters: clusters.map { clusters in indices.map { clusters[$0] } })
   }
 }

@@ -45,7 +45,7 @@ public enum Answering {
       return EvaluationCase(
         id: sample.id, expected: sample.call, predicted: answer?.call,
         latencyMilliseconds: Double(elapsed.components.attoseconds) / 1e15 + Double(elapsed.components.seconds) * 1e3,
-        weight: sample.weight)
+        cluster: sample.question, weight: sample.weight)
     }
   }
 
@@ -81,6 +81,9 @@ public struct MeasuredSample: Sendable, Hashable {
   public let call: Call
   /// The inverse of the probability with which it was drawn from the traffic.
   public let weight: Double
+
+  /// What is the same of requests that ask the same: all that was said, but for case, spaces and final marks.
+  var question: String { messages.map { "\($0.role.rawValue) \(NormalisedText.of($0.content))" }.joined(separator: "\n") }
 
   /// A question with its answer; drawn with certainty by default.
   public init(id: String, messages: [ChatMessage], call: Call, weight: Double = 1) {

@@ -36,7 +36,8 @@ struct GateMeasurement {
     measurements = Gate.Measurements(
       candidate: cases.map(\.score.isExact), parent: try Self.exact(samples, parent),
       incumbent: try rivals.incumbent.map { try Self.exact(samples, $0) },
-      best: try rivals.best.map { try Self.exact(samples, $0) }, weights: SampleWeights(samples.map(\.weight)),
+      best: try rivals.best.map { try Self.exact(samples, $0) },
+      weights: SampleWeights(samples.map(\.weight), clusters: samples.map(\.question)),
       functions: samples.map(\.call.name),
       probes: (Self.summary(answers), Self.summary(try ReleaseCheck.answer(questions, model: parent))),
       latency: report.latency.p50, bytes: bytes, look: look)

@@ -27,7 +27,9 @@ struct GateJudge {
   /// The minimum and the floor; whether there is anything to compare.
   mutating func samplesAreEnough() -> Bool {
     let n = measured.candidate.count
-    rule(n >= policy.minimumSamples, "There are \(n) gate samples; \(policy.minimumSamples) are needed.")
+    let distinct = measured.weights.distinctCount
+    let repeated = distinct < n ? " of \(distinct) different requests" : ""
+    rule(n >= policy.minimumSamples, "There are \(n) gate samples\(repeated); \(policy.minimumSamples) are needed.")
     let lists = [measured.parent, measured.incumbent, measured.best].compactMap(\.self).map(\.count)
     guard (lists + [measured.weights.count]).allSatisfy({ $0 == n }) else {
       rule(false, "The models answered different numbers of gate samples, so that they cannot be compared in pairs.")

@@ -49,6 +49,27 @@ import Topics
     #expect(Double(right.count { $0 }) / 2_800 < 0.56)
   }
 
+  @Test("A question that was asked three times says as much as one that weighs three times as much")
+  func repeated() {
+    let right = [true, false, true, true, true, false]
+    let other = [true, true, false, false, false, true]
+    let clusters = ["a", "b", "c", "c", "c", "d"]
+    let repeated = SampleWeights([2, 2, 2, 2, 2, 2], clusters: clusters)
+    let weighted = SampleWeights([1, 1, 3, 1])
+    #expect(repeated.distinctCount == 4 && repeated.effectiveCount == weighted.effectiveCount)
+    let (one, two) = (repeated.share { right[$0] }, weighted.share { [true, false, true, false][$0] })
+    #expect(close(one.estimate, two.estimate) && close(one.lower, two.lower) && close(one.upper, two.upper))
+    let (first, second) = (
+      PairedComparison.difference(first: right, second: other, weights: repeated),
+      PairedComparison.difference(
+        first: [true, false, true, false], second: [true, true, false, true], weights: weighted)
+    )
+    #expect(close(first.estimate, second.estimate) && close(first.lower, second.lower))
+    // A part of the questions, and questions that are all different.
+    #expect(repeated.only([2, 3, 5]).effectiveCount == SampleWeights([2, 1]).effectiveCount)
+    #expect(SampleWeights([1, 1], clusters: ["a", "b"]) == SampleWeights(count: 2))
+  }
+
   @Test("The weighted difference is the mean of the differences")
   func difference() {
     let weights = SampleWeights([1, 1, 4, 4])
