@@ -6,7 +6,7 @@ public struct CompressionError: Error, Sendable, Hashable, CustomStringConvertib
     case invalidPolicy = "invalid_policy"
     /// Student, activations and sizes do not belong together.
     case mismatch = "mismatch"
-    /// The loss or the gradient is not finite.
+    /// The loss, the gradient or a weight is not finite, or a weight is too large for its format.
     case diverged = "diverged"
   }
 

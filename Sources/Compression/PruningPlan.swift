@@ -165,6 +165,7 @@ public struct PruningPlan: Sendable, Hashable {
 
   private static func amount(_ text: String, of name: String) throws(CompressionError) -> Amount {
     let expected = "\(name)= and a count, a share such as 0.875 or 80%, or what goes, such as -20%"
+    guard !text.hasPrefix("+") else { throw invalid("\(name)=\(text)", expected) }
     if text.hasSuffix("%"), let percent = Double(text.dropLast()) {
       let share = text.hasPrefix("-") ? 1 + percent / 100 : percent / 100
       guard share > 0, share <= 1 else { throw invalid("\(name)=\(text)", expected) }

@@ -38,6 +38,8 @@ package struct StoredTensors {
   }
 
   /// A tensor's stored form, its rows in the order of a GGUF file.
+  ///
+  /// - Throws: ``CompressionError`` `diverged` for a weight that the format cannot hold.
   package func store(_ entry: ParameterLayout.Entry) throws -> Stored {
     guard let order = student.configuration.ggufRowOrder(entry.name) else {
       return try store(entry, UnsafeBufferPointer(student.parameters(entry)))
@@ -49,9 +51,10 @@ package struct StoredTensors {
 
   private func store(_ entry: ParameterLayout.Entry, _ values: UnsafeBufferPointer<Float>) throws -> Stored {
     let type = elementType(entry.name, entry.shape)
+    try Self.checkRange(entry.name, values, type)
     let gram = try LinearInput(parameter: entry.name, layerCount: student.configuration.layerCount)
       .flatMap { input in try grams.flatMap { try $0(input) } }
-    // What is not finite, or too large for a half-precision scale, is refused by plain rounding in one sentence.
+    // What is too large for a half-precision scale is refused by plain rounding in one sentence.
     if rounding == .compensated, let gram, ErrorCompensation.formats.contains(type),
       values.allSatisfy({ abs($0) < 65_504 }),
       let compensation = ErrorCompensation(gram: gram, width: entry.shape[1])
@@ -70,15 +73,34 @@ package struct StoredTensors {
     return try nearest(entry, values, type, gram)
   }
 
+  private static func checkRange(
+    _ name: String, _ values: UnsafeBufferPointer<Float>, _ type: ElementType
+  ) throws(CompressionError) {
+    // Half precision rounds what is above to infinity.
+    let limit: Float = type == .f16 ? 65_519 : .greatestFiniteMagnitude
+    guard let value = values.first(where: { !(abs($0) <= limit) }) else { return }
+    throw CompressionError(
+      .diverged, context: name, expected: value.isFinite ? "weights of at most 65,504 for F16" : "finite weights",
+      found: "\(value)",
+      advice: value.isFinite ? "choose f32 or bf16" : "the model has diverged; do not export it")
+  }
+
   private func nearest(
     _ entry: ParameterLayout.Entry, _ values: UnsafeBufferPointer<Float>, _ type: ElementType, _ gram: [Float]?
   ) throws -> Stored {
     var sums = TensorError.Sums()
     var all: [Float] = []
     let importance = rounding == .nearest ? nil : gram.flatMap { Quantizer.importance(GramMatrices.diagonal($0)) }
-    let bytes = try Quantizer.nearest(values, as: type, importance: importance) { start, decoded in
-      sums.add(UnsafeBufferPointer(rebasing: values[start..<start + decoded.count]), decoded)
-      if gram != nil { all += decoded }
+    let bytes: [UInt8]
+    do {
+      bytes = try Quantizer.nearest(values, as: type, importance: importance) { start, decoded in
+        sums.add(UnsafeBufferPointer(rebasing: values[start..<start + decoded.count]), decoded)
+        if gram != nil { all += decoded }
+      }
+    } catch {
+      throw CompressionError(
+        .diverged, context: "\(entry.name), \(error.context)", expected: error.expected, found: error.found,
+        advice: error.advice)
     }
     var error = sums.error(entry.name, type)
     error.outputError = gram.map { Self.outputError(values, all, entry, $0) }

@@ -17,13 +17,19 @@ public struct UncompressedModel {
 
   /// Reads a model; a path that ends in `.gguf` is a file, any other a folder.
   ///
-  /// - Throws: ``CompressionError`` `mismatch` where a folder has no tokenizer; `ModelFileError`, `TokenizationError`,
+  /// - Throws: ``CompressionError`` `mismatch` where a folder has no tokenizer, or a weight is not finite; `ModelFileError`, `TokenizationError`,
   ///   `TopicError` where a file's functions do not hold.
   public init(path: String) throws {
     if path.hasSuffix(".gguf") {
       try self.init(file: GGUFFile(path: path))
     } else {
       try self.init(folder: HuggingFaceFolder.read(path))
+    }
+    // What is written from this must be a model that can be read.
+    for entry in student.layout.entries where !student.parameters(entry).allSatisfy(\.isFinite) {
+      throw CompressionError(
+        .mismatch, context: "\(path), \(entry.name)", expected: "finite numbers", found: "an infinite value or NaN",
+        advice: "fetch or write the model again; if that does not help its training has diverged")
     }
   }
 

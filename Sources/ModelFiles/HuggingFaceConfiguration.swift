@@ -11,6 +11,7 @@ extension DecoderConfiguration {
     try reader.requireSupported()
     let hidden = try reader.integer("hidden_size")
     let heads = try reader.integer("num_attention_heads")
+    try reader.requireHeads(across: hidden, count: heads)
     self.init(
       vocabularySize: try reader.integer("vocab_size"), hiddenSize: hidden,
       layerCount: try reader.integer("num_hidden_layers"), headCount: heads,
@@ -21,7 +22,11 @@ extension DecoderConfiguration {
       ropeTheta: try reader.ropeTheta(), ropeScaling: try reader.ropeScaling(),
       normEpsilon: try reader.number("rms_norm_eps") ?? 1e-6,
       tiesEmbeddings: json["tie_word_embeddings"]?.boolValue ?? false, attentionBias: reader.isQwen2)
-    try validate()
+    do {
+      try validate()
+    } catch {
+      throw reader.named(error)
+    }
   }
 
   /// The `config.json` of this model, for `transformers`: Qwen2's where there are attention biases, else Llama's.
@@ -95,6 +100,28 @@ private struct ConfigurationReader {
         .unsupported, context: "\(context), \(key)", expected: expected, found: String(found.prefix(80)),
         advice: "use a model of the Qwen2 or Llama family without this feature")
     }
+  }
+
+  /// Heads as wide as the residual stream together; others are a feature of newer models.
+  func requireHeads(across hidden: Int, count: Int) throws(ModelFileError) {
+    guard let size = try optionalInteger("head_dim"), count > 0 else { return }
+    try require(
+      size.multipliedReportingOverflow(by: count) == (hidden, false), "head_dim",
+      "hidden_size / num_attention_heads = \(hidden) / \(count)", "\(size)")
+  }
+
+  /// An error of a size, under the name that the file has for it.
+  func named(_ error: ModelFileError) -> ModelFileError {
+    let keys = [
+      "vocabularySize": "vocab_size", "hiddenSize": "hidden_size", "layerCount": "num_hidden_layers",
+      "headCount": "num_attention_heads", "keyValueHeadCount": "num_key_value_heads", "headSize": "head_dim",
+      "feedForwardSize": "intermediate_size", "maximumPositions": "max_position_embeddings", "ropeTheta": "rope_theta",
+      "ropeScaling": "rope_scaling", "normEpsilon": "rms_norm_eps",
+    ]
+    let expected = keys.reduce(error.expected) { $0.replacing($1.key, with: $1.value) }
+    return ModelFileError(
+      error.code, context: "\(context), \(keys[error.context] ?? error.context)", expected: expected, found: error.found,
+      advice: error.advice)
   }
 
   func malformed(_ key: String, _ expected: String, _ found: String) -> ModelFileError {

@@ -113,7 +113,12 @@ public struct HuggingFaceFolder: Sendable {
         .notFound, context: path, expected: "model.safetensors, or its index", found: "neither",
         advice: "save the model with safe_serialization")
     }
-    let files = Set((index["weight_map"]?.objectValue ?? [:]).compactMap(\.value.stringValue)).sorted()
+    guard let map = index["weight_map"]?.objectValue else {
+      throw ModelFileError(
+        .malformed, context: "\(whole).index.json, weight_map", expected: "an object of tensors and their files",
+        found: index["weight_map"]?.typeName ?? "none", advice: "fetch the folder again")
+    }
+    let files = Set(map.compactMap(\.value.stringValue)).sorted()
     for file in files {
       guard !file.contains("/"), !file.hasPrefix("."), files.count <= 1024 else {
         throw ModelFileError(
