@@ -210,16 +210,13 @@ public struct ReleaseStage: Sendable {
       let membership = try await reader.membership
       _ = try await writer.commit(
         append: candidate.records, offsets: GroupOffsets(membership: membership, offsets: next))
-    } catch let error as TrainingError where error.code == .checkpointNotFound {
-      await writer.close()
-      guard try await isFollowed(record) else { throw error }
-      logger.warning(
-        "release: a release point is passed over, since its checkpoint is gone and a newer one waits",
-        metadata: ["point": "\(number)", "reason": "\(error)"])
-      return try await reader.commit(next)
     } catch {
       await writer.close()
-      throw error
+      guard let cause = try await causeToPassOver(record, error) else { throw error }
+      logger.warning(
+        "release: a release point is passed over, since \(cause)",
+        metadata: ["point": "\(number)", "reason": "\(error)"])
+      return try await reader.commit(next)
     }
     await writer.close()
     let summary = candidate.summary
@@ -229,6 +226,14 @@ public struct ReleaseStage: Sendable {
 }
 
 extension ReleaseStage {
+  /// Why a release point whose candidate could not be made is given up: trying again would end the same way. Nil for what may pass.
+  private func causeToPassOver(_ record: Record, _ error: any Error) async throws -> String? {
+    let training = (error as? TrainingError)?.code
+    if training == .diverged || (error as? CompressionError)?.code == .diverged { return "its candidate diverged" }
+    guard training == .checkpointNotFound, try await isFollowed(record) else { return nil }
+    return "its checkpoint is gone and a newer one waits"
+  }
+
   /// Whether a newer release point of the model waits behind one.
   private func isFollowed(_ record: Record) async throws -> Bool {
     guard let newest = try await TrainStage.announced(log: log, names: names, model: model).releasePoint,

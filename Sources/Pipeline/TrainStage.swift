@@ -37,7 +37,8 @@ public struct TrainStage: Sendable {
   ///   - checkpoints: where checkpoints lie.
   ///   - bodies: the folder where pretrained bodies are kept, for recipes with `base_steps`; `nil` keeps none.
   ///   - range: the samples of a replay; `nil` trains on all that come. A replay appends nothing to `samples`.
-  ///   - mayStartAnew: whether it starts over from the first sample where the announced checkpoint is lost; else that is an error.
+  ///   - mayStartAnew: whether it starts over from the first sample where the announced checkpoint is lost or of another recipe; else
+  ///     that is an error.
   public init(
     log: any MessageLog, names: TopicNames, model: String, recipe: TrainingRecipe, functions: FunctionSet,
     base: (@Sendable (FunctionSet) throws -> BaseModel)? = nil, checkpoints: CheckpointStore,

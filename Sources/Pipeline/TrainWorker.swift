@@ -67,12 +67,15 @@ actor TrainWorker {
     }
   }
 
-  /// Whether the checkpoint is lost, and the stage was told to start over then: a student is a function of its samples.
+  /// Whether the checkpoint is lost or of another recipe, and the stage was told to start over then: a student is a function of
+  /// its samples and its recipe.
   private static func startsAnew(instead checkpoint: CheckpointRecord, _ stage: TrainStage) -> Bool {
+    guard stage.mayStartAnew else { return false }
+    let isOther = checkpoint.recipe != stage.recipe.digest || checkpoint.numerics != stage.recipe.numerics
     let files = try? stage.checkpoints.files(of: checkpoint.digest)
-    guard stage.mayStartAnew, files?.allSatisfy(stage.checkpoints.contains) != true else { return false }
+    guard isOther || files?.allSatisfy(stage.checkpoints.contains) != true else { return false }
     stage.logger.warning(
-      "train: starting over from the first sample, since the checkpoint is lost",
+      "train: starting over from the first sample, since the checkpoint is \(isOther ? "of another recipe" : "lost")",
       metadata: ["checkpoint": "\(stage.checkpoints.path(of: checkpoint.digest))"])
     return true
   }

@@ -103,7 +103,7 @@ package final class AdamW {
     guard report.lossSum.isFinite else {
       throw TrainingError(
         .diverged, context: "step \(step + 1)", expected: "a finite loss", found: "\(report.lossSum)",
-        advice: "lower learning_rate and train again")
+        advice: "lower learning_rate and start over with `retort train --anew`")
     }
     return report
   }
@@ -159,6 +159,6 @@ package final class AdamW {
   private func diverged(_ norm: Double, step: Int) -> TrainingError {
     TrainingError(
       .diverged, context: "step \(step)", expected: "a finite gradient", found: "\(norm)",
-      advice: "lower learning_rate and train again")
+      advice: "lower learning_rate and start over with `retort train --anew`")
   }
 }

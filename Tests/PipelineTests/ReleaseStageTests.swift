@@ -9,6 +9,7 @@ import Pipeline
 import Releases
 import RetortClient
 import SQLiteLog
+import StudentModel
 import Synchronization
 import Testing
 import Topics
@@ -35,7 +36,7 @@ import Training
     private static let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
     /// Labels requests that come with an answer, and trains on them up to a release point.
-    func learn(_ range: Range<Int>, mayStartAnew: Bool = false) async throws {
+    func learn(_ range: Range<Int>, mayStartAnew: Bool = false, seed: Int = 0) async throws {
       let grammar = RequestGrammar(seed: 7)
       for index in range {
         let request = grammar.request(at: index)
@@ -48,7 +49,7 @@ import Training
         "hidden_size": 32, "layer_count": 1, "head_count": 2, "key_value_head_count": 1, "feed_forward_size": 32,
         "vocabulary_size": 400, "space_fused_pieces": 8, "tokenizer_samples": 8, "round_size": 8,
         "replay_per_sample": 1,
-        "release_every": 30, "decay_steps": 1, "candidate_steps": 0,
+        "release_every": 30, "decay_steps": 1, "candidate_steps": 0, "seed": .integer(Int64(seed)),
       ])
       try await TrainStage(
         log: log, names: names, model: Self.model, recipe: recipe, functions: try HomeFunctions.functions(),
@@ -182,6 +183,48 @@ import Training
     try await bench.learn(60..<120, mayStartAnew: true)
     try await bench.release()
     #expect(try await bench.history.releases(of: Bench.model).count > releases)
+    try await bench.log.close()
+  }
+
+  @Test("a changed recipe is refused, or starts over if it is told to; its releases follow those before")
+  func changedRecipe() async throws {
+    let bench = try await Bench()
+    try await bench.release()
+    let before = try await bench.history.releases(of: Bench.model)
+    let refused = await #expect(throws: TrainingError.self) { try await bench.learn(0..<0, seed: 5) }
+    #expect(refused?.code == .checkpointMismatch && refused?.description.contains("retort train --anew") == true)
+    try await bench.learn(0..<0, mayStartAnew: true, seed: 5)
+    try await bench.release()
+    let after = try await bench.history.releases(of: Bench.model)
+    let recipes = after.map(\.manifest.lineage.recipe)
+    #expect(after.count == 2 * before.count && Set(recipes).count == 2)
+    #expect(recipes.prefix(before.count) == before.map(\.manifest.lineage.recipe)[...])
+    // Nothing is started over that is of this recipe already.
+    try await bench.learn(0..<0, mayStartAnew: true, seed: 5)
+    try await bench.release()
+    #expect(try await bench.history.releases(of: Bench.model).count == after.count)
+    try await bench.log.close()
+  }
+
+  @Test("a candidate that diverges is given up, and the stage goes on with the next")
+  func diverged() async throws {
+    let bench = try await Bench()
+    try await bench.release()
+    let count = try await bench.history.releases(of: Bench.model).count
+    let announced = try await TrainStage.announced(log: bench.log, names: bench.names, model: Bench.model)
+    var point = try #require(announced.releasePoint)
+    let trainer = try Trainer(restoring: point.digest, from: bench.checkpoints)
+    trainer.trunk?.student.parameters.update(repeating: 1e30)
+    point.digest = try trainer.checkpoint(to: bench.checkpoints).digest
+    point.chain = .sha256("samples of another trainer")
+    _ = try await bench.log.append([
+      RecordCoding.record(point, topic: bench.names.checkpoints, key: Bench.model)
+    ])
+    try await bench.release()
+    #expect(try await bench.history.releases(of: Bench.model).count == count)
+    try await bench.learn(60..<120)
+    try await bench.release()
+    #expect(try await bench.history.releases(of: Bench.model).count > count)
     try await bench.log.close()
   }
 
