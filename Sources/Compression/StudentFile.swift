@@ -69,7 +69,7 @@ public enum StudentFile {
     let template = description.chatTemplate ?? codec?.template.jinja
     try writer.set(vocabulary(tokenizer, size: configuration.vocabularySize, end: end, template: template))
     if let functions, let codec {
-      try writer.set("retort.functions", .string(String(decoding: functions.json.canonical, as: UTF8.self)))
+      try writer.set("retort.functions", .string(String(decoding: functions.json.sorted, as: UTF8.self)))
       try writer.set("retort.functions_digest", .string(functions.digest.hex))
       try writer.set("retort.template", .string(codec.template.name))
     }

@@ -7,5 +7,5 @@ extension FunctionSet {
   /// stand in the schema's order); so training uses this form, and the digest names all that decides the weights.
   ///
   /// - Throws: What reading functions throws; never for a set that was read from JSON.
-  package func inCanonicalOrder() throws -> FunctionSet { try FunctionSet(json: JSON.parse(json.canonical)) }
+  package func inCanonicalOrder() throws -> FunctionSet { try FunctionSet(json: JSON.parse(json.sorted)) }
 }

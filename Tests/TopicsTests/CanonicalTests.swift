@@ -68,6 +68,7 @@ struct CanonicalTests {
     #expect(JSON.integer(9_007_199_254_740_993).canonical == Array("9007199254740992".utf8))
     #expect(JSON.integer(.max).canonical == Array("9223372036854776000".utf8))
     #expect(JSON.integer(.min).canonical == Array("-9223372036854776000".utf8))
+    #expect(JSON.integer(.min).sorted == Array("-9223372036854775808".utf8))
     #expect(JSON.number(3).canonical == JSON.integer(3).canonical)
   }
 

@@ -4,7 +4,7 @@ extension JSON {
 
   /// The same as `text`, in UTF-8.
   public var bytes: [UInt8] {
-    var writer = JSONWriter(isCanonical: false)
+    var writer = JSONWriter(sortsKeys: false, roundsIntegers: false)
     writer.write(self)
     return writer.output
   }
@@ -14,7 +14,14 @@ extension JSON {
   /// Reference: RFC 8785 (A. Rundgren, B. Jordan, S. Erdtman, 2020). As that form knows only doubles, an integer beyond
   /// 2^53 is written as its nearest double; a number that is not finite is written as `null`.
   public var canonical: [UInt8] {
-    var writer = JSONWriter(isCanonical: true)
+    var writer = JSONWriter(sortsKeys: true, roundsIntegers: true)
+    writer.write(self)
+    return writer.output
+  }
+
+  /// The value itself with its keys sorted: the canonical form, but for integers beyond 2^53, which keep their digits.
+  public var sorted: [UInt8] {
+    var writer = JSONWriter(sortsKeys: true, roundsIntegers: false)
     writer.write(self)
     return writer.output
   }
@@ -23,9 +30,10 @@ extension JSON {
 /// Turns values into bytes.
 struct JSONWriter {
   private(set) var output: [UInt8] = []
-  private let isCanonical: Bool
+  private let sortsKeys: Bool
+  private let roundsIntegers: Bool
 
-  init(isCanonical: Bool) { self.isCanonical = isCanonical }
+  init(sortsKeys: Bool, roundsIntegers: Bool) { (self.sortsKeys, self.roundsIntegers) = (sortsKeys, roundsIntegers) }
 
   mutating func write(_ value: JSON) {
     switch value {
@@ -44,7 +52,7 @@ struct JSONWriter {
   }
 
   private mutating func write(_ number: Int64) {
-    if isCanonical, number.magnitude > 1 << 53 {
+    if roundsIntegers, number.magnitude > 1 << 53 {
       write(Double(number))
     } else {
       output.append(contentsOf: String(number).utf8)
@@ -71,7 +79,7 @@ struct JSONWriter {
   private mutating func write(_ object: JSONObject) {
     output.append(0x7B)
     var isFirst = true
-    for (key, value) in isCanonical ? Self.sorted(object) : Array(object) {
+    for (key, value) in sortsKeys ? Self.sorted(object) : Array(object) {
       if !isFirst { output.append(0x2C) }
       isFirst = false
       write(key)
