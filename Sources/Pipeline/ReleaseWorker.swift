@@ -110,6 +110,7 @@ actor ReleaseWorker {
     let parent = try uncompressed(branch, trainer)
     var description = StudentDescription()
     description.name = stage.incumbent
+    description.chatTemplate = trainer.chatTemplate
     description.metadata = parent.metadata.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     let policy = stage.policy.compression
     let report = try Compressor.compress(

@@ -14,6 +14,8 @@ public struct BaseModel {
   public let tokenizer: Tokenizer
   /// The SHA-256 of weights, sizes and tokenizer as they were before the extension.
   public let digest: Digest
+  /// Its chat template, if it has one.
+  public var chatTemplate: String? { folder.chatTemplate }
   private let folder: HuggingFaceFolder
   private let source: ParameterLayout
   private let plain: Tokenizer

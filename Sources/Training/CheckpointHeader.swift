@@ -18,6 +18,8 @@ struct CheckpointHeader: Sendable {
   var recipe: TrainingRecipe
   var functionsDigest: Digest
   var baseDigest: Digest?
+  /// The base's chat template.
+  var chatTemplate: String?
   var state: TrainerState
   var configuration: DecoderConfiguration?
   var optimizerStep: Int
@@ -34,6 +36,7 @@ struct CheckpointHeader: Sendable {
     object["recipe"] = recipe.json
     object["functions"] = .string(functionsDigest.hex)
     object["base"] = baseDigest.map { .string($0.hex) } ?? .null
+    if let chatTemplate { object["chat_template"] = .string(chatTemplate) }
     object["state"] = state.json
     object["configuration"] = configuration.map(Self.json) ?? .null
     object["optimizer_step"] = .integer(Int64(optimizerStep))
@@ -59,7 +62,7 @@ struct CheckpointHeader: Sendable {
     guard numerics == own else {
       throw Self.mismatch(
         path, "the numerics version \(own)", String(numerics.prefix(64)),
-        "replay the samples with this version, or use the program that wrote it")
+        "start over from the first sample with this version (`retort train --anew`), or use the program that wrote it")
     }
     func part<T>(_ name: String, _ value: T?) throws(TrainingError) -> T {
       guard let value else {
@@ -74,6 +77,7 @@ struct CheckpointHeader: Sendable {
     self.recipe = try part("recipe", recipe)
     functionsDigest = try part("functions", json.digest("functions"))
     baseDigest = try json["base"]?.isNull == true ? nil : part("base", json.digest("base"))
+    chatTemplate = json["chat_template"]?.stringValue
     state = try part("state", json["state"].flatMap { TrainerState(json: $0) })
     frozen = try json["frozen"].map(\.isNull) ?? true ? nil : part("frozen", json.digest("frozen"))
     optimizerStep = try count("optimizer_step")
@@ -88,14 +92,14 @@ struct CheckpointHeader: Sendable {
   }
 
   init(
-    recipe: TrainingRecipe, functionsDigest: Digest, baseDigest: Digest?, state: TrainerState,
-    configuration: DecoderConfiguration?, optimizerStep: Int, segments: [Digest], nextSequence: Int,
+    recipe: TrainingRecipe, functionsDigest: Digest, baseDigest: Digest?, chatTemplate: String?,
+    state: TrainerState, configuration: DecoderConfiguration?, optimizerStep: Int, segments: [Digest], nextSequence: Int,
     learnedThrough: Int, frozen: Digest?
   ) {
     numerics = recipe.numerics
     self.recipe = recipe
     self.functionsDigest = functionsDigest
-    self.baseDigest = baseDigest
+    (self.baseDigest, self.chatTemplate) = (baseDigest, chatTemplate)
     self.state = state
     self.configuration = configuration
     self.optimizerStep = optimizerStep

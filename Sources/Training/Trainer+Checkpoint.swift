@@ -31,13 +31,13 @@ extension Trainer {
       }
     }
     let header = CheckpointHeader(
-      recipe: recipe, functionsDigest: functions.digest, baseDigest: baseDigest, state: state,
+      recipe: recipe, functionsDigest: functions.digest, baseDigest: baseDigest, chatTemplate: chatTemplate, state: state,
       configuration: trunk?.student.configuration, optimizerStep: trunk?.optimizer.step ?? 0, segments: names,
       nextSequence: memory.nextSequence, learnedThrough: memory.learnedThrough, frozen: try writeFrozen(to: store))
     let parts = CheckpointParts(
       tail: full < memory.segmentCount ? memory.segment(full) : [],
       presentations: memory.learned.map { UInt32(clamping: $0.presentations) },
-      tokenizer: trunk?.tokenizer.huggingFaceJSON ?? [], functions: functions.json.canonical)
+      tokenizer: trunk?.tokenizer.huggingFaceJSON ?? [], functions: functions.json.sorted)
     let (digest, bytes) = try parts.write(to: store, header: header, trunk: trunk)
     return CheckpointSummary(digest: digest, bytes: bytes, header: header)
   }
@@ -76,7 +76,7 @@ extension Trainer {
     if let recipe, recipe.digest != header.recipe.digest {
       throw CheckpointHeader.mismatch(
         path, "the recipe \(recipe.digest.hex)", header.recipe.digest.hex,
-        "restore the recipe, or start another student with this one")
+        "restore the recipe, or start over from the first sample with this one: `retort train --anew`")
     }
     if let functions, functions.digest != header.functionsDigest {
       throw CheckpointHeader.mismatch(
@@ -98,7 +98,8 @@ extension Trainer {
         advice: "use an older checkpoint")
     }
     self.init(
-      recipe: header.recipe, functions: functions, baseDigest: header.baseDigest, state: header.state, memory: memory,
+      recipe: header.recipe, functions: functions, baseDigest: header.baseDigest, chatTemplate: header.chatTemplate,
+      state: header.state, memory: memory,
       trunk: try parts.trunk(file, header: header, functions: functions, store: store))
     self.segments.frozen = header.frozen
     for (number, name) in header.segments.enumerated() { self.segments.digests[number] = name }

@@ -91,7 +91,7 @@ final class RunReport: Sendable {
       let promoted = state.releases.count { $0.isPromoted }
       return
         "done in \(seconds) s: \(state.labelled.requests) requests labelled, "
-        + (state.rounds > 0 ? "\(state.samplesSeen) samples trained in all, " : "nothing new to train on, ")
+        + (state.rounds > 0 ? "\(state.samplesSeen) samples read for training in all, " : "nothing new to train on, ")
         + "\(state.releases.count) releases made, \(promoted) promoted"
     }
   }

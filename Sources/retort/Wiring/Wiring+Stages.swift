@@ -145,6 +145,11 @@ extension Wiring {
       maximumLatency: configuration.number("release.gate.max_latency_ms"),
       maximumBytes: Int64(configuration.integer("release.gate.max_bytes")),
       window: configuration.integer("release.gate.window"))
+    guard gate.window >= gate.minimumSamples else {
+      throw ConfigurationError(
+        "release.gate.window: expected at least release.gate.minimum, \(gate.minimumSamples), found \(gate.window): "
+          + "no release could ever be promoted")
+    }
     return ReleaseStage.Policy(
       compression: compression, gate: gate, probes: try probes(),
       alternatives: decoding().alternatives ?? DecodeOptions.standardAlternatives,
