@@ -74,7 +74,6 @@ public enum StudentFile {
       try writer.set("retort.template", .string(codec.template.name))
     }
     try writer.set("retort.tokenizer_digest", .string(tokenizer.digest.hex))
-    if tokenizer.normalizesToNFC { try writer.set("retort.tokenizer.nfc", .bool(true)) }
     try writer.set("retort.numerics", .string(Numerics.version(precision)))
     for (key, value) in description.metadata { try writer.set(key, value) }
     return writer
@@ -113,6 +112,6 @@ public enum StudentFile {
     }
     return try GGUFVocabulary(
       tokens: tokens, types: types, merges: tokenizer.ggufMerges, endOfText: end,
-      preTokenizer: tokenizer.ggufPreTokenizer(), chatTemplate: template)
+      preTokenizer: tokenizer.ggufPreTokenizer(), chatTemplate: template, normalizesToNFC: tokenizer.normalizesToNFC)
   }
 }

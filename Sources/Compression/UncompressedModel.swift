@@ -53,9 +53,7 @@ public struct UncompressedModel {
   private init(file: GGUFFile) throws {
     student = try Student(file)
     let vocabulary = try file.vocabulary()
-    tokenizer = try Tokenizer(
-      ggufTokens: vocabulary.tokens, types: vocabulary.types, merges: vocabulary.merges,
-      normalizesToNFC: file.metadata["retort.tokenizer.nfc"]?.boolean ?? false)
+    tokenizer = try Tokenizer(vocabulary)
     functions = try file.metadata["retort.functions"]?.string.map { try FunctionSet(json: JSON.parse($0)) }
     var description = StudentDescription()
     description.chatTemplate = vocabulary.chatTemplate

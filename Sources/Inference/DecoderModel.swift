@@ -90,9 +90,7 @@ public final class DecoderModel: Sendable {
     let vocabulary: GGUFVocabulary
     do throws(ModelFileError) { vocabulary = try file.vocabulary() } catch { throw InferenceError(error) }
     do throws(TokenizationError) {
-      return try Tokenizer(
-        ggufTokens: vocabulary.tokens, types: vocabulary.types, merges: vocabulary.merges,
-        preTokenizer: vocabulary.preTokenizer, normalizesToNFC: file.metadata["retort.tokenizer.nfc"]?.boolean ?? false)
+      return try Tokenizer(vocabulary)
     } catch {
       throw InferenceError(
         .badTokenizer, context: "\(file.name), \(error.context)", expected: error.expected, found: error.found,

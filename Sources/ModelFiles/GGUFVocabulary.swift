@@ -26,11 +26,13 @@ public struct GGUFVocabulary: Sendable, Hashable {
   public var preTokenizer: String
   /// The chat template, in Jinja.
   public var chatTemplate: String?
+  /// Whether text is put into Unicode's form NFC first, which llama.cpp's keys cannot say: `retort.tokenizer.nfc`.
+  public var normalizesToNFC: Bool
 
   /// Makes a vocabulary; nothing is checked.
   public init(
     tokens: [String], types: [Int32], merges: [String], endOfText: Int, padding: Int? = nil,
-    preTokenizer: String = "qwen2", chatTemplate: String? = nil
+    preTokenizer: String = "qwen2", chatTemplate: String? = nil, normalizesToNFC: Bool = false
   ) {
     self.tokens = tokens
     self.types = types
@@ -39,10 +41,13 @@ public struct GGUFVocabulary: Sendable, Hashable {
     self.padding = padding ?? endOfText
     self.preTokenizer = preTokenizer
     self.chatTemplate = chatTemplate
+    self.normalizesToNFC = normalizesToNFC
   }
 }
 
 extension GGUFWriter {
+  static let normalizationKey = "retort.tokenizer.nfc"
+
   /// Adds the `tokenizer.*` metadata.
   ///
   /// - Throws: ``ModelFileError`` `invalid_argument` where tokens and types differ in number, an id is outside, or the
@@ -66,6 +71,7 @@ extension GGUFWriter {
     try set("tokenizer.ggml.padding_token_id", .uint32(UInt32(vocabulary.padding)))
     try set("tokenizer.ggml.add_bos_token", .bool(false))
     if let template = vocabulary.chatTemplate { try set("tokenizer.chat_template", .string(template)) }
+    if vocabulary.normalizesToNFC { try set(Self.normalizationKey, .bool(true)) }
   }
 }
 
@@ -99,7 +105,8 @@ extension GGUFFile {
     return GGUFVocabulary(
       tokens: tokens, types: types, merges: try entry("tokenizer.ggml.merges", \.strings), endOfText: end,
       padding: padding, preTokenizer: metadata["tokenizer.ggml.pre"]?.string ?? "default",
-      chatTemplate: metadata["tokenizer.chat_template"]?.string)
+      chatTemplate: metadata["tokenizer.chat_template"]?.string,
+      normalizesToNFC: metadata[GGUFWriter.normalizationKey]?.boolean ?? false)
   }
 
   /// A metadata value that must be there and of one kind.

@@ -1,3 +1,5 @@
+public import ModelFiles
+
 extension Tokenizer {
   /// Reads the vocabulary of a GGUF file (`tokenizer.ggml.*`, model "gpt2").
   ///
@@ -5,7 +7,7 @@ extension Tokenizer {
   ///   - tokens: by id; pieces in GPT-2's byte alphabet, all others as they are. Unused ones at the end are dropped.
   ///   - types: by id: 1 piece, 3 control, 4 added token that prints its text, 5 unused.
   ///   - merges: pairs with a space between, in order of rank.
-  ///   - preTokenizer: llama.cpp's name of how text is split: "qwen2", "llama-bpe" or "gpt-2".
+  ///   - preTokenizer: llama.cpp's name of how text is split: "qwen2", "llama-bpe", "gpt-2" or "smollm".
   ///   - prefix: the ids that are put before a text, such as Llama 3's `<|begin_of_text|>`.
   ///   - normalizesToNFC: what the tokenizer declared before it went into the file, which cannot say it.
   /// - Throws: ``TokenizationError`` `tokenizer_malformed`, `missing_token`; `tokenizer_unsupported` for other names.
@@ -50,7 +52,7 @@ extension Tokenizer {
     else {
       throw TokenizationError(
         .unsupported, context: "tokenizer.ggml.pre",
-        expected: "qwen2, llama-bpe or gpt-2, and special ids below \(count)",
+        expected: "qwen2, llama-bpe, gpt-2 or smollm, and special ids below \(count)",
         found: preTokenizer, advice: "use a model with a tokenizer of the GPT-2, Llama 3 or Qwen2 kind")
     }
     pipeline.normalizesToNFC = normalizesToNFC
@@ -58,11 +60,21 @@ extension Tokenizer {
     try self.init(pieces: pieces, merges: reader.merges, added: added, pipeline: pipeline)
   }
 
+  /// Makes a tokenizer from the vocabulary of a GGUF file.
+  ///
+  /// - Throws: As the parts do.
+  public init(_ vocabulary: GGUFVocabulary) throws(TokenizationError) {
+    try self.init(
+      ggufTokens: vocabulary.tokens, types: vocabulary.types, merges: vocabulary.merges,
+      preTokenizer: vocabulary.preTokenizer, normalizesToNFC: vocabulary.normalizesToNFC)
+  }
+
   /// What llama.cpp's names stand for there.
   private static let ggufPipelines: [(name: String, pipeline: TokenizerPipeline)] = [
     ("qwen2", TokenizerPipeline(splits: [.qwen2])),
     ("llama-bpe", TokenizerPipeline(splits: [.llama3], ignoresMerges: true)),
     ("gpt-2", TokenizerPipeline(splits: [.gpt2])),
+    ("smollm", TokenizerPipeline(splits: [.digits(individual: true), .gpt2])),
   ]
 
   /// llama.cpp's name of how text is split.
@@ -74,9 +86,9 @@ extension Tokenizer {
     }
     guard let known else {
       throw TokenizationError(
-        .unsupported, context: "tokenizer in GGUF", expected: "text split as in qwen2, llama-bpe or gpt-2",
-        found: "\(pipeline.splits)\(pipeline.ignoresMerges ? ", ignore_merges" : "")",
-        advice: "write a Hugging Face folder instead")
+        .unsupported, context: "tokenizer in GGUF", expected: "text split as in qwen2, llama-bpe, gpt-2 or smollm",
+        found: pipeline.splits.map(\.name).joined(separator: " and ") + (pipeline.ignoresMerges ? ", ignore_merges" : ""),
+        advice: "use a model whose tokenizer splits like one of these")
     }
     return known.name
   }

@@ -9,6 +9,16 @@ enum WordSplit: Sendable, Hashable {
   /// Hugging Face's `Digits`: numbers apart from all else, each digit by itself or all that stand together.
   case digits(individual: Bool)
 
+  /// As errors say it.
+  var name: String {
+    switch self {
+    case .gpt2: "GPT-2's"
+    case .llama3: "Llama 3's"
+    case .qwen2: "Qwen2's"
+    case .digits(let individual): individual ? "single digits" : "whole numbers"
+    }
+  }
+
   /// The regular expression, as tokenizer files spell it.
   var pattern: String? {
     switch self {

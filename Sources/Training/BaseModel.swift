@@ -32,6 +32,8 @@ public struct BaseModel {
     }
     let functions = try functions.inCanonicalOrder()
     let plain = try Tokenizer(huggingFace: json)
+    // What cannot be released is not trained.
+    _ = try plain.ggufPreTokenizer()
     let extended = try plain.adding(structure: CallCodec.structureTokens(for: functions))
     var sizes = folder.configuration
     guard plain.vocabularySize <= sizes.vocabularySize else {

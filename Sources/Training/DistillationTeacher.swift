@@ -29,10 +29,7 @@ public struct DistillationTeacher {
     let file = try GGUFFile(path: path)
     let student = try Student(file)
     self.student = student
-    let vocabulary = try file.vocabulary()
-    tokenizer = try Tokenizer(
-      ggufTokens: vocabulary.tokens, types: vocabulary.types, merges: vocabulary.merges,
-      normalizesToNFC: file.metadata["retort.tokenizer.nfc"]?.boolean ?? false)
+    tokenizer = try Tokenizer(file.vocabulary())
     var stream = Digest.Stream()
     withExtendedLifetime(student) { stream.update(UnsafeRawBufferPointer(student.parameters)) }
     stream.update(CheckpointHeader.json(student.configuration).canonical)

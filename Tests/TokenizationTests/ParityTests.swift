@@ -1,4 +1,5 @@
 import Foundation
+import ModelFiles
 import PythonPeers
 import Testing
 import Tokenization
@@ -46,13 +47,26 @@ struct ParityTests {
     #expect(tokenizer.encodeWithAddedTokens("<|endoftext|><|end_of_text|>").contains(tokenizer.controls.endOfText))
   }
 
+  /// GPT-2's, digits by themselves: SmolLM's way.
+  private static func smolLM() throws -> Tokenizer {
+    var json = try #require(try JSON.parse(golden("gpt2-style.json")).objectValue)
+    let bytes = try #require(json["pre_tokenizer"])
+    json["pre_tokenizer"] = [
+      "type": "Sequence", "pretokenizers": [["type": "Digits", "individual_digits": true], bytes],
+    ]
+    return try Tokenizer(huggingFace: JSON.object(json).bytes)
+  }
+
   @Test(
-    "GGUF vocabularies keep how text is split", arguments: [("llama3-style", "llama-bpe"), ("gpt2-style", "gpt-2")])
+    "GGUF vocabularies keep how text is split",
+    arguments: [("llama3-style", "llama-bpe"), ("gpt2-style", "gpt-2"), ("smollm", "smollm")])
   func gguf(_ style: String, _ name: String) throws {
-    let tokenizer = try Self.tokenizer(style)
+    let tokenizer = try style == "smollm" ? Self.smolLM() : Self.tokenizer(style)
     #expect(try tokenizer.ggufPreTokenizer() == name)
     let again = try Tokenizer(
-      ggufTokens: tokenizer.ggufTokens, types: tokenizer.ggufTypes, merges: tokenizer.ggufMerges, preTokenizer: name)
+      GGUFVocabulary(
+        tokens: tokenizer.ggufTokens, types: tokenizer.ggufTypes, merges: tokenizer.ggufMerges, endOfText: 0,
+        preTokenizer: name, normalizesToNFC: tokenizer.normalizesToNFC))
     for text in ["12345 it's IT'S xyzzy", "don't 東京 \n\n x"] { #expect(again.encode(text) == tokenizer.encode(text)) }
     #expect(throws: TokenizationError.self) { try Self.tokenizer("digits-style").ggufPreTokenizer() }
     #expect {
