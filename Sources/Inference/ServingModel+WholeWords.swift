@@ -1,25 +1,40 @@
 import Tokenization
 package import Topics
 
-extension ServingModel {
+/// How many labels an answer under the constraint can be: one whose strings are pieces of the request.
+package struct SayableLabels: Sendable, Hashable {
   /// The share of labels that may be lost where answers are held to whole words.
   private static let loss = 0.01
   /// The fewest labels that decide.
   private static let fewest = 50
 
-  /// Whether labels like these can be written where string values are whole words of the request.
+  /// All labels.
+  package var count = 0
+  /// Those that an answer can be.
+  package var pieces = 0
+  /// Those of them that it can be with whole words alone.
+  package var words = 0
+
+  /// Whether string values may be held to whole words of the request.
   ///
   /// A student that need not choose where in a word a value begins or ends makes fewer errors. So it is held to whole words if, of
   /// at least 50 labels that consist of pieces of their requests at all, 99 % do without parts of words.
-  package func wholeWordsSuffice(for labels: [(messages: [ChatMessage], call: Call)]) -> Bool {
+  package var wholeWordsSuffice: Bool {
+    pieces >= Self.fewest && Double(pieces - words) <= Self.loss * Double(pieces)
+  }
+}
+
+extension ServingModel {
+  /// Counts the labels that an answer of this model can be.
+  package func sayable(_ labels: [(messages: [ChatMessage], call: Call)]) -> SayableLabels {
     let constraint = AnswerConstraint(grammar: grammar, vocabulary: vocabulary)
-    var (pieces, words) = (0, 0)
+    var sayable = SayableLabels(count: labels.count)
     for label in labels {
       guard canSay(label.call, to: label.messages, constraint, wholeWords: false) else { continue }
-      pieces += 1
-      if canSay(label.call, to: label.messages, constraint, wholeWords: true) { words += 1 }
+      sayable.pieces += 1
+      if canSay(label.call, to: label.messages, constraint, wholeWords: true) { sayable.words += 1 }
     }
-    return pieces >= Self.fewest && Double(pieces - words) <= Self.loss * Double(pieces)
+    return sayable
   }
 
   private func canSay(

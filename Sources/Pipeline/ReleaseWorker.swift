@@ -130,14 +130,26 @@ actor ReleaseWorker {
   /// The student as it is before compression, held to whole words where its labels are; it answers as its release will.
   private func uncompressed(_ branch: StudentBranch, _ trainer: Trainer) throws -> ServingModel {
     let model = try ServingModel(student: branch.student, tokenizer: branch.tokenizer, functions: trainer.functions)
-    let wholeWords = model.wholeWordsSuffice(
-      for: trainer.trainingSamples.suffix(Self.labelsLookedAt).map { ($0.messages, $0.call) })
+    let sayable = model.sayable(
+      trainer.trainingSamples.suffix(Self.labelsLookedAt).map { ($0.messages, $0.call) })
+    warnOfUnsayable(sayable)
     return try ServingModel(
       model: model.model, functions: trainer.functions,
       metadata: [
-        ServingModel.wholeWordsKey: .bool(wholeWords),
+        ServingModel.wholeWordsKey: .bool(sayable.wholeWordsSuffice),
         ServingModel.alternativesKey: .uint32(UInt32(stage.policy.alternatives)),
       ])
+  }
+
+  /// Said where more than one in a hundred labels is such: a student of 0 % may be right in all that it may say.
+  private func warnOfUnsayable(_ labels: SayableLabels) {
+    let lost = labels.count - labels.pieces
+    guard lost * 100 > labels.count else { return }
+    stage.logger.warning(
+      """
+      release: \(lost) of the newest \(labels.count) labels can be no answer of a student, whose strings are pieces of the \
+      request: word them as the request does, or declare what they may be as an enum; `task.grounded` refuses such labels
+      """)
   }
 
   private func report(_ refinement: RefinementReport) {

@@ -182,9 +182,10 @@ struct ConstraintTests {
     let whole = (0..<198).map { label("play some AC\($0) songs", "AC\($0)") }
     let parts = (0..<3).map { label("play some AC\($0)ish songs", "AC\($0)is") }
     let absent = (0..<50).map { _ in label("play something", "AC/DC") }
-    #expect(model.wholeWordsSuffice(for: whole + parts.prefix(2) + absent))
-    #expect(!model.wholeWordsSuffice(for: whole + parts + absent))
-    #expect(!model.wholeWordsSuffice(for: Array(whole.prefix(49))))
+    #expect(model.sayable(whole + parts.prefix(2) + absent).wholeWordsSuffice)
+    let all = model.sayable(whole + parts + absent)
+    #expect(!all.wholeWordsSuffice && (all.count, all.pieces, all.words) == (251, 201, 198))
+    #expect(!model.sayable(Array(whole.prefix(49))).wholeWordsSuffice)
   }
 
   @Test("Quotes, control characters and all of Unicode are matched in their escaped form")
