@@ -57,7 +57,7 @@ public enum QuantizationPlan: Sendable, Hashable {
   /// The number of bytes that a text such as `1600000`, `1.6MB` or `900KiB` names; nil for another text.
   static func bytes(_ text: some StringProtocol) -> Int? {
     let units = [("KiB", 0x1p10), ("MiB", 0x1p20), ("GiB", 0x1p30), ("kB", 1e3), ("MB", 1e6), ("GB", 1e9)]
-    let (unit, factor) = units.first { text.hasSuffix($0.0) } ?? ("", 1)
+    let (unit, factor) = units.first { text.lowercased().hasSuffix($0.0.lowercased()) } ?? ("", 1)
     guard let number = Double(text.dropLast(unit.count)), number > 0, number * factor < 1e15 else { return nil }
     return Int(number * factor)
   }
