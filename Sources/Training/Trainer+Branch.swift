@@ -10,15 +10,15 @@ extension Trainer {
   /// trunk's rate: what a candidate costs is not tied to how many samples have arrived.
   ///
   /// - Parameters:
-  ///   - steps: The number of steps in which the rate falls; `nil` for the recipe's `decay_steps`.
+  ///   - steps: The number of steps in which the rate falls; `nil` for what the recipe's `decay_steps` gives.
   ///   - teacher: The model that the recipe's `distill_teacher` names.
   /// - Throws: ``TrainingError`` `not_ready` before the first round, `diverged`, `invalid_base` for a teacher that is
   ///   missing, another, or of another tokenizer; what ``progress`` throws.
   public func branch(steps: Int? = nil, teacher: DistillationTeacher? = nil) throws -> StudentBranch {
     guard let trunk, state.round > 0 else { throw Self.notStarted }
     let teacher = try check(teacher, trunk)
-    let fall = memory.learned.isEmpty ? 0 : max(0, steps ?? recipe.decaySteps)
     let taken = trunk.optimizer.step
+    let fall = memory.learned.isEmpty ? 0 : max(0, steps ?? recipe.decaySteps(after: taken))
     let level = memory.learned.isEmpty ? 0 : max(0, recipe.candidateSteps - taken - fall)
     let count = level + fall
     let copy = trunk.copy()

@@ -117,13 +117,17 @@ public struct TrainingRecipe: Sendable, Hashable {
   /// With how many learned samples that multiple begins to fall, in inverse proportion to their number; default 2,000.
   public var swapInventedUntil = 2_000
 
-  /// The number of steps of a branch in which the rate falls linearly; default 1,500.
-  public var decaySteps = 1_500
+  /// The most steps of a branch in which the rate falls linearly: half as many as the trunk has taken, but no fewer than
+  /// 1,500; default 6,000.
+  public var decaySteps = 6_000
   /// The fewest steps behind a candidate, the trunk's included, however few samples there are: what the trunk has not taken
   /// a branch takes at the trunk's rate before the rate falls; default 3,000.
   public var candidateSteps = 3_000
   /// The rate at the end of a branch as a share of the trunk's; default 0.02.
   public var finalRateShare = 0.02
+
+  /// The steps in which the rate of a branch falls, where the trunk has taken so many.
+  func decaySteps(after taken: Int) -> Int { min(decaySteps, max(1_500, taken / 2)) }
 
   // What a branch does besides: all off by default.
 
