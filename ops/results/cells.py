@@ -17,6 +17,10 @@ SMALL = {
 }
 
 
+# How long the rate fell before it fell over half as many steps as the trunk has taken; what was measured with it keeps to it.
+SHORT = {"decay_steps": 1_500}
+
+
 class Defined:
     def key(self):
         """What the figures depend on besides the data."""
