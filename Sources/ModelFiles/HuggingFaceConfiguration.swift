@@ -120,7 +120,8 @@ private struct ConfigurationReader {
     ]
     let expected = keys.reduce(error.expected) { $0.replacing($1.key, with: $1.value) }
     return ModelFileError(
-      error.code, context: "\(context), \(keys[error.context] ?? error.context)", expected: expected, found: error.found,
+      error.code, context: "\(context), \(keys[error.context] ?? error.context)", expected: expected,
+      found: error.found,
       advice: error.advice)
   }
 

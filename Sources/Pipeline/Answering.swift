@@ -83,7 +83,9 @@ public struct MeasuredSample: Sendable, Hashable {
   public let weight: Double
 
   /// What is the same of requests that ask the same: all that was said, but for case, spaces and final marks.
-  var question: String { messages.map { "\($0.role.rawValue) \(NormalisedText.of($0.content))" }.joined(separator: "\n") }
+  var question: String {
+    messages.map { "\($0.role.rawValue) \(NormalisedText.of($0.content))" }.joined(separator: "\n")
+  }
 
   /// A question with its answer; drawn with certainty by default.
   public init(id: String, messages: [ChatMessage], call: Call, weight: Double = 1) {

@@ -87,7 +87,8 @@ extension Tokenizer {
     guard let known else {
       throw TokenizationError(
         .unsupported, context: "tokenizer in GGUF", expected: "text split as in qwen2, llama-bpe, gpt-2 or smollm",
-        found: pipeline.splits.map(\.name).joined(separator: " and ") + (pipeline.ignoresMerges ? ", ignore_merges" : ""),
+        found: pipeline.splits.map(\.name).joined(separator: " and ")
+          + (pipeline.ignoresMerges ? ", ignore_merges" : ""),
         advice: "use a model whose tokenizer splits like one of these")
     }
     return known.name

@@ -93,7 +93,8 @@ struct CheckpointHeader: Sendable {
 
   init(
     recipe: TrainingRecipe, functionsDigest: Digest, baseDigest: Digest?, chatTemplate: String?,
-    state: TrainerState, configuration: DecoderConfiguration?, optimizerStep: Int, segments: [Digest], nextSequence: Int,
+    state: TrainerState, configuration: DecoderConfiguration?, optimizerStep: Int, segments: [Digest],
+    nextSequence: Int,
     learnedThrough: Int, frozen: Digest?
   ) {
     numerics = recipe.numerics

@@ -31,7 +31,8 @@ extension Trainer {
       }
     }
     let header = CheckpointHeader(
-      recipe: recipe, functionsDigest: functions.digest, baseDigest: baseDigest, chatTemplate: chatTemplate, state: state,
+      recipe: recipe, functionsDigest: functions.digest, baseDigest: baseDigest, chatTemplate: chatTemplate,
+      state: state,
       configuration: trunk?.student.configuration, optimizerStep: trunk?.optimizer.step ?? 0, segments: names,
       nextSequence: memory.nextSequence, learnedThrough: memory.learnedThrough, frozen: try writeFrozen(to: store))
     let parts = CheckpointParts(

@@ -127,7 +127,7 @@ public struct TrainingRecipe: Sendable, Hashable {
   public var finalRateShare = 0.02
 
   /// The steps in which the rate of a branch falls, where the trunk has taken so many.
-  func decaySteps(after taken: Int) -> Int { min(decaySteps, max(1_500, taken / 2)) }
+  package func decaySteps(after taken: Int) -> Int { min(decaySteps, max(1_500, taken / 2)) }
 
   // What a branch does besides: all off by default.
 

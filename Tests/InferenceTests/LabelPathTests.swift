@@ -36,9 +36,11 @@ import Topics
     ])
   func labels(_ text: String, _ label: String) throws {
     let functions = try FunctionSet(json: Self.appliances)
-    let path = try Path(functions, [
-      "start the lawn mower", "stop the lawn mower", "halt it", "turn on the light in the attic", "off at 55",
-    ])
+    let path = try Path(
+      functions,
+      [
+        "start the lawn mower", "stop the lawn mower", "halt it", "turn on the light in the attic", "off at 55",
+      ])
     try path.follow(label, text: text)
   }
 
@@ -46,7 +48,8 @@ import Topics
     let strings: JSON = ["type": "array", "items": ["type": "string"]]
     let item: JSON = [
       "type": "object",
-      "properties": ["name": ["type": "string"], "on": ["type": "boolean"], "tags": strings], "additionalProperties": false,
+      "properties": ["name": ["type": "string"], "on": ["type": "boolean"], "tags": strings],
+      "additionalProperties": false,
     ]
     let pair: JSON = ["type": "array", "items": ["type": "boolean"], "minItems": 2, "maxItems": 2]
     return [
@@ -67,9 +70,11 @@ import Topics
   @Test(
     "nested arrays and objects end where the label ends, and keys that are spelled come where it has them",
     arguments: [
-      #"{"items":[{"name":"two"}]}"#, #"{"items":[{"name":"two"},{"on":true}]}"#, #"{"items":[{"on":true}],"note":"two"}"#,
+      #"{"items":[{"name":"two"}]}"#, #"{"items":[{"name":"two"},{"on":true}]}"#,
+      #"{"items":[{"on":true}],"note":"two"}"#,
       #"{"items":[{"tags":["two"]}]}"#, #"{"items":[{"name":"two","tags":[]}]}"#, #"{"items":[{}]}"#, #"{"items":[]}"#,
-      #"{"pairs":[[true,false]]}"#, #"{"pairs":[[true,false],[true,true]]}"#, #"{"tags":[]}"#, #"{"tags":["two","seats"]}"#,
+      #"{"pairs":[[true,false]]}"#, #"{"pairs":[[true,false],[true,true]]}"#, #"{"tags":[]}"#,
+      #"{"tags":["two","seats"]}"#,
       #"{"größe":2}"#, #"{"note":"two","größe":2}"#, #"{"größe":2,"note":"two"}"#, #"{"note":"seats\",\"b"}"#, "{}",
       #"{"account":4234567890123456}"#, #"{"place":0.13436424}"#, #"{"place":-73.98513412}"#,
     ])
@@ -113,7 +118,8 @@ import Topics
         texts + texts, vocabularySize: 1_024, spaceFused: 16, structure: CallCodec.structureTokens(for: functions))
       codec = try CallCodec(tokenizer: tokenizer, functions: functions)
       let bytes = (0..<Int32(tokenizer.vocabularySize)).map { [tokenizer] in tokenizer.bytes(of: $0) }
-      let structure = Set(CallCodec.structureTokens(for: functions).compactMap { [tokenizer] in tokenizer.structure($0) })
+      let structure = Set(
+        CallCodec.structureTokens(for: functions).compactMap { [tokenizer] in tokenizer.structure($0) })
       grammar = try AnswerGrammar(functions)
       vocabulary = ConstraintVocabulary(bytes: bytes, structure: structure)
       constraint = AnswerConstraint(grammar: grammar, vocabulary: vocabulary)

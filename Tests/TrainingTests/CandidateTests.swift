@@ -35,6 +35,15 @@ import Training
       try Trainer.weightsDigest(of: asked.branch().student) == Trainer.weightsDigest(of: plain.branch().student))
   }
 
+  @Test("The rate falls over half as many steps as the trunk has taken, from 1,500 up to decay_steps")
+  func fallingSteps() {
+    var recipe = TrainingRecipe()
+    #expect(
+      [0, 1_000, 4_000, 12_691, 1_000_000].map(recipe.decaySteps(after:)) == [1_500, 1_500, 2_000, 6_000, 6_000])
+    recipe.decaySteps = 400
+    #expect(recipe.decaySteps(after: 12_691) == 400)
+  }
+
   @Test("A loss on requests makes them likelier; killed and resumed, a trainer has the same weights")
   func promptLoss() throws {
     func requestLoss(_ trainer: Trainer) throws -> Double {

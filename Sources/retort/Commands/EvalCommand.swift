@@ -51,6 +51,7 @@ struct EvalCommand: AsyncParsableCommand {
       samples, model: model, options: wiring.decoding(constrained: !unconstrained))
     let report = EvaluationReport(cases)
     let cost = manifest.flatMap(LabelCost.init)
+    if !unconstrained { warnOfUnsayable(samples, model) }
     if global.json {
       var object = report.json.objectValue ?? [:]
       object["labels"] = cost.map { .integer(Int64($0.samples)) }
@@ -66,9 +67,19 @@ struct EvalCommand: AsyncParsableCommand {
     }
   }
 
+  private func warnOfUnsayable(_ samples: [MeasuredSample], _ model: ServingModel) {
+    let labels = model.sayable(samples.map { ($0.messages, $0.call) })
+    guard labels.pieces < labels.count else { return }
+    Output.complain(
+      "\(labels.count - labels.pieces) of the \(labels.count) labels can be no answer of this model: they name what its functions do "
+        + "not have, or say a string that is no piece of the request")
+  }
+
   private func measurePerplexity(_ wiring: Wiring) async throws {
     let bytes = try InputFile.bytes(data, limit: 1 << 32)
-    let text = String(decoding: bytes, as: UTF8.self)
+    guard let text = String(validating: bytes, as: UTF8.self) else {
+      throw ConfigurationError("\(data): expected text in UTF-8, found other bytes; convert it")
+    }
     let model: DecoderModel
     if let file = which.file {
       // Any decoder has a perplexity, one without functions too, and one in a Hugging Face folder.

@@ -126,7 +126,9 @@ enum Settings {
   ]
 
   private static let train: [Setting] = [
-    Setting("train.base", .text, "", "A Hugging Face folder to start from; empty: from scratch."),
+    Setting(
+      "train.base", .text, "",
+      "A Hugging Face folder to start from, with ChatML's tokens as Qwen2 has them; empty: from scratch."),
     Setting(
       "train.teacher", .text, "",
       "What students also learn from: a Hugging Face folder or .gguf file with their tokens, or `samples`, the "
