@@ -48,7 +48,7 @@ public enum GBNF {
         let rule = pending.removeFirst()
         lines.append("value-\(rule) ::= \(body(of: rule))")
       }
-      if usesInteger || usesFraction { lines.append(#"integer ::= "-"? ("0" | [1-9] [0-9]{0,17})"#) }
+      if usesInteger || usesFraction { lines.append(#"integer ::= "-"? ("0" | [1-9] [0-9]{0,18})"#) }
       if usesFraction { lines.append(#"number ::= integer ("." [0-9]{1,9})?"#) }
       if usesString {
         lines.append(#"char ::= [^"\\\x7F\x00-\x1F] | "\\" (["\\bfnrt] | "u" [0-9a-fA-F]{4})"#)
@@ -103,7 +103,7 @@ public enum GBNF {
         members.append("\(quote(JSON.string(name).text + ":")) \(reference(value))")
       }
       if object.additional >= 0, isPossible(object.additional) {
-        members.append(#""\"" [a-zA-Z0-9_-]{1,32} "\":" \#(reference(object.additional))"#)
+        members.append(#""\"" [\x20\x21\x23-\x5B\x5D-\x7E]{1,32} "\":" \#(reference(object.additional))"#)
       }
       guard !members.isEmpty else { return quote("{}") }
       let member = "(\(members.joined(separator: " | ")))"

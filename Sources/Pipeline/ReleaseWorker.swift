@@ -148,7 +148,8 @@ actor ReleaseWorker {
     stage.logger.warning(
       """
       release: \(lost) of the newest \(labels.count) labels can be no answer of a student, whose strings are pieces of the \
-      request: word them as the request does, or declare what they may be as an enum; `task.grounded` refuses such labels
+      request and whose numbers have 64 bits, or nine digits before and behind the point: word strings as the request does, or declare \
+      what they may be as an enum; `task.grounded` refuses such labels
       """)
   }
 

@@ -32,7 +32,7 @@ struct GBNFTests {
       value-2 ::= "\"off\\\\\"" | "\"on\""
       value-4 ::= "[" value-3 ("," value-3){0,2} "]"
       value-3 ::= "\"" char+ "\""
-      integer ::= "-"? ("0" | [1-9] [0-9]{0,17})
+      integer ::= "-"? ("0" | [1-9] [0-9]{0,18})
       char ::= [^"\\\x7F\x00-\x1F] | "\\" (["\\bfnrt] | "u" [0-9a-fA-F]{4})
 
       """#

@@ -60,7 +60,7 @@ import Topics
           "properties": [
             "items": ["type": "array", "items": item], "pairs": ["type": "array", "items": pair], "tags": strings,
             "größe": ["type": "integer"], "note": ["type": "string"], "account": ["type": "integer"],
-            "place": ["type": "number"],
+            "place": ["type": "number"], "labels": ["type": "object", "additionalProperties": ["type": "string"]],
           ],
         ],
       ]
@@ -76,7 +76,8 @@ import Topics
       #"{"pairs":[[true,false]]}"#, #"{"pairs":[[true,false],[true,true]]}"#, #"{"tags":[]}"#,
       #"{"tags":["two","seats"]}"#,
       #"{"größe":2}"#, #"{"note":"two","größe":2}"#, #"{"größe":2,"note":"two"}"#, #"{"note":"seats\",\"b"}"#, "{}",
-      #"{"account":4234567890123456}"#, #"{"place":0.13436424}"#, #"{"place":-73.98513412}"#,
+      #"{"labels":{"a.b/c @x":"two"}}"#, #"{"account":4234567890123456}"#, #"{"account":9223372036854775807}"#,
+      #"{"account":-9223372036854775808}"#, #"{"place":0.13436424}"#, #"{"place":-73.98513412}"#,
     ])
   func nested(_ arguments: String) throws {
     let path = try Path(FunctionSet(json: Self.order), ["book two seats in the attic", "order two items now"])

@@ -10,6 +10,13 @@ struct SchemaCompiler {
     "readOnly", "writeOnly",
   ]
 
+  /// What says the same, or nearly, in the subset.
+  private static let instead = [
+    "oneOf": "anyOf, which the subset has", "allOf": "one schema that says all of it",
+    "nullable": "\"null\" in a list of types", "example": "examples, a list",
+    "prefixItems": "an object with a key for each place",
+  ]
+
   init(root: JSON) { self.root = root }
 
   mutating func compile() throws(JSONSchemaError) -> [SchemaNode] {
@@ -65,7 +72,8 @@ struct SchemaCompiler {
       if try bound(keyword, value, place, into: &node) { return }
       guard Self.annotations.contains(keyword) else {
         throw JSONSchemaError(
-          .unsupportedKeyword, at: place, expected: "a keyword of the supported subset", found: "\"\(keyword)\"")
+          .unsupportedKeyword, at: place,
+          expected: Self.instead[keyword] ?? "a keyword of the subset that the README lists", found: "\"\(keyword)\"")
       }
     }
   }
@@ -166,7 +174,8 @@ struct SchemaCompiler {
   private func format(_ value: JSON, _ place: String) throws(JSONSchemaError) -> StringFormat {
     guard case .string(let text) = value, let format = StringFormat(rawValue: text) else {
       let names = StringFormat.allCases.map(\.rawValue).joined(separator: ", ")
-      throw JSONSchemaError(.unsupportedKeyword, at: place, expected: "one of \(names)", found: value.text)
+      throw JSONSchemaError(
+        .unsupportedKeyword, at: place, expected: "one of \(names), or no format", found: value.text)
     }
     return format
   }

@@ -10,14 +10,9 @@ struct NameTable {
   private var listSteps: [Step] = [Step(parent: -1, value: 0)]
   private var listNumbers: [Step: Int32] = [:]
 
-  /// Whether such names hold `byte`: letters, digits, "_" and "-".
+  /// Whether such names hold `byte`: printable ASCII that JSON does not escape.
   static func isNameByte(_ byte: UInt8) -> Bool {
-    switch byte {
-    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"):
-      true
-    default: false
-    }
+    (0x20...0x7E).contains(byte) && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
   }
 
   /// The name that is `name` and one byte more; 0 is the empty name.

@@ -1,18 +1,19 @@
 /// A JSON number within bounds, decided digit by digit.
 ///
 /// Values are held as whole multiples of 10^-`fractionDigits`, so that "can these digits still become a legal number?" is exact
-/// integer arithmetic. At most 18 significant digits are written, which 64 bits hold.
+/// integer arithmetic. Whole numbers have 64 bits, others at most 18 significant digits;
+/// sums are of 128, so that none overflows.
 struct NumberRule: Sendable, Hashable {
   /// Digits allowed after the point: 0 (integers) or 9.
   let fractionDigits: Int
   /// Digits allowed before the point.
   let integerDigits: Int
   /// Least legal value, scaled.
-  let lower: Int64
+  let lower: Int128
   /// Greatest legal value, scaled.
-  let upper: Int64
+  let upper: Int128
   /// Legal values are multiples of this, scaled; at least 1.
-  let step: Int64
+  let step: Int128
 
   /// What has been written of a number.
   struct Cursor: Hashable {
@@ -22,13 +23,13 @@ struct NumberRule: Sendable, Hashable {
     /// Digits in this phase.
     var digits: Int32 = 0
     /// All digits so far as one number.
-    var mantissa: Int64 = 0
+    var mantissa: UInt64 = 0
   }
 
-  private static let powers: [Int64] = (0...18).map { exponent in (0..<exponent).reduce(1) { value, _ in value * 10 } }
+  private static let powers: [Int128] = (0...19).map { exponent in (0..<exponent).reduce(1) { value, _ in value * 10 } }
 
   /// The rule of given scaled bounds, or nil when no number is within them.
-  init?(fractionDigits: Int, integerDigits: Int, lower: Int64, upper: Int64, step: Int64) {
+  init?(fractionDigits: Int, integerDigits: Int, lower: Int128, upper: Int128, step: Int128) {
     self.fractionDigits = fractionDigits
     self.integerDigits = integerDigits
     self.lower = lower
@@ -44,20 +45,26 @@ struct NumberRule: Sendable, Hashable {
     }
   }
 
-  private func absoluteRange(_ negative: Bool) -> (Int64, Int64) {
+  private func absoluteRange(_ negative: Bool) -> (Int128, Int128) {
     negative ? (max(1, -upper), -lower) : (max(0, lower), upper)
   }
 
-  private func containsMultiple(_ low: Int64, _ high: Int64) -> Bool {
+  private func containsMultiple(_ low: Int128, _ high: Int128) -> Bool {
     guard low <= high else { return false }
     let remainder = low % step
     if remainder == 0 { return true }
     return step - remainder <= high - low
   }
 
-  private func reaches(_ low: Int64, _ high: Int64, _ negative: Bool) -> Bool {
+  private func reaches(_ low: Int128, _ high: Int128, _ negative: Bool) -> Bool {
     let (least, greatest) = absoluteRange(negative)
     return containsMultiple(max(low, least), min(high, greatest))
+  }
+
+  /// Whether a legal number begins with the digits, where those that are yet to come make up less than `factor`.
+  private func reaches(_ cursor: Cursor, _ factor: Int128) -> Bool {
+    let least = Int128(cursor.mantissa) * factor
+    return reaches(least, least + factor - 1, cursor.isNegative)
   }
 
   /// Whether what is written can still become a legal number.
@@ -70,13 +77,13 @@ struct NumberRule: Sendable, Hashable {
       let more = cursor.mantissa == 0 ? 0 : integerDigits - Int(cursor.digits)
       for extra in 0...max(0, more) {
         let factor = powers[extra] * powers[fractionDigits]
-        if reaches(cursor.mantissa * factor, (cursor.mantissa + 1) * factor - 1, cursor.isNegative) { return true }
+        if reaches(cursor, factor) { return true }
       }
       return false
     default:
       let written = cursor.phase == 4 ? Int(cursor.digits) : 0
       let factor = powers[fractionDigits - written]
-      return reaches(cursor.mantissa * factor, (cursor.mantissa + 1) * factor - 1, cursor.isNegative)
+      return reaches(cursor, factor)
     }
   }
 
@@ -84,7 +91,7 @@ struct NumberRule: Sendable, Hashable {
   func canEnd(_ cursor: Cursor) -> Bool {
     guard cursor.phase == 2 || cursor.phase == 4 else { return false }
     let written = cursor.phase == 4 ? Int(cursor.digits) : 0
-    let value = cursor.mantissa * Self.powers[fractionDigits - written]
+    let value = Int128(cursor.mantissa) * Self.powers[fractionDigits - written]
     return reaches(value, value, cursor.isNegative)
   }
 
@@ -98,11 +105,11 @@ struct NumberRule: Sendable, Hashable {
     case (0, UInt8(ascii: "0")...UInt8(ascii: "9")), (1, UInt8(ascii: "0")...UInt8(ascii: "9")):
       next.phase = 2
       next.digits = 1
-      next.mantissa = Int64(byte - UInt8(ascii: "0"))
+      next.mantissa = UInt64(byte - UInt8(ascii: "0"))
     case (2, UInt8(ascii: "0")...UInt8(ascii: "9")):
       guard cursor.mantissa != 0, Int(cursor.digits) < integerDigits else { return nil }
       next.digits += 1
-      next.mantissa = cursor.mantissa * 10 + Int64(byte - UInt8(ascii: "0"))
+      next.mantissa = cursor.mantissa * 10 + UInt64(byte - UInt8(ascii: "0"))
     case (2, UInt8(ascii: ".")):
       guard fractionDigits > 0 else { return nil }
       next.phase = 3
@@ -111,7 +118,7 @@ struct NumberRule: Sendable, Hashable {
       guard Int(cursor.digits) < fractionDigits else { return nil }
       next.phase = 4
       next.digits += 1
-      next.mantissa = cursor.mantissa * 10 + Int64(byte - UInt8(ascii: "0"))
+      next.mantissa = cursor.mantissa * 10 + UInt64(byte - UInt8(ascii: "0"))
     default: return nil
     }
     return isAlive(next) ? next : nil

@@ -72,7 +72,7 @@ struct EvalCommand: AsyncParsableCommand {
     guard labels.pieces < labels.count else { return }
     Output.complain(
       "\(labels.count - labels.pieces) of the \(labels.count) labels can be no answer of this model: they name what its functions do "
-        + "not have, or say a string that is no piece of the request")
+        + "not have, a string that is no piece of the request, or a number of too many digits")
   }
 
   private func measurePerplexity(_ wiring: Wiring) async throws {
