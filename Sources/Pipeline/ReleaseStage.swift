@@ -230,6 +230,7 @@ extension ReleaseStage {
   private func causeToPassOver(_ record: Record, _ error: any Error) async throws -> String? {
     let training = (error as? TrainingError)?.code
     if training == .diverged || (error as? CompressionError)?.code == .diverged { return "its candidate diverged" }
+    if training == .notReady { return "no sample could be learned" }
     guard training == .checkpointNotFound, try await isFollowed(record) else { return nil }
     return "its checkpoint is gone and a newer one waits"
   }

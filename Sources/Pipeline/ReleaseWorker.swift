@@ -97,6 +97,12 @@ actor ReleaseWorker {
   private func make(_ checkpoint: CheckpointRecord, version: Int, folder: String) throws -> MadeCandidate {
     stage.observer(.candidate(version: version, part: "branch"))
     let trainer = try Trainer(restoring: checkpoint.digest, from: stage.checkpoints)
+    guard !trainer.trainingSamples.isEmpty else {
+      throw TrainingError(
+        .notReady, context: "the release point", expected: "samples that were learned",
+        found: "none: all were left out or erased",
+        advice: "look at the warnings of training; where requests are too long, raise the recipe's maximum_sequence")
+    }
     let observer = stage.observer
     trainer.progress = { report in
       observer(.step(report))

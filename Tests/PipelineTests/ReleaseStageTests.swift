@@ -36,7 +36,7 @@ import Training
     private static let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
     /// Labels requests that come with an answer, and trains on them up to a release point.
-    func learn(_ range: Range<Int>, mayStartAnew: Bool = false, seed: Int = 0) async throws {
+    func learn(_ range: Range<Int>, mayStartAnew: Bool = false, seed: Int = 0, sequence: Int = 512) async throws {
       let grammar = RequestGrammar(seed: 7)
       for index in range {
         let request = grammar.request(at: index)
@@ -50,6 +50,7 @@ import Training
         "vocabulary_size": 400, "space_fused_pieces": 8, "tokenizer_samples": 8, "round_size": 8,
         "replay_per_sample": 1,
         "release_every": 30, "decay_steps": 1, "candidate_steps": 0, "seed": .integer(Int64(seed)),
+        "maximum_sequence": .integer(Int64(sequence)),
       ])
       try await TrainStage(
         log: log, names: names, model: Self.model, recipe: recipe, functions: try HomeFunctions.functions(),
@@ -225,6 +226,17 @@ import Training
     try await bench.learn(60..<120)
     try await bench.release()
     #expect(try await bench.history.releases(of: Bench.model).count > count)
+    try await bench.log.close()
+  }
+
+  @Test("where no sample could be learned nothing is released")
+  func nothingLearned() async throws {
+    let bench = try await Bench()
+    try await bench.release()
+    let count = try await bench.history.releases(of: Bench.model).count
+    try await bench.learn(0..<0, mayStartAnew: true, sequence: 16)
+    try await bench.release()
+    #expect(try await bench.history.releases(of: Bench.model).count == count)
     try await bench.log.close()
   }
 

@@ -155,6 +155,14 @@ struct PureTests {
     #expect(answer.usage == TokenUsage(promptTokens: 0, completionTokens: 0, calls: 1))
   }
 
+  @Test("A call without arguments says so in several ways")
+  func noArguments() throws {
+    for arguments in [#","arguments":"""#, #","arguments":"{}""#, #","arguments":{}"#, #","arguments":null"#, ""] {
+      let body = #"{"choices":[{"message":{"tool_calls":[{"function":{"name":"stop"\#(arguments)}}]}}]}"#
+      #expect(try ChatAnswer(body: Array(body.utf8)).calls[0].arguments == [:], "\(arguments)")
+    }
+  }
+
   @Test("A configuration out of range is named")
   func configuration() throws {
     func error(_ change: (inout TeacherConfiguration) -> Void) -> String? {

@@ -64,10 +64,11 @@ package struct ChatAnswer: Sendable {
       }
       return ToolCall(id: id, name: name, arguments: object, rawArguments: raw)
     }
-    guard let text = function["arguments"]?.stringValue, text.utf8.count <= maximumArgumentBytes else {
+    // A call without arguments often has "" there, null, or nothing at all.
+    let given = function["arguments"] ?? .null
+    guard let text = given.isNull ? "" : given.stringValue, text.utf8.count <= maximumArgumentBytes else {
       throw malformed("the arguments of \(name) are no string of at most \(maximumArgumentBytes) bytes", body)
     }
-    // An argument-free call is often sent as "".
     let parsed = text.isEmpty ? .object([:]) : try? JSON.parse(text, maximumDepth: maximumDepth)
     return ToolCall(id: id, name: name, arguments: parsed?.objectValue, rawArguments: text)
   }
