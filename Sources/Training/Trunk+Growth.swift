@@ -8,7 +8,8 @@ extension Trunk {
   /// The same trunk with the structure tokens of more functions, after all its ids.
   ///
   /// All weights and moments stay as they are. A new token's row is the mean of two: of what the rows of its kind (functions, or
-  /// keys with the same opener) have become on average, and of the pieces of its name on average; its moments are zero.
+  /// keys with the same opener) have become on average, and of the pieces of its name on average; where there are neither, the
+  /// mean of all rows. Its moments are zero.
   /// Reference: Hewitt 2021, "Initializing new word embeddings for pretrained language models", for rows that are means.
   func grown(for functions: FunctionSet, recipe: TrainingRecipe) throws -> Trunk {
     let tokenizer = try self.tokenizer.adding(structure: CallCodec.structureTokens(for: functions))
@@ -60,7 +61,7 @@ private struct GrownRows {
     for id in oldRows..<count { mean([oldRows], of: table, into: id) }
     for origin in origins {
       let parts = [origin.peers, origin.pieces].filter { !$0.isEmpty }
-      mean(parts[0], of: table, into: origin.id)
+      mean(parts.first ?? Array(0..<oldRows), of: table, into: origin.id)
       guard parts.count == 2 else { continue }
       let row = Array(table[origin.id * width..<(origin.id + 1) * width])
       mean(parts[1], of: table, into: origin.id)

@@ -84,6 +84,34 @@ import Training
     #expect(added.allSatisfy { $0.isFinite } && added.contains { $0 != 0 })
   }
 
+  @Test("Keys without a letter, of kinds that no key was of, get rows too")
+  func keysWithoutPieces() throws {
+    let trainer = try Trainer(recipe: Fixture.recipe(), functions: Self.early())
+    try feed(trainer, until: 20)
+    let rows = try #require(trainer.student).configuration.vocabularySize
+    let strings: JSON = ["type": "array", "items": ["type": "string"]]
+    let odd: JSON = [
+      "type": "function",
+      "function": [
+        "name": "odd",
+        "parameters": [
+          "type": "object",
+          "properties": [
+            "*": strings, "_": ["type": "object", "properties": ["-": ["type": "integer"]]],
+            ":": ["type": "array", "items": ["type": "boolean"]], "$": ["type": "null"], "}": ["type": "string"],
+          ],
+        ],
+      ],
+    ]
+    #expect(
+      try trainer.follow(FunctionSet(json: .array(Array((Fixture.functionsJSON.arrayValue ?? []).prefix(2)) + [odd]))))
+    let student = try #require(trainer.student)
+    #expect(student.configuration.vocabularySize > rows && student.parameters.allSatisfy(\.isFinite))
+    for key in [#""*":[""#, #""_":{"#, #""-":"#, #"":":["#, #""$":"#] {
+      #expect(trainer.tokenizer?.structure(key) != nil, "\(key)")
+    }
+  }
+
   @Test("Fewer functions change nothing; others than these are not taken up, and their samples are left out")
   func fewerAndOthers() throws {
     let trainer = try Trainer(recipe: Fixture.recipe(), functions: Fixture.functions())
