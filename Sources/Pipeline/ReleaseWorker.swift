@@ -160,6 +160,14 @@ actor ReleaseWorker {
   }
 
   private func report(_ refinement: RefinementReport) {
+    if let imitation = refinement.imitation {
+      stage.logger.info(
+        "release: distillation on the student's own answers",
+        metadata: [
+          "steps": "\(imitation.steps)", "divergence_first": "\(imitation.first)",
+          "divergence_last": "\(imitation.last)",
+        ])
+    }
     if let rejection = refinement.rejection {
       stage.logger.info(
         "release: answers of the student's own",

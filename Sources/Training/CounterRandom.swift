@@ -26,6 +26,9 @@ package struct CounterRandom: Sendable {
     case inventedCalls
     case inventedRows
     case sharedRows
+    case imitationOrder
+    case imitationSwap
+    case imitationSampling
   }
 
   private let key: UInt64

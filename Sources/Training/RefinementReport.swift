@@ -14,6 +14,16 @@ public struct RefinementReport: Sendable, Hashable {
     public var steps = 0
   }
 
+  /// The outcome of learning from the teacher on answers of the student's own.
+  public struct Imitation: Sendable, Hashable {
+    /// The steps.
+    public var steps = 0
+    /// The mean divergence from the teacher over the tokens of the first tenth of the steps, in nats.
+    public var first = 0.0
+    /// The same over the last tenth.
+    public var last = 0.0
+  }
+
   /// The outcome of reinforcement learning.
   public struct Reward: Sendable, Hashable {
     /// The steps.
@@ -26,6 +36,8 @@ public struct RefinementReport: Sendable, Hashable {
     public var usefulGroups = 0.0
   }
 
+  /// Learning from the teacher on own answers; `nil` where the recipe has none.
+  public var imitation: Imitation?
   /// Rejection sampling; `nil` where the recipe has none.
   public var rejection: Rejection?
   /// Reinforcement learning; `nil` where the recipe has none.

@@ -3,7 +3,8 @@ import Topics
 
 extension Trainer {
   /// A copy of the trunk, trained on while the rate falls linearly, on presentations of everything learned so far in
-  /// random order; then what else the recipe asks for: steps on accepted answers of its own, and reinforcement learning.
+  /// random order; then what else the recipe asks for: steps on what the teacher thinks of its answers, steps on accepted
+  /// answers of its own, and reinforcement learning.
   /// The trunk stays as it is.
   ///
   /// Where the trunk has taken few steps, the branch first takes those that the recipe's `candidate_steps` ask for, at the
@@ -46,6 +47,9 @@ extension Trainer {
           isBranch: true, step: step + 1, steps: count, meanLoss: report.meanLoss, tokens: batch.rowCount, rate: rate))
     }
     var refinement = RefinementReport()
+    if recipe.distillSteps > 0, !memory.learned.isEmpty, let teacher {
+      refinement.imitation = try imitate(teacher.student, copy)
+    }
     if recipe.rftSteps > 0, !memory.learned.isEmpty { refinement.rejection = try learnAccepted(copy) }
     if recipe.rlSteps > 0, !memory.learned.isEmpty { refinement.reward = try climb(copy) }
     teacher?.student.releaseBuffers()

@@ -3,7 +3,7 @@ import StudentModel
 import Tokenization
 import Topics
 
-/// What a branch may do once its rate has fallen: rejection sampling, then reinforcement learning.
+/// What a branch may do once its rate has fallen: on-policy distillation, rejection sampling, then reinforcement learning.
 ///
 /// Both are functions of the trunk's checkpoint: requests, exchanged values and drawn tokens are hashes of (seed, round, step,
 /// place), so that a phase that was killed is done again with the same bytes, and its answers are never stored.
@@ -27,14 +27,14 @@ extension Trainer {
 
   /// The answers to each question, group by group; an answer twice as long as the longest right one is cut off.
   private func answers(
-    _ questions: [RefinementQuestion], _ trunk: Trunk, temperature: Double, isConstrained: Bool, seed: UInt64
+    _ questions: [RefinementQuestion], _ trunk: Trunk, size: Int, temperature: Double, isConstrained: Bool, seed: UInt64
   ) throws -> [[GroupSampler.Sample]] {
     let lengths = questions.compactMap { question -> Int? in
       guard case .success(let encoded) = trunk.encoder.encode(question.messages, question.call) else { return nil }
       return encoded.answer.count
     }
     let sampler = GroupSampler(
-      size: recipe.sampleCount, temperature: temperature, isConstrained: isConstrained,
+      size: size, temperature: temperature, isConstrained: isConstrained,
       maximumTokens: min(2 * (lengths.max() ?? 1), recipe.maximumSequence))
     return try sampler.sample(questions.map(\.messages), from: trunk, functions: functions, seed: seed)
   }
@@ -42,6 +42,50 @@ extension Trainer {
   private func report(_ step: Int, of steps: Int, _ loss: LossReport, tokens: Int, rate: Double) throws {
     try progress?(
       StepReport(isBranch: true, step: step + 1, steps: steps, meanLoss: loss.meanLoss, tokens: tokens, rate: rate))
+  }
+
+  // MARK: - On-policy distillation
+
+  /// The student answers requests freely, their values exchanged, and learns at each of its tokens what the teacher would have
+  /// written there: it meets its own mistakes, which the labels never show. The loss is the recipe's divergence alone.
+  ///
+  /// Reference: Agarwal et al. 2023, "On-policy distillation of language models" (GKD), arXiv 2306.13649, with the student's
+  /// share of the data 1; no gradient goes through the sampling.
+  ///
+  /// - Throws: ``TrainingError`` `diverged`; what ``progress`` throws.
+  func imitate(_ teacher: Student, _ trunk: Trunk) throws -> RefinementReport.Imitation {
+    let count = recipe.distillRequests
+    let order = plan.branchOrder(
+      round: state.round, learned: memory.learned.count, count: recipe.distillSteps * count, .imitationOrder)
+    let random = CounterRandom(seed: UInt64(recipe.seed), .imitationSampling)
+    let schedule = LearningRateSchedule(recipe)
+    var own = recipe
+    (own.distillWeight, own.dropout) = (1, 0)
+    var losses: [Double] = []
+    for step in 0..<recipe.distillSteps {
+      let questions = questions(step * count..<(step + 1) * count, of: order, .imitationSwap)
+      let groups = try answers(
+        questions, trunk, size: 1, temperature: 1, isConstrained: false,
+        seed: random.bits(UInt64(state.round), UInt64(step)))
+      var batch = PackedBatch()
+      for (question, group) in zip(questions, groups) {
+        for answer in group where !answer.tokens.isEmpty {
+          batch.append(
+            prompt: trunk.encoder.codec.prompt(question.messages), completion: answer.tokens,
+            weight: Float(question.weight))
+        }
+      }
+      observer?(questions.map(\.id))
+      let rate = schedule.decay(step: step, of: recipe.distillSteps, from: recipe.distillRate)
+      let loss = try trunk.learn(
+        batch, rate: rate, recipe: own, dropout: CounterRandom(seed: 0, .branchDropout), teacher: teacher)
+      losses.append(loss.meanLoss)
+      try report(step, of: recipe.distillSteps, loss, tokens: batch.rowCount, rate: rate)
+    }
+    let part = max(1, losses.count / 10)
+    return RefinementReport.Imitation(
+      steps: losses.count, first: losses.prefix(part).reduce(0, +) / Double(part),
+      last: losses.suffix(part).reduce(0, +) / Double(part))
   }
 
   // MARK: - Rejection sampling
@@ -94,7 +138,7 @@ extension Trainer {
     let questions = questions(0..<count, of: order, .rejectionSwap)
     let random = CounterRandom(seed: UInt64(recipe.seed), .rejectionSampling)
     let groups = try answers(
-      questions, trunk, temperature: recipe.sampleTemperature, isConstrained: true,
+      questions, trunk, size: recipe.sampleCount, temperature: recipe.sampleTemperature, isConstrained: true,
       seed: random.bits(UInt64(state.round)))
     var accepted: [RefinementQuestion] = []
     var seen: Set<Digest> = []
@@ -150,7 +194,8 @@ extension Trainer {
   private func experience(_ questions: [RefinementQuestion], _ trunk: Trunk, step: Int) throws -> Experience {
     let random = CounterRandom(seed: UInt64(recipe.seed), .rewardSampling)
     let groups = try answers(
-      questions, trunk, temperature: 1, isConstrained: false, seed: random.bits(UInt64(state.round), UInt64(step)))
+      questions, trunk, size: recipe.sampleCount, temperature: 1, isConstrained: false,
+      seed: random.bits(UInt64(state.round), UInt64(step)))
     var experience = Experience()
     for (question, group) in zip(questions, groups) {
       experience.add(

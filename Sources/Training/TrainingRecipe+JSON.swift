@@ -84,6 +84,9 @@ extension TrainingRecipe {
       .number("distill_weight", \.distillWeight, 0...1),
       choice("distill_direction", \.distillDirectionName, DistillationLoss.Direction.self),
       .integer("distill_top", \.distillTop, 0...DistillationLoss.topLimit),
+      .integer("distill_steps", \.distillSteps, 0...1_000_000),
+      .integer("distill_requests", \.distillRequests, 1...4_096),
+      .number("distill_rate", \.distillRate, 0...1),
       .integer("sample_count", \.sampleCount, 2...1_024),
       .number("sample_temperature", \.sampleTemperature, 0.05...10),
       choice("sample_judge", \.sampleJudgeName, Judge.self),
@@ -182,6 +185,9 @@ extension TrainingRecipe {
     try require(
       clipScope == .global || teacherDigest == nil, "distill_teacher",
       "none or samples with \"clip_scope\": \"tensor\", whose gradients are of the label alone", 1)
+    try require(
+      distillSteps == 0 || teacherDigest != nil, "distill_steps",
+      "0 without a teacher that can be asked: its digest as \"distill_teacher\"", distillSteps)
     guard !distillsSamples || distillDirection == .forward else {
       throw Self.invalid(
         "distill_direction", "forward with \"distill_teacher\": \"samples\", whose tail is one mass", "reverse",

@@ -143,6 +143,14 @@ public struct TrainingRecipe: Sendable, Hashable {
   /// logged); default 0.
   public var distillTop = 0
 
+  /// The number of steps, once the rate has fallen, in which the student learns from the teacher on answers of its own; needs a
+  /// teacher in ``distillTeacher`` whose weights are here; default 0.
+  public var distillSteps = 0
+  /// How many requests are answered for one of them; default 16.
+  public var distillRequests = 16
+  /// The learning rate of the first of them, which falls linearly; default 0.0001.
+  public var distillRate = 1e-4
+
   /// How many answers are sampled to a request, by rejection sampling and by reinforcement learning; default 8.
   public var sampleCount = 8
   /// The temperature at which rejection sampling draws; reinforcement learning draws from the student itself; default 1.

@@ -224,16 +224,7 @@ import Training
         change(&recipe)
         let trainer = try Self.trained(recipe)
         let student = try trainer.branch(teacher: model).student
-        let encoder = try SampleEncoder(
-          tokenizer: model.tokenizer, functions: Fixture.functions(), maximumSequence: 96)
-        var batch = PackedBatch()
-        for sample in trainer.trainingSamples {
-          if case .success(let encoded) = encoder.encode(sample) {
-            batch.append(prompt: encoded.prompt, completion: encoded.answer)
-          }
-        }
-        let logits = try model.student.forward(batch)
-        return try logits.withUnsafeBufferPointer { try student.loss(batch, teacherLogits: $0).divergenceSum }
+        return try Self.divergence(student, from: model, on: trainer)
       }
       let plain = try divergence { _ in }
       for direction in DistillationLoss.Direction.allCases {
@@ -254,6 +245,79 @@ import Training
       #expect(throws: TrainingError.self) { try others.branch() }
       let another = try Self.trained(Fixture.recipe { $0.distillTeacher = String(repeating: "0", count: 64) })
       #expect(throws: TrainingError.self) { try another.branch(teacher: model) }
+    }
+  }
+
+  @Test(
+    "On-policy distillation nears the teacher where the student goes by itself; killed and resumed it has the same bytes"
+  )
+  func onPolicyDistillation() throws {
+    let threads = KernelPool.threads
+    defer { KernelPool.setThreads(threads) }
+    KernelPool.setThreads(1)
+    let teacher = try Self.trained(Fixture.recipe { ($0.hiddenSize, $0.replayPerSample) = (64, 40) })
+    try Fixture.withFolder { folder in
+      try Self.write(try teacher.branch(), to: folder)
+      let model = try DistillationTeacher(path: folder, functions: Fixture.functions())
+      for direction in DistillationLoss.Direction.allCases {
+        let recipe = Fixture.recipe {
+          ($0.decaySteps, $0.replayPerSample, $0.learningRate) = (6, 40, 4e-3)
+          ($0.distillTeacher, $0.distillWeight, $0.distillDirection) = (model.digest.hex, 0, direction)
+          ($0.distillSteps, $0.distillRequests, $0.distillRate) = (120, 16, 1e-3)
+        }
+        let trainer = try Self.trained(recipe)
+        let trunk = trainer.weightsDigest
+        let branch = try trainer.branch(teacher: model)
+        #expect(trainer.weightsDigest == trunk)
+        let plain = try Self.trained(Self.without(recipe)).branch(teacher: model)
+        let (before, after) = (
+          try Self.divergence(plain.student, from: model, on: trainer),
+          try Self.divergence(branch.student, from: model, on: trainer)
+        )
+        #expect(branch.refinement.imitation?.steps == 120 && plain.refinement.imitation == nil)
+        #expect(after < 0.9 * before, "\(direction): \(after) instead of \(before)")
+        let store = CheckpointStore(folder: folder + "/\(direction)")
+        let saved = try trainer.checkpoint(to: store)
+        KernelPool.setThreads(3)
+        let killed = try Trainer(restoring: saved.digest, from: store, recipe: recipe)
+        var done = 0
+        killed.progress = { _ in
+          done += 1
+          if done == 20 { throw Killed() }
+        }
+        #expect(throws: Killed.self) { try killed.branch(teacher: model) }
+        let again = try Trainer(restoring: saved.digest, from: store, recipe: recipe).branch(teacher: model)
+        #expect(Trainer.weightsDigest(of: again.student) == Trainer.weightsDigest(of: branch.student))
+        #expect(again.refinement == branch.refinement)
+        KernelPool.setThreads(1)
+      }
+    }
+    for teacher in ["", TrainingRecipe.samples] {
+      #expect(throws: TrainingError.self) {
+        try TrainingRecipe(json: ["distill_steps": 5, "distill_teacher": .string(teacher)])
+      }
+    }
+  }
+
+  private static func without(_ recipe: TrainingRecipe) -> TrainingRecipe {
+    var recipe = recipe
+    recipe.distillSteps = 0
+    return recipe
+  }
+
+  /// Σ KL(teacher ‖ student) over the tokens of the labels, in nats.
+  private static func divergence(
+    _ student: Student, from model: DistillationTeacher, on trainer: Trainer
+  ) throws -> Double {
+    let encoder = try SampleEncoder(tokenizer: model.tokenizer, functions: Fixture.functions(), maximumSequence: 96)
+    var batch = PackedBatch()
+    for sample in trainer.trainingSamples {
+      if case .success(let encoded) = encoder.encode(sample) {
+        batch.append(prompt: encoded.prompt, completion: encoded.answer)
+      }
+    }
+    return try model.student.forward(batch).withUnsafeBufferPointer {
+      try student.loss(batch, teacherLogits: $0).divergenceSum
     }
   }
 
