@@ -28,7 +28,7 @@ MORE_WORDS = SMALL | {
 RECIPES = {
     "default-": ("default recipe", {"precision": "bf16"}, DEFAULT_SEEDS),
     # With 250 and 1,000 labels the rate falls over 1,500 steps either way.
-    "base-": ("the same behind 1,000 steps on invented calls", SHORT | {"precision": "bf16", "base_steps": 1_000}, BASE_SEEDS),
+    "base-": ("the same behind 1,000 steps on invented calls, the rate falling over 1,500", SHORT | {"precision": "bf16", "base_steps": 1_000}, BASE_SEEDS),
     "": ("2,000 pieces", SMALL, SEEDS), "invented-": ("2,000 pieces, invented values", SMALL | INVENTING, SEEDS),
     "pieces-": ("4,000 pieces, loss on requests", PIECES, ALL),
     "larger-": ("4,000 pieces, loss on requests, larger student", LARGER, ALL),
