@@ -62,7 +62,7 @@ extension Tokenizer {
 
   /// Makes a tokenizer from the vocabulary of a GGUF file.
   ///
-  /// - Throws: As the parts do.
+  /// - Throws: As ``init(ggufTokens:types:merges:preTokenizer:prefix:normalizesToNFC:)``.
   public init(_ vocabulary: GGUFVocabulary) throws(TokenizationError) {
     try self.init(
       ggufTokens: vocabulary.tokens, types: vocabulary.types, merges: vocabulary.merges,

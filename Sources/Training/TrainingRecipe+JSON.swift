@@ -187,7 +187,7 @@ extension TrainingRecipe {
       "none or samples with \"clip_scope\": \"tensor\", whose gradients are of the label alone", 1)
     try require(
       distillSteps == 0 || teacherDigest != nil, "distill_steps",
-      "0 without a teacher that can be asked: its digest as \"distill_teacher\"", distillSteps)
+      "0 without a teacher that can be asked (a folder or a file as train.teacher)", distillSteps)
     guard !distillsSamples || distillDirection == .forward else {
       throw Self.invalid(
         "distill_direction", "forward with \"distill_teacher\": \"samples\", whose tail is one mass", "reverse",
