@@ -13,6 +13,9 @@ public struct DecodeOptions: Sendable, Hashable {
   public var alternatives: Int?
   /// How tokens are drawn; nil (default): the most probable one is taken.
   public var sampling: Sampling?
+  /// Under the constraint, the only functions that may be called; nil (default): any of the model's. Confidence is then that of
+  /// the call among calls of these.
+  public var functions: Set<String>?
 
   /// Drawing tokens at random.
   public struct Sampling: Sendable, Hashable {
@@ -32,13 +35,14 @@ public struct DecodeOptions: Sendable, Hashable {
   /// Options.
   public init(
     constrained: Bool = true, grounded: Bool = true, maximumTokens: Int = 256, alternatives: Int? = nil,
-    sampling: Sampling? = nil
+    sampling: Sampling? = nil, functions: Set<String>? = nil
   ) {
     self.constrained = constrained
     self.grounded = grounded
     self.maximumTokens = max(1, maximumTokens)
     self.alternatives = alternatives.map { min(max(0, $0), Self.alternativesRange.upperBound) }
     self.sampling = sampling
+    self.functions = functions
   }
 
   /// What ``alternatives`` may be.

@@ -121,7 +121,7 @@ public final class Decoder {
     if options.constrained {
       let request = RequestContext(
         grammar: model.grammar, texts: messages.map(\.content), isGrounded: options.grounded,
-        wholeWords: model.answersInWholeWords)
+        wholeWords: model.answersInWholeWords, functions: options.functions)
       guard !request.isHopeless else { return refuse("no function can be filled from this request") }
       context = request
       state = constraint.start(request)

@@ -50,13 +50,17 @@ public final class AnswerEngine: Sendable {
 
   /// Answers a conversation.
   ///
-  /// - Parameter model: what answers; taken from the slot once, when the request began.
+  /// - Parameters:
+  ///   - model: what answers; taken from the slot once, when the request began.
+  ///   - functions: the only ones that may be called; nil (default): any of the model's.
   /// - Throws: ``ServingError`` `rate_limit_exceeded`, `shutting_down`, `internal_error`; `CancellationError`.
-  public func answer(_ messages: [ChatMessage], with model: ServedModel) async throws -> Answer {
+  public func answer(
+    _ messages: [ChatMessage], with model: ServedModel, functions: Set<String>? = nil
+  ) async throws -> Answer {
     let id = queue.newID()
     return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { done in
-        queue.add(AnswerQueue.Job(id: id, messages: messages, model: model, done: done))
+        queue.add(AnswerQueue.Job(id: id, messages: messages, model: model, functions: functions, done: done))
       }
     } onCancel: {
       queue.cancel(id)
@@ -110,7 +114,9 @@ private final class AnswerWorker: Sendable {
         decoder = try Inference.Decoder(model: model.model, maximumBatch: options.maximumBatch)
         held = (model, decoder)
       }
-      let answers = try decoder.answer(jobs.map(\.messages), options: options.decoding)
+      var decoding = options.decoding
+      decoding.functions = jobs[0].functions
+      let answers = try decoder.answer(jobs.map(\.messages), options: decoding)
       for (job, answer) in zip(jobs, answers) { job.done.resume(returning: answer) }
     } catch {
       held = nil

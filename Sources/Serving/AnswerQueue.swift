@@ -11,6 +11,8 @@ final class AnswerQueue: @unchecked Sendable {
     let id: UInt64
     let messages: [ChatMessage]
     let model: ServedModel
+    /// The only functions that may be called; nil: any.
+    let functions: Set<String>?
     let done: CheckedContinuation<Answer, any Error>
   }
 
@@ -75,7 +77,7 @@ final class AnswerQueue: @unchecked Sendable {
     job?.done.resume(throwing: CancellationError())
   }
 
-  /// Waits for jobs of one model; `.idle` after a wake-up without any.
+  /// Waits for jobs of one model and the same functions; `.idle` after a wake-up without any.
   func take(maximum count: Int) -> Work {
     locked {
       let seen = wakeNumber
@@ -84,8 +86,8 @@ final class AnswerQueue: @unchecked Sendable {
         if wakeNumber != seen { return .idle }
         condition.wait()
       }
-      let model = waiting[0].model
-      let taken = waiting.prefix(count).prefix { $0.model === model }
+      let first = waiting[0]
+      let taken = waiting.prefix(count).prefix { $0.model === first.model && $0.functions == first.functions }
       waiting.removeFirst(taken.count)
       running += taken.count
       if !waiting.isEmpty { condition.signal() }

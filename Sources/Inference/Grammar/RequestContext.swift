@@ -24,14 +24,18 @@ package final class RequestContext: Sendable {
   ///   - texts: The texts whose pieces are legal values, usually the contents of the messages.
   ///   - isGrounded: Whether strings without an enumeration must be such pieces; otherwise any text of up to 512 characters.
   ///   - wholeWords: Whether such pieces begin and end with a word, save where a schema limits their length.
-  package init(grammar: AnswerGrammar, texts: [String], isGrounded: Bool = true, wholeWords: Bool = false) {
+  ///   - functions: The only ones that may be called; nil: any.
+  package init(
+    grammar: AnswerGrammar, texts: [String], isGrounded: Bool = true, wholeWords: Bool = false,
+    functions: Set<String>? = nil
+  ) {
     self.grammar = grammar
     self.isGrounded = isGrounded
     isWholeWords = wholeWords
     text = SubstringAutomaton(isGrounded ? texts : [])
     candidates = Self.candidates(grammar, texts)
     let longest = isGrounded ? text.longestPiece : TextCursor.maximumScalars
-    isOrdinary = grammar.candidateRules.isEmpty && longest >= grammar.longestMinimum
+    isOrdinary = functions == nil && grammar.candidateRules.isEmpty && longest >= grammar.longestMinimum
     if isOrdinary {
       depths = grammar.depths
       openings = grammar.openings
@@ -45,7 +49,9 @@ package final class RequestContext: Sendable {
         }
       }
       self.depths = depths
-      openings = AnswerGrammar.openings(grammar.functions) { depths[Int($0.arguments)] <= AnswerGrammar.maximumDepth }
+      openings = AnswerGrammar.openings(grammar.functions) {
+        depths[Int($0.arguments)] <= AnswerGrammar.maximumDepth && functions?.contains($0.name) != false
+      }
     }
   }
 

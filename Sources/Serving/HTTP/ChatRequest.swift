@@ -16,6 +16,8 @@ struct ChatRequest: Sendable {
   let includesUsage: Bool
   /// The functions that the client knows of; nil where it sent none.
   let tools: FunctionSet?
+  /// The only functions that the answer may call, by `tool_choice`; nil: any.
+  let choice: [String]?
 
   init(bytes: [UInt8]) throws(ServingError) {
     let json: JSON
@@ -46,11 +48,7 @@ struct ChatRequest: Sendable {
         parameter: name)
     }
     tools = try Self.tools(body["tools"])
-    guard [nil, .null, "auto", "required"].contains(body["tool_choice"]) else {
-      throw ServingError(
-        .invalidRequest, "tool_choice: expected auto or required; every answer is a call, of the function that fits.",
-        parameter: "tool_choice")
-    }
+    choice = try Self.choice(body["tool_choice"])
   }
 
   private static func messages(_ json: JSON?) throws(ServingError) -> [ChatMessage] {
@@ -95,17 +93,35 @@ struct ChatRequest: Sendable {
     }
   }
 
+  private static func choice(_ json: JSON?) throws(ServingError) -> [String]? {
+    if [nil, .null, "auto", "required"].contains(json) { return nil }
+    var named: [JSON?] = []
+    switch json?["type"] {
+    case "function": named = [json]
+    case "allowed_tools": named = json?["allowed_tools"]?["tools"]?.arrayValue ?? []
+    default: break
+    }
+    let names = named.compactMap { $0?["function"]?["name"]?.stringValue }
+    guard !names.isEmpty, names.count == named.count else {
+      throw ServingError(
+        .invalidRequest,
+        "tool_choice: expected auto, required, or functions by name; every answer is a call.", parameter: "tool_choice")
+    }
+    return names
+  }
+
   /// Checks what the client expects against the model that will answer.
   ///
-  /// - Throws: `model_not_found`; `invalid_request` where the tools are not the model's, whose functions are in its weights.
-  func check(against served: ServedModel) throws(ServingError) {
+  /// - Returns: The only functions that the answer may call; nil: any of the model's.
+  /// - Throws: `model_not_found`; `invalid_request` where a tool is not one of the model's, whose functions are in its weights.
+  func check(against served: ServedModel) throws(ServingError) -> Set<String>? {
     if let model, model != served.name {
       throw ServingError(
         .modelNotFound, "The model \(model.prefix(100).debugDescription) is not served here; ask for \(served.name).",
         parameter: "model")
     }
-    guard let tools else { return }
-    for tool in tools.functions {
+    let all = Set(served.model.functions.functions.map(\.name))
+    for tool in tools?.functions ?? [] {
       guard let own = served.model.functions[tool.name], own.parametersJSON == tool.parametersJSON else {
         throw ServingError(
           .invalidRequest,
@@ -113,11 +129,14 @@ struct ChatRequest: Sendable {
           parameter: "tools")
       }
     }
-    guard tools.functions.count == served.model.functions.functions.count else {
+    let known = tools.map { Set($0.functions.map(\.name)) } ?? all
+    if let stranger = choice?.first(where: { !known.contains($0) }) {
+      let place = tools == nil ? "the functions that \(served.name) was trained on" : "the request's tools"
       throw ServingError(
-        .invalidRequest,
-        "tools: expected all \(served.model.functions.functions.count) functions of \(served.name), found \(tools.functions.count); leave tools out.",
-        parameter: "tools")
+        .invalidRequest, "tool_choice: \(stranger.prefix(100).debugDescription) is not one of \(place).",
+        parameter: "tool_choice")
     }
+    let allowed = choice.map(Set.init) ?? known
+    return allowed == all ? nil : allowed
   }
 }

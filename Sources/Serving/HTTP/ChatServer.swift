@@ -123,8 +123,8 @@ final class ChatServer: Sendable {
     let start = ContinuousClock.now
     guard let model = slot.current else { throw Self.notReady }
     let chat = try ChatRequest(bytes: bytes)
-    try chat.check(against: model)
-    let answer = try await engine.answer(chat.messages, with: model)
+    let functions = try chat.check(against: model)
+    let answer = try await engine.answer(chat.messages, with: model, functions: functions)
     metrics.answered(
       promptTokens: answer.promptTokens, completionTokens: answer.tokens, in: ContinuousClock.now - start)
     let milliseconds = Int64(Date().timeIntervalSince1970 * 1_000)
