@@ -13,37 +13,6 @@ public struct ClusterBootstrap: Sendable {
     self.seed = seed
   }
 
-  /// A 95 % interval of the mean paired difference (first − second), by cluster.
-  ///
-  /// `clusters` names the cluster of every question; questions beyond the shortest list are left out.
-  public func difference(first: [Bool], second: [Bool], clusters: [String]) -> Interval {
-    let count = min(first.count, second.count, clusters.count)
-    guard count > 0 else { return Interval(estimate: 0, lower: -1, upper: 1) }
-    var index: [String: Int] = [:]
-    var sums: [(difference: Int, count: Int)] = []
-    for i in 0..<count {
-      let difference = (first[i] ? 1 : 0) - (second[i] ? 1 : 0)
-      if let known = index[clusters[i]] {
-        sums[known].difference += difference
-        sums[known].count += 1
-      } else {
-        index[clusters[i]] = sums.count
-        sums.append((difference, 1))
-      }
-    }
-    let total = sums.reduce(0) { $0 + $1.difference }
-    let estimate = Double(total) / Double(count)
-    return interval(estimate: estimate, units: sums.count) { draws in
-      var difference = 0
-      var size = 0
-      for unit in draws {
-        difference += sums[unit].difference
-        size += sums[unit].count
-      }
-      return Double(difference) / Double(max(1, size))
-    }
-  }
-
   /// A 95 % percentile interval of any statistic of `units` things drawn with replacement.
   public func interval(estimate: Double, units: Int, statistic: ([Int]) -> Double) -> Interval {
     guard units > 0 else { return Interval(estimate: estimate, lower: estimate, upper: estimate) }

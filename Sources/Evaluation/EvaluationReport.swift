@@ -42,8 +42,10 @@ public struct EvaluationReport: Sendable, Hashable {
     functionAccuracy = weights.share { scores[$0].functionIsCorrect }
     invalid = scores.count { !$0.isValid }
     latency = LatencyPercentiles(milliseconds: cases.compactMap(\.latencyMilliseconds))
+    let clusters = Self.clusters(of: cases)
     argumentF1 = ClusterBootstrap(resamples: 1_000).interval(
-      estimate: Self.f1(cases, 0..<cases.count), units: scores.count, statistic: { Self.f1(cases, $0) })
+      estimate: Self.f1(cases, 0..<cases.count), units: clusters.count,
+      statistic: { draws in Self.f1(cases, draws.lazy.flatMap { clusters[$0] }) })
     var groups: [String: [Int]] = [:]
     for (index, item) in cases.enumerated() { groups[item.expected.name, default: []].append(index) }
     slices = groups.sorted { $0.key < $1.key }.map { name, members in
@@ -54,6 +56,21 @@ public struct EvaluationReport: Sendable, Hashable {
     }
   }
 
+  /// The places of the cases of each cluster, in the order of their first places.
+  private static func clusters(of cases: [EvaluationCase]) -> [[Int]] {
+    var places: [String: Int] = [:]
+    var clusters: [[Int]] = []
+    for (index, item) in cases.enumerated() {
+      if let place = places[item.cluster] {
+        clusters[place].append(index)
+      } else {
+        places[item.cluster] = clusters.count
+        clusters.append([index])
+      }
+    }
+    return clusters
+  }
+
   /// Micro F1 of the scores' (key, value) pairs, in 0…1; 1 where there is no pair on either side.
   public static func f1(_ scores: [CallScore]) -> Double {
     f1(
@@ -62,7 +79,7 @@ public struct EvaluationReport: Sendable, Hashable {
       expected: scores.reduce(0) { $0 + Double($1.expectedArguments) })
   }
 
-  private static func f1(_ cases: [EvaluationCase], _ indices: some Collection<Int>) -> Double {
+  private static func f1(_ cases: [EvaluationCase], _ indices: some Sequence<Int>) -> Double {
     var sums = (matching: 0.0, predicted: 0.0, expected: 0.0)
     for index in indices {
       let (score, weight) = (cases[index].score, cases[index].weight)

@@ -6,20 +6,15 @@ public struct ModelComparison: Sendable, Hashable {
   public struct Metric: Sendable, Hashable {
     /// The pairs: "first" is the second model here, so that the difference is second minus first model.
     public let pairs: PairedComparison
-    /// The difference second − first, in −1…1, with the wider of two intervals: Newcombe's for paired proportions, and a
-    /// bootstrap of whole clusters where questions belong together.
+    /// The difference second − first, in −1…1, as the release gate takes it: weighted, and by different questions.
     public let difference: Interval
+    /// McNemar's exact two-sided p-value of the different questions.
+    public let exactPValue: Double
 
-    init(first: [Bool], second: [Bool], clusters: [String]) {
+    init(first: [Bool], second: [Bool], weights: SampleWeights) {
       pairs = PairedComparison(first: second, second: first)
-      let plain = pairs.difference()
-      guard Set(clusters).count < clusters.count else {
-        difference = plain
-        return
-      }
-      let clustered = ClusterBootstrap().difference(first: second, second: first, clusters: clusters)
-      difference = Interval(
-        estimate: plain.estimate, lower: min(plain.lower, clustered.lower), upper: max(plain.upper, clustered.upper))
+      difference = PairedComparison.difference(first: second, second: first, weights: weights)
+      exactPValue = PairedComparison.exactPValue(first: second, second: first, weights: weights)
     }
 
     /// Counts, difference, interval and p-value as JSON.
@@ -28,7 +23,7 @@ public struct ModelComparison: Sendable, Hashable {
         "both": .integer(Int64(pairs.both)), "only_a": .integer(Int64(pairs.onlySecond)),
         "only_b": .integer(Int64(pairs.onlyFirst)), "neither": .integer(Int64(pairs.neither)),
         "difference": .number(difference.estimate), "interval": difference.json,
-        "p_value": .number(pairs.exactPValue),
+        "p_value": .number(exactPValue),
       ]
     }
   }
@@ -60,23 +55,23 @@ public struct ModelComparison: Sendable, Hashable {
 
   /// Compares; both lists are of the same questions in the same order.
   public init(first: [EvaluationCase], second: [EvaluationCase]) {
-    let clusters = first.map(\.cluster)
-    func metric(_ indices: some Collection<Int>, _ isRight: (CallScore) -> Bool) -> Metric {
+    let count = min(first.count, second.count)
+    let weights = SampleWeights(first.prefix(count).map(\.weight), clusters: first.prefix(count).map(\.cluster))
+    func metric(_ indices: [Int], _ isRight: (CallScore) -> Bool) -> Metric {
       Metric(
         first: indices.map { isRight(first[$0].score) }, second: indices.map { isRight(second[$0].score) },
-        clusters: indices.map { clusters[$0] })
+        weights: weights.only(indices))
     }
-    let count = min(first.count, second.count)
+    let all = Array(0..<count)
     self.first = EvaluationReport(Array(first.prefix(count)))
     self.second = EvaluationReport(Array(second.prefix(count)))
-    exactMatch = metric(0..<count) { $0.isExact }
-    functionAccuracy = metric(0..<count) { $0.functionIsCorrect }
+    exactMatch = metric(all) { $0.isExact }
+    functionAccuracy = metric(all) { $0.functionIsCorrect }
     var byFunction: [String: [Int]] = [:]
     for index in 0..<count { byFunction[first[index].expected.name, default: []].append(index) }
     slices = byFunction.sorted { $0.key < $1.key }.map { name, indices in
-      func share(_ cases: [EvaluationCase]) -> Interval {
-        .wilson(successes: indices.count { cases[$0].score.isExact }, trials: indices.count)
-      }
+      let own = weights.only(indices)
+      func share(_ cases: [EvaluationCase]) -> Interval { own.share { cases[indices[$0]].score.isExact } }
       return Slice(
         name: name, count: indices.count, first: share(first), second: share(second),
         exactMatch: metric(indices) { $0.isExact })

@@ -2,8 +2,8 @@ public import Topics
 
 /// Two models' right and wrong answers on the same questions.
 ///
-/// The difference is first minus second, in −1…1. What is not known here: whether questions belong together; where
-/// they do (one conversation), use ``ClusterBootstrap``.
+/// The difference is first minus second, in −1…1. Of questions that are drawn unequally or asked more than once ``SampleWeights``
+/// know how much they say.
 public struct PairedComparison: Sendable, Hashable {
   /// Questions that both answer rightly.
   public let both: Int
@@ -46,16 +46,26 @@ public struct PairedComparison: Sendable, Hashable {
     ).difference(z: z)
   }
 
-  /// The same of questions with weights: ``SampleWeights`` says how.
+  /// The same of questions with weights: ``SampleWeights/effectiveCount(of:)`` of the difference stands for their number.
   public static func difference(
     first: [Bool], second: [Bool], weights: SampleWeights, z: Double = Interval.z95
   ) -> Interval {
     precondition(first.count == weights.count && second.count == weights.count, "one weight a question")
+    let n = weights.effectiveCount { Double(Self.sign(first[$0], second[$0])) }
     return PairedCounts(
-      both: weights.scaled { first[$0] && second[$0] }, onlyFirst: weights.scaled { first[$0] && !second[$0] },
-      onlySecond: weights.scaled { !first[$0] && second[$0] }, neither: weights.scaled { !first[$0] && !second[$0] }
+      both: weights.hits(n) { first[$0] && second[$0] }, onlyFirst: weights.hits(n) { first[$0] && !second[$0] },
+      onlySecond: weights.hits(n) { !first[$0] && second[$0] }, neither: weights.hits(n) { !first[$0] && !second[$0] }
     ).difference(z: z)
   }
+
+  /// McNemar's exact two-sided p-value of different questions: one on which the models differ counts once, however often it was
+  /// asked and whatever its weight.
+  public static func exactPValue(first: [Bool], second: [Bool], weights: SampleWeights) -> Double {
+    let signs = weights.signs { Self.sign(first[$0], second[$0]) }
+    return PairedComparison(both: signs.zero, onlyFirst: signs.above, onlySecond: signs.below, neither: 0).exactPValue
+  }
+
+  private static func sign(_ first: Bool, _ second: Bool) -> Int { (first ? 1 : 0) - (second ? 1 : 0) }
 
   /// McNemar's exact two-sided p-value, in 0…1 (1 where nothing is discordant).
   ///

@@ -1,18 +1,22 @@
-/// Weights of questions that were drawn with known, unequal probabilities: the inverse of each one's probability.
+/// Questions that were drawn from traffic: how often each stands for others, and which of them are the same.
 ///
-/// Estimates are Hájek's: weighted sums over the sum of weights. Intervals are those of equal weights with Kish's effective
-/// number in place of the count, so that with equal weights of different questions every figure is the unweighted one, bit
-/// for bit. A question that was asked again is answered the same again and says nothing new: it adds to the weight of the first.
+/// A question's weight is the inverse of the probability with which it was drawn. Questions of one cluster (the same text, asked
+/// again) are drawn together, since a text is in one split or the other. Estimates are Hájek's: weighted sums over the sum of
+/// weights. Intervals are those of equal weights, with the number of questions that would say as much about the quantity in
+/// place of the count (``effectiveCount(of:)``); with equal weights of different questions every figure is the unweighted one, bit for bit.
 ///
-/// Reference: Horvitz and Thompson 1952; Hájek 1971; Kish 1965, "Survey sampling", (Σw)² / Σw².
+/// Reference: Horvitz and Thompson 1952; Hájek 1971; Kish 1965, "Survey sampling".
 public struct SampleWeights: Sendable, Hashable {
+  /// The questions' weights; nil where they are all the same.
   private let values: [Double]?
-  private let clusters: [String]?
+  /// The questions' clusters, numbered from 0; nil where all are different.
+  private let clusters: [Int]?
   /// The number of questions.
   public let count: Int
   /// The number of different questions.
   public let distinctCount: Int
-  /// How many different questions of equal weight would say as much.
+  /// How many different questions of equal weight would say as much, at most: Kish's (Σw)² / Σw² over the different ones, each
+  /// with the mean of its weights.
   public let effectiveCount: Double
 
   /// Weights; finite and above 0, others count as 1.
@@ -20,56 +24,95 @@ public struct SampleWeights: Sendable, Hashable {
   /// - Parameter clusters: what is the same of questions that were asked more than once; nil where all are different.
   public init(_ weights: [Double], clusters: [String]? = nil) {
     precondition(clusters.map { $0.count == weights.count } ?? true, "one cluster a question")
+    self.init(weights, numbered: clusters.map { Self.numbers($0) })
+  }
+
+  private init(_ weights: [Double], numbered clusters: [Int]?) {
     let clean = weights.map { $0.isFinite && $0 > 0 ? $0 : 1 }
+    let different = clusters.map { ($0.max() ?? -1) + 1 } ?? clean.count
     values = clean.allSatisfy { $0 == clean.first } ? nil : clean
-    count = weights.count
-    var totals = clean
-    if let clusters {
-      var places: [String: Int] = [:]
-      totals = []
-      for (weight, cluster) in zip(clean, clusters) {
-        let place = places[cluster, default: totals.count]
-        if place == totals.count {
-          places[cluster] = place
-          totals.append(weight)
-        } else {
-          totals[place] += weight
-        }
-      }
+    self.clusters = different < clean.count ? clusters : nil
+    count = clean.count
+    distinctCount = different
+    guard values != nil else {
+      effectiveCount = Double(different)
+      return
     }
-    self.clusters = totals.count < count ? clusters : nil
-    distinctCount = totals.count
-    let sum = totals.reduce(0, +)
-    effectiveCount =
-      totals.allSatisfy { $0 == totals.first } ? Double(totals.count) : sum * sum / totals.reduce(0) { $0 + $1 * $1 }
+    var totals = [(weight: Double, count: Double)](repeating: (0, 0), count: different)
+    for (index, weight) in clean.enumerated() {
+      let place = clusters?[index] ?? index
+      totals[place] = (totals[place].weight + weight, totals[place].count + 1)
+    }
+    let means = totals.map { $0.weight / $0.count }
+    let sum = means.reduce(0, +)
+    effectiveCount = sum * sum / means.reduce(0) { $0 + $1 * $1 }
+  }
+
+  /// Numbers from 0 for what is different, in the order of their first places.
+  private static func numbers<Key: Hashable>(_ keys: [Key]) -> [Int] {
+    var numbers: [Key: Int] = [:]
+    return keys.map { key in
+      if let known = numbers[key] { return known }
+      numbers[key] = numbers.count
+      return numbers.count - 1
+    }
   }
 
   /// The weights of questions that were drawn with these probabilities, each above 0 to 1.
   public init(propensities: [Double]) { self.init(propensities.map { 1 / $0 }) }
 
-  /// Equal weights.
-  public init(count: Int) {
-    (values, clusters) = (nil, nil)
-    (self.count, distinctCount, effectiveCount) = (count, count, Double(count))
-  }
+  /// Equal weights of different questions.
+  public init(count: Int) { self.init([Double](repeating: 1, count: count)) }
 
   /// Whether all weights are the same.
   public var areEqual: Bool { values == nil }
 
-  /// The weighted count of what holds, scaled so that all questions together count ``effectiveCount``.
-  func scaled(_ holds: (Int) -> Bool) -> Double {
-    guard let values else {
-      let hits = Double((0..<count).count(where: holds))
-      return clusters == nil ? hits : hits / Double(count) * effectiveCount
+  /// How many different questions of equal weight would estimate the mean of `value` as well, at most ``effectiveCount``.
+  ///
+  /// The variance of one question's value over the variance of the weighted mean, which is the jackknife's over clusters: a text
+  /// that many ask counts for much where models differ on it, and for nothing where they do not. Where few differ the
+  /// variance is hardly known, so that one more that differs is supposed beside those that were seen.
+  ///
+  /// Reference: Shao and Tu 1995, "The jackknife and bootstrap", §2.1 (delete one cluster).
+  public func effectiveCount(of value: (Int) -> Double) -> Double {
+    guard values != nil || clusters != nil else { return Double(count) }
+    guard distinctCount > 1 else { return effectiveCount }
+    var sums = [(weight: Double, value: Double)](repeating: (0, 0), count: distinctCount)
+    var (sum, total, squares) = (0.0, 0.0, 0.0)
+    for index in 0..<count {
+      let (weight, value) = (values?[index] ?? 1, value(index))
+      let place = clusters?[index] ?? index
+      sums[place] = (sums[place].weight + weight, sums[place].value + weight * value)
+      sum += weight
+      total += weight * value
+      squares += weight * value * value
     }
-    var part = 0.0
-    for index in 0..<count where holds(index) { part += values[index] }
-    return part / values.reduce(0, +) * effectiveCount
+    let mean = total / sum
+    let known = Double(distinctCount - 1) / Double(distinctCount)
+    let variance = sums.reduce(0) { result, own in
+      let moved = known * (own.value - own.weight * mean) / (sum - own.weight)
+      return result + moved * moved
+    }
+    let supposed = 1 / effectiveCount
+    let single = max(0, squares / sum - mean * mean) + supposed
+    return min(effectiveCount, single / (variance + supposed * supposed))
   }
 
   /// The share of what holds, with Wilson's 95 % interval; of nothing 0, from 0 to 1.
   public func share(z: Double = Interval.z95, _ holds: (Int) -> Bool) -> Interval {
-    .wilson(hits: scaled(holds), trials: effectiveCount, z: z)
+    let trials = effectiveCount { holds($0) ? 1 : 0 }
+    return .wilson(hits: hits(trials, holds), trials: trials, z: z)
+  }
+
+  /// What holds, scaled so that all questions together count `trials`.
+  func hits(_ trials: Double, _ holds: (Int) -> Bool) -> Double {
+    guard let values else {
+      let hits = Double((0..<count).count(where: holds))
+      return clusters == nil ? hits : hits / Double(count) * trials
+    }
+    var part = 0.0
+    for index in 0..<count where holds(index) { part += values[index] }
+    return part / values.reduce(0, +) * trials
   }
 
   /// The weighted mean of a quantity; 0 of nothing.
@@ -79,10 +122,17 @@ public struct SampleWeights: Sendable, Hashable {
     return (0..<count).reduce(0) { $0 + values[$1] * value($1) } / values.reduce(0, +)
   }
 
+  /// The sums of a whole quantity over the different questions: how many are above 0, below 0 and 0.
+  func signs(of value: (Int) -> Int) -> (above: Int, below: Int, zero: Int) {
+    var sums = [Int](repeating: 0, count: distinctCount)
+    for index in 0..<count { sums[clusters?[index] ?? index] += value(index) }
+    let (above, below) = (sums.count { $0 > 0 }, sums.count { $0 < 0 })
+    return (above, below, sums.count - above - below)
+  }
+
   /// The weights of some of the questions.
   public func only(_ indices: [Int]) -> SampleWeights {
-    guard values != nil || clusters != nil else { return SampleWeights(count: indices.count) }
-    return SampleWeights(
-      indices.map { values?[$0] ?? 1 }, clusters: clusters.map { clusters in indices.map { clusters[$0] } })
+    SampleWeights(
+      indices.map { values?[$0] ?? 1 }, numbered: clusters.map { own in Self.numbers(indices.map { own[$0] }) })
   }
 }

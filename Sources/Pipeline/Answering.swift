@@ -49,22 +49,18 @@ public enum Answering {
     }
   }
 
-  /// Two models on the same questions, several at a time. Questions of one conversation (the same first user message, but
-  /// for case, spaces and final marks) belong together.
+  /// Two models on the same questions, several at a time.
   ///
   /// - Parameter samples: questions with the calls that are right.
   public static func compare(
     _ first: ServingModel, _ second: ServingModel, on samples: [MeasuredSample]
   ) throws -> ModelComparison {
-    let clusters = samples.map { sample in
-      NormalisedText.of((sample.messages.first { $0.role == .user } ?? sample.messages.first)?.content ?? sample.id)
-    }
     func cases(_ model: ServingModel) throws -> [EvaluationCase] {
       let calls = try calls(of: samples.map(\.messages), model: model)
       return samples.indices.map { index in
         EvaluationCase(
-          id: samples[index].id, expected: samples[index].call, predicted: calls[index], cluster: clusters[index],
-          weight: samples[index].weight)
+          id: samples[index].id, expected: samples[index].call, predicted: calls[index],
+          cluster: samples[index].question, weight: samples[index].weight)
       }
     }
     return ModelComparison(first: try cases(first), second: try cases(second))
@@ -82,10 +78,8 @@ public struct MeasuredSample: Sendable, Hashable {
   /// The inverse of the probability with which it was drawn from the traffic.
   public let weight: Double
 
-  /// What is the same of requests that ask the same: all that was said, but for case, spaces and final marks.
-  var question: String {
-    messages.map { "\($0.role.rawValue) \(NormalisedText.of($0.content))" }.joined(separator: "\n")
-  }
+  /// What is the same of requests that ask the same: the text by which they are in one split.
+  var question: String { NormalisedText.of(messages) }
 
   /// A question with its answer; drawn with certainty by default.
   public init(id: String, messages: [ChatMessage], call: Call, weight: Double = 1) {

@@ -11,8 +11,8 @@ package struct GateContext {
 
   /// From a model's history.
   ///
-  /// A rejected candidate counts as a try while half of the window's samples were its own too: once the window has moved
-  /// on, its verdict says nothing about them.
+  /// Every rejected candidate since the incumbent is a try, also where the window's samples are others by now: each had its chance
+  /// to pass, and the level is for all of them.
   ///
   /// - Parameters:
   ///   - history: every release of the incumbent's name, oldest first.
@@ -20,8 +20,7 @@ package struct GateContext {
   ///   - window: the gate samples of this verdict.
   package init(history: [(manifest: Manifest, verdict: ReleaseVerdict?)], deployed: Int?, window: GateWindow) {
     let tries = history.filter { entry in
-      guard let deployed, entry.verdict?.promoted == false, entry.manifest.version > deployed else { return false }
-      return window.share(from: entry.manifest.lineage.toOffset) < 0.5
+      deployed.map { entry.manifest.version > $0 && entry.verdict?.promoted == false } ?? false
     }
     look = tries.count + 1
     var evidence: [Evidence] = []

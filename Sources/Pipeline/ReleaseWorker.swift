@@ -204,13 +204,19 @@ actor ReleaseWorker {
     return rivals
   }
 
-  /// The promoted release with the highest exact match when it was made.
+  /// The promoted release that stands highest by the differences from each to the next.
+  ///
+  /// Each was measured between two models on the same samples, so that they add up whatever became of the traffic; shares of right
+  /// answers, each of a window of its own, do not compare.
   static func best(of history: [(manifest: Manifest, verdict: ReleaseVerdict?)]) -> Manifest? {
-    history.filter { $0.verdict?.promoted == true }.map(\.manifest).max { exactMatch($0) < exactMatch($1) }
-  }
-
-  private static func exactMatch(_ manifest: Manifest) -> Double {
-    manifest.evidence.first { $0.subject == .candidate && $0.metric == "exact_match" }?.value ?? 0
+    var level = 0.0
+    var best: (manifest: Manifest, level: Double)?
+    for entry in history where entry.verdict?.promoted == true {
+      level +=
+        entry.manifest.evidence.first { $0.subject == .incumbent && $0.metric == "exact_match_difference" }?.value ?? 0
+      if best.map({ level > $0.level }) ?? true { best = (entry.manifest, level) }
+    }
+    return best?.manifest
   }
 
   /// A released model, from the store or, where it is gone, from where its manifest says.

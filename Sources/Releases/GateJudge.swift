@@ -28,8 +28,11 @@ struct GateJudge {
   mutating func samplesAreEnough() -> Bool {
     let n = measured.candidate.count
     let distinct = measured.weights.distinctCount
-    let repeated = distinct < n ? " of \(distinct) different requests" : ""
-    rule(n >= policy.minimumSamples, "There are \(n) gate samples\(repeated); \(policy.minimumSamples) are needed.")
+    rule(
+      distinct >= policy.minimumSamples,
+      distinct < n
+        ? "There are \(n) gate samples, of \(distinct) different requests; \(policy.minimumSamples) different ones are needed."
+        : "There are \(n) gate samples; \(policy.minimumSamples) are needed.")
     let lists = [measured.parent, measured.incumbent, measured.best].compactMap(\.self).map(\.count)
     guard (lists + [measured.weights.count]).allSatisfy({ $0 == n }) else {
       rule(false, "The models answered different numbers of gate samples, so that they cannot be compared in pairs.")
@@ -90,9 +93,9 @@ struct GateJudge {
   mutating func compareSlices() {
     let slices = self.slices
     guard !slices.isEmpty else { return }
-    for (subject, other) in [(Evidence.Subject.parent, measured.parent as [Bool]?), (.incumbent, measured.incumbent)] {
-      guard let other else { continue }
-      let z = Interval.normalQuantile(1 - policy.sliceAlpha / Double(slices.count))
+    let rivals = [(Evidence.Subject.parent, measured.parent)] + (measured.incumbent.map { [(.incumbent, $0)] } ?? [])
+    let z = Interval.normalQuantile(1 - policy.sliceAlpha / Double(slices.count * rivals.count))
+    for (subject, other) in rivals {
       let found = slices.map {
         (name: $0.name, count: $0.indices.count, difference: paired(other, on: $0.indices, z: z))
       }
@@ -164,12 +167,12 @@ struct GateJudge {
       weights: measured.weights.only(indices), z: z)
   }
 
-  /// Notes another model's exact match, the difference, and McNemar's exact test of the questions as they were drawn.
+  /// Notes another model's exact match, the difference, and McNemar's exact test.
   private mutating func compare(_ other: [Bool], _ subject: Evidence.Subject) -> Interval {
     note("exact_match", measured.weights.share { other[$0] }, subject)
     let difference = paired(other)
     note("exact_match_difference", difference, subject)
-    let p = PairedComparison(first: measured.candidate, second: other).exactPValue
+    let p = PairedComparison.exactPValue(first: measured.candidate, second: other, weights: measured.weights)
     evidence.append(Evidence(metric: "mcnemar_p", value: p, n: other.count, subject: subject))
     return difference
   }

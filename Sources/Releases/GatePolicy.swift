@@ -1,6 +1,6 @@
 /// What a candidate must show to be promoted.
 public struct GatePolicy: Sendable, Hashable {
-  /// Fewest gate samples for a verdict; default 100.
+  /// Fewest gate samples of different requests for a verdict; default 100.
   public var minimumSamples: Int
   /// The lower bound of (candidate − incumbent) must lie above minus this, unless the difference itself is ≥ 0; default 0.02.
   public var margin: Double

@@ -70,15 +70,16 @@ import Testing
     #expect(LatencyPercentiles(milliseconds: [7]).p50 == 7)
   }
 
-  @Test("The cluster bootstrap is repeatable, and wider where whole conversations go wrong together")
+  @Test("The bootstrap is repeatable, and wider where whole clusters are drawn")
   func clusters() {
-    let first = (0..<400).map { $0 % 40 >= 4 }
-    let second = (0..<400).map { $0 % 7 != 0 }
-    let alone = ClusterBootstrap().difference(first: first, second: second, clusters: (0..<400).map(String.init))
-    let together = ClusterBootstrap().difference(
-      first: first, second: second, clusters: (0..<400).map { String($0 / 4) })
-    #expect(alone == ClusterBootstrap().difference(first: first, second: second, clusters: (0..<400).map(String.init)))
-    #expect(alone.estimate == together.estimate)
+    let right = (0..<400).map { $0 % 40 >= 4 }
+    func interval(of size: Int) -> Interval {
+      ClusterBootstrap().interval(estimate: 0.9, units: 400 / size) { draws in
+        Double(draws.reduce(0) { sum, unit in sum + right[unit * size..<(unit + 1) * size].count { $0 } }) / 400
+      }
+    }
+    let (alone, together) = (interval(of: 1), interval(of: 4))
+    #expect(alone == interval(of: 1))
     #expect(together.upper - together.lower > alone.upper - alone.lower)
   }
 }

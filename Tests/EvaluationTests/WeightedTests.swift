@@ -16,8 +16,12 @@ import Topics
     #expect(close(weights.mean { right[$0] ? 3 : 1 }, 2))
     #expect(weights.share { _ in true }.upper == 1)
     #expect(weights.share { _ in false }.lower == 0)
-    // Wilson's formula at p = 0.5 with n = 100 / 34: the half width is z / (1 + z²/n) · √(0.25/n + z²/4n²).
-    let (n, z) = (100.0 / 34, Interval.z95)
+    // The jackknife by hand: without one the share moves by w · 0.5 / (10 − w), times (k − 1) / k.
+    let (far, near, supposed) = (0.75 * 2 / 6, 0.75 * 0.5 / 9, 34.0 / 100)
+    let n = (0.25 + supposed) / (2 * far * far + 2 * near * near + supposed * supposed)
+    #expect(close(weights.effectiveCount { right[$0] ? 1 : 0 }, n))
+    // Wilson's formula at p = 0.5: the half width is z / (1 + z²/n) · √(0.25/n + z²/4n²).
+    let z = Interval.z95
     let half = z / (1 + z * z / n) * (0.25 / n + z * z / (4 * n * n)).squareRoot()
     #expect(close(weights.share { right[$0] }.lower, 0.5 - half))
   }
@@ -49,25 +53,51 @@ import Topics
     #expect(Double(right.count { $0 }) / 2_800 < 0.56)
   }
 
-  @Test("A question that was asked three times says as much as one that weighs three times as much")
+  @Test("A question asked again adds to its weight, and counts once")
   func repeated() {
     let right = [true, false, true, true, true, false]
     let other = [true, true, false, false, false, true]
-    let clusters = ["a", "b", "c", "c", "c", "d"]
-    let repeated = SampleWeights([2, 2, 2, 2, 2, 2], clusters: clusters)
-    let weighted = SampleWeights([1, 1, 3, 1])
-    #expect(repeated.distinctCount == 4 && repeated.effectiveCount == weighted.effectiveCount)
-    let (one, two) = (repeated.share { right[$0] }, weighted.share { [true, false, true, false][$0] })
-    #expect(close(one.estimate, two.estimate) && close(one.lower, two.lower) && close(one.upper, two.upper))
-    let (first, second) = (
-      PairedComparison.difference(first: right, second: other, weights: repeated),
-      PairedComparison.difference(
-        first: [true, false, true, false], second: [true, true, false, true], weights: weighted)
-    )
-    #expect(close(first.estimate, second.estimate) && close(first.lower, second.lower))
+    let repeated = SampleWeights([2, 2, 2, 2, 2, 2], clusters: ["a", "b", "c", "c", "c", "d"])
+    #expect(repeated.areEqual && repeated.distinctCount == 4 && repeated.effectiveCount == 4)
+    #expect(close(repeated.share { right[$0] }.estimate, 4.0 / 6))
+    // The jackknife by hand: without a, b, c, d the share is 3/5, 4/5, 1/3, 4/5, around 2/3; the formula's (k − 1)/k is 3/4.
+    let moved = [3.0 / 5, 4.0 / 5, 1.0 / 3, 4.0 / 5].map { (0.75 * ($0 - 2.0 / 3)) * (0.75 * ($0 - 2.0 / 3)) }
+    let expected = (2.0 / 9 + 0.25) / (moved.reduce(0, +) + 0.0625)
+    #expect(expected < 4)
+    #expect(close(repeated.effectiveCount { right[$0] ? 1 : 0 }, expected))
+    // McNemar's of four questions: only the other is right on b and d, only the first on c.
+    #expect(
+      PairedComparison.exactPValue(first: right, second: other, weights: repeated)
+        == PairedComparison(both: 1, onlyFirst: 1, onlySecond: 2, neither: 0).exactPValue)
     // A part of the questions, and questions that are all different.
-    #expect(repeated.only([2, 3, 5]).effectiveCount == SampleWeights([2, 1]).effectiveCount)
+    #expect(repeated.only([2, 3, 5]) == SampleWeights([1, 1, 1], clusters: ["x", "x", "y"]))
     #expect(SampleWeights([1, 1], clusters: ["a", "b"]) == SampleWeights(count: 2))
+    // Each question twice is as many questions.
+    let twice = SampleWeights(
+      [Double](repeating: 1, count: 200), clusters: (0..<200).map { "\($0 / 2)" })
+    #expect(close(twice.effectiveCount { $0 < 40 ? 1 : 0 }, 100, 1e-6))
+  }
+
+  @Test("A text that many ask widens the interval where the models differ on it, and only there")
+  func frequent() {
+    // 1,000 questions: one text asked 100 times, 900 asked once.
+    let clusters = (0..<1_000).map { $0 < 100 ? "often" : "\($0)" }
+    let weights = SampleWeights([Double](repeating: 1, count: 1_000), clusters: clusters)
+    let incumbent = (0..<1_000).map { $0 % 10 != 9 || $0 < 100 }
+    func interval(_ candidate: [Bool]) -> Interval {
+      PairedComparison.difference(first: candidate, second: incumbent, weights: weights)
+    }
+    // Better on 45 rare ones: a standard error of 0.8 points.
+    let better = interval((0..<1_000).map { incumbent[$0] || $0 % 20 == 19 })
+    #expect(close(better.estimate, 0.045))
+    #expect(better.lower > 0.02 && better.upper < 0.08, "\(better)")
+    // Better on the frequent one alone, which is one observation, though it is one of ten questions.
+    let odd = PairedComparison.difference(
+      first: incumbent, second: (0..<1_000).map { incumbent[$0] && $0 >= 100 }, weights: weights)
+    #expect(close(odd.estimate, 0.1))
+    #expect(odd.lower < 0 && odd.upper > 0.2, "\(odd)")
+    // The same answers.
+    #expect(interval(incumbent).lower > -0.01)
   }
 
   @Test("The weighted difference is the mean of the differences")

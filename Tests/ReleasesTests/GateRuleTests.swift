@@ -128,6 +128,37 @@ struct GateRuleTests {
     }
     // At most 5 % of 200, and four standard errors.
     #expect(alarms <= 22, "\(alarms)")
+    // With an incumbent besides there are twice the comparisons and no more alarms.
+    var more = 0
+    for run in 0..<200 {
+      func outcomes(_ salt: Int) -> [Bool] {
+        (0..<600).map { index in Digest.sha256("\(run)/\(salt)/\(index)").bytes[0] >= 40 }
+      }
+      let verdict = Gate.verdict(
+        .init(
+          candidate: outcomes(1), parent: outcomes(2), incumbent: outcomes(3), functions: (0..<600).map { "f\($0 % 2)" }
+        ),
+        policy: GatePolicy(margin: 1, compressionMargin: 1))
+      if !verdict.isPromoted { more += 1 }
+    }
+    #expect(more <= 22, "\(more)")
+  }
+
+  @Test("Traffic that repeats itself does not keep a better release out, nor the same one")
+  func repeatedTraffic() {
+    // 1,200 gate samples of texts that are asked with frequencies of 1/rank.
+    var clusters: [String] = []
+    for rank in 1...400 { clusters += [String](repeating: "\(rank)", count: max(1, 183 / rank)) }
+    let weights = SampleWeights([Double](repeating: 1, count: clusters.count), clusters: clusters)
+    let incumbent = clusters.map { (Int($0) ?? 0) % 6 != 5 }
+    func verdict(_ wrong: Int, look: Int) -> Gate.Verdict {
+      let candidate = clusters.map { (Int($0) ?? 0) % wrong != wrong - 1 }
+      return Gate.verdict(
+        .init(candidate: candidate, parent: candidate, incumbent: incumbent, weights: weights, look: look))
+    }
+    for look in 1...6 { #expect(verdict(6, look: look).isPromoted, "\(verdict(6, look: look).reasons)") }
+    #expect(verdict(12, look: 5).isPromoted, "\(verdict(12, look: 5).reasons)")
+    #expect(!verdict(5, look: 1).isPromoted)
   }
 
   @Test("Garbage is no valid call where the parent has one, or one call for everything")

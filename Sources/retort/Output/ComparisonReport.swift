@@ -44,7 +44,7 @@ struct ComparisonReport {
       \(a.count) \(questions), the same for both
       \(table.text)
       both right \(pairs.both), only \(first.title) \(pairs.onlySecond), only \(second.title) \(pairs.onlyFirst), \
-      neither \(pairs.neither); McNemar's exact p \(Figures.short(pairs.exactPValue))
+      neither \(pairs.neither); McNemar's exact p \(Figures.short(comparison.exactMatch.exactPValue))
 
       \(slices.text)
       """
