@@ -11,7 +11,7 @@ package struct ConfidenceWatch: Sendable {
   static let falseAlarms = 0.002
 
   private var detector: DriftDetector?
-  /// Whether the share has fallen since the release was deployed.
+  /// Whether the share has fallen since the release was deployed, and not risen again.
   package private(set) var hasFallen = false
   /// No release is expected to be sure of a larger share: that of another which had become unsure, until one is found surer.
   /// Else requests that nobody can label, which are not among development samples, would be drift for ever.
@@ -35,7 +35,7 @@ package struct ConfidenceWatch: Sendable {
   /// Takes the next watched request; whether the share has now fallen and had not before.
   package mutating func look(isSure: Bool) -> Bool {
     let change = detector?.add(isSure)
-    if change == .rise { attainable = 1 }
+    if change == .rise { (attainable, hasFallen) = (1, false) }
     guard change == .fall, !hasFallen else { return false }
     hasFallen = true
     return true

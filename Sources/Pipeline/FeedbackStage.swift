@@ -12,7 +12,8 @@ public import Topics
 /// on its request, so that no label overwrites it. Cancellation: what is not written is joined by whoever comes next.
 ///
 /// A request that the labelling policy had skipped becomes a training sample. A held-out one does not: people complain about
-/// mistakes, and a gate made of complaints would measure them.
+/// mistakes, and a gate made of complaints would measure them. For the same reason no joined version is one of the uniform share,
+/// by which drift is seen.
 ///
 /// A score without a call is no label. Where that is asked for, one of a trusted producer joins the training sample of its
 /// request beside the answer that it is of, as a judgement that rejection sampling and reinforcement learning can go by.
@@ -164,12 +165,14 @@ public struct FeedbackStage: Sendable {
     }
     var sample = SampleRecord(
       id: id, messages: subject.messages, call: label.call, split: old.split ?? split,
-      functionsDigest: functions.digest, weight: old.weight, audited: old.audited, judged: judged)
+      functionsDigest: functions.digest, weight: old.weight, audited: false, judged: judged)
     sample.producer = statement.producer
     sample.votes = label.votes
     sample.verdicts = label.verdicts
     sample.propensity = old.propensity
     sample.choice = old.choice
+    // What the student answered is not recorded, only whether it was the label: where it was, it is not this one.
+    if sample.choice?.student?.exact == true { sample.choice?.student?.exact = old.call == label.call }
     sample.source = old.source
     return sample
   }

@@ -80,7 +80,7 @@ extension SampleRecord {
   init(_ old: SampleRecord, judged: [JudgedCall]) {
     self.init(
       id: old.id, messages: old.messages, call: old.call ?? Call(name: "", arguments: [:]), split: old.split ?? .train,
-      functionsDigest: old.functionsDigest, weight: old.weight, audited: old.audited, judged: judged,
+      functionsDigest: old.functionsDigest, weight: old.weight, audited: false, judged: judged,
       topLogprobs: old.topLogprobs)
     producer = old.producer
     promptDigest = old.promptDigest

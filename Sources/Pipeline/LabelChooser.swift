@@ -34,16 +34,19 @@ actor LabelChooser {
 
   /// Learns what other members have written since.
   func update() async throws {
-    var seen = requests
-    try await seen.update(log: stage.log, names: stage.names)
-    requests = seen
+    // Read first and taken in at once: labels that come meanwhile are settled in between.
+    let news = try await requests.news(log: stage.log, names: stage.names)
+    requests.merge(news)
   }
 
   /// One decision a request, in order.
   ///
   /// - Parameter asked: requests that the teacher is being asked about and that the ledger does not have yet, by day.
-  func decide(on open: [OpenRequest], asked: [String: Int]) async throws -> [LabelDecision] {
+  /// - Parameter share: this member's share of the requests, above 0 to 1, and so of what is left of a day's budget: others spend theirs meanwhile.
+  func decide(on open: [OpenRequest], asked: [String: Int], share: Double) async throws -> [LabelDecision] {
     if open.isEmpty { return [] }
+    // What others have labelled meanwhile is not asked about again.
+    if share < 1 { try await update() }
     try await followReleases()
     try await followCheckpoints()
     if selection.policy.dailyBudget > 0 {
@@ -53,20 +56,25 @@ actor LabelChooser {
     }
     let plans = open.map(plan)
     let opinions = try opinions(on: plans)
-    var asked = asked
+    var fresh: [String: Int] = [:]
     return plans.indices.map { index in
       let plan = plans[index]
       guard !plan.open.isFree else { return .label(ChosenRequest(reason: .recorded)) }
       if plan.coin < LabellingPolicy.watchedShare, let opinion = opinions[index] { look(at: opinion) }
       let day = plan.open.day
-      let decision = decision(on: plan, opinion: opinions[index], asked: spending[day] + asked[day, default: 0])
+      let spent = LabellingPolicy.Spent(
+        before: spending[day] + asked[day, default: 0], now: fresh[day, default: 0], share: share)
+      let decision = decision(on: plan, opinion: opinions[index], spent: spent)
       if case .label = decision {
-        asked[day, default: 0] += 1
-        requests.learn(plan.open.request.messages)
+        fresh[day, default: 0] += 1
+        requests.ask(plan.open.request.messages)
       }
       return decision
     }
   }
+
+  /// Takes in what became of a request that was asked about.
+  func settle(_ request: RequestRecord, isLabelled: Bool) { requests.settle(request.messages, isLabelled: isLabelled) }
 
   /// What is known of a request without the student.
   private struct Plan {
@@ -83,7 +91,7 @@ actor LabelChooser {
   private func look(at opinion: ReleasedStudent.Opinion) {
     guard watch.look(isSure: opinion.isSure) else { return }
     stage.logger.notice(
-      "label: the deployed student is sure of less of the traffic, which counts as drifting until the next release",
+      "label: the deployed student is sure of less of the traffic, which counts as drifting until it is sure again or the next release",
       metadata: ["version": "\(opinion.version)"])
   }
 
@@ -103,11 +111,13 @@ actor LabelChooser {
     return opinions
   }
 
-  private func decision(on plan: Plan, opinion: ReleasedStudent.Opinion?, asked: Int) -> LabelDecision {
+  private func decision(
+    on plan: Plan, opinion: ReleasedStudent.Opinion?, spent: LabellingPolicy.Spent
+  ) -> LabelDecision {
     let messages = plan.open.request.messages
     let facts = LabellingPolicy.Facts(
       split: plan.split, coin: plan.coin, confidence: student == nil ? nil : opinion?.confidence ?? 1,
-      novelty: requests.novelty(of: messages), isRepeated: requests.hasSeen(messages), asked: asked,
+      novelty: requests.novelty(of: messages), isRepeated: requests.hasSeen(messages), spent: spent,
       isDrifting: watch.hasFallen || trainerSeesDrift)
     switch selection.policy.decision(on: facts) {
     case .skip(let reason): return .skip(reason: reason.rawValue)

@@ -127,7 +127,7 @@ struct LabelSession {
     on requests: [OpenRequest], _ tasks: inout ThrowingTaskGroup<Event, any Error>
   ) async throws {
     let stage = stage
-    let decisions = try await chooser?.decide(on: requests, asked: asked.byDay)
+    let decisions = try await chooser?.decide(on: requests, asked: asked.byDay, share: chooser == nil ? 1 : share)
     for (index, open) in requests.enumerated() {
       let (partition, offset) = (open.record.topicPartition, open.record.offset)
       switch decisions?[index] ?? .label(ChosenRequest()) {
@@ -135,12 +135,23 @@ struct LabelSession {
         window.finish(partition, offset: offset, outcome: .skipped(reason: reason))
       case .label(let chosen):
         if !open.isFree { asked.add(open) }
-        tasks.addTask {
+        tasks.addTask { [chooser] in
           let label = try await stage.teacher.label(open.request)
+          if !open.isFree {
+            await chooser?.settle(open.request, isLabelled: { if case .accepted = label { true } else { false } }())
+          }
           return .outcome(
             partition, offset, LabelledRequest(open.request, label, chosen: chosen, source: open.record, stage: stage))
         }
       }
+    }
+  }
+
+  /// The share of the requests' partitions that are read here, above 0 to 1.
+  private var share: Double {
+    get async throws {
+      let all = try await stage.log.topics().first { $0.name == stage.names.requests }?.topicPartitions.count ?? 1
+      return min(1, max(1, Double(await reader.ownership.count)) / Double(max(1, all)))
     }
   }
 

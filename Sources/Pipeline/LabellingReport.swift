@@ -22,6 +22,13 @@ public struct LabellingReport: Sendable {
   /// One entry a release that was asked, by version; only with a labelling policy.
   public private(set) var live: [LiveAccuracy] = []
 
+  /// What a release answered to a request that was labelled afterwards.
+  private struct Opinion {
+    let student: LabelChoice.StudentAnswer
+    let weight: Double
+    let text: Digest
+  }
+
   /// Reads the ledger and the newest `limit` records of `samples`.
   public static func read(log: any MessageLog, names: TopicNames, limit: Int64 = 100_000) async throws
     -> LabellingReport
@@ -36,18 +43,23 @@ public struct LabellingReport: Sendable {
     }
     let partition = TopicPartition(topic: names.samples, partition: 0)
     let start = max(0, try await log.watermarks(of: partition).high - limit)
-    var answers: [Int: [(isRight: Bool, propensity: Double)]] = [:]
+    // Of each request its newest label: corrections come behind what they correct, and erasures behind both.
+    var newest: [String: Opinion] = [:]
     try await TopicScan.each(log: log, partition: partition, from: .offset(start), to: nil) { record in
-      guard let sample = try? RecordCoding.value(of: record, as: SampleRecord.self),
-        let opinion = sample.choice?.student
-      else { return }
-      answers[opinion.version, default: []].append((opinion.exact, sample.propensity ?? 1))
+      guard let id = record.key.map({ String(decoding: $0, as: UTF8.self) }) else { return }
+      let sample = record.value == nil ? nil : try? RecordCoding.value(of: record, as: SampleRecord.self)
+      newest[id] = sample.flatMap { sample in
+        sample.choice?.student.map {
+          Opinion(student: $0, weight: 1 / (sample.propensity ?? 1), text: .sha256(NormalisedText.of(sample.messages)))
+        }
+      }
     }
-    report.live = answers.sorted { $0.key < $1.key }.map { version, answers in
-      let weights = SampleWeights(propensities: answers.map(\.propensity))
-      return LiveAccuracy(
-        version: version, count: answers.count, exactMatch: weights.share { answers[$0].isRight })
-    }
+    report.live = Dictionary(grouping: newest.sorted { $0.key < $1.key }.map(\.value)) { $0.student.version }
+      .sorted { $0.key < $1.key }.map { version, answers in
+        let weights = SampleWeights(answers.map(\.weight), clusters: answers.map(\.text.hex))
+        return LiveAccuracy(
+          version: version, count: answers.count, exactMatch: weights.share { answers[$0].student.exact })
+      }
     return report
   }
 

@@ -2,56 +2,103 @@ import MessageLog
 import RetortClient
 package import Topics
 
-/// The words of the requests that have been labelled: which requests were the same words, and which words never occurred.
+/// The words of the requests that have been labelled or are being asked about: which requests were the same words, and which words
+/// never occurred.
 ///
-/// Two requests are near-duplicates if they have the same words, in whatever order, case and punctuation. Holds eight bytes
+/// Two requests are near-duplicates if all that was said in them, but for system messages, has the same words in the same order,
+/// whatever their case and punctuation. Holds eight bytes
 /// a request and a word; beyond `capacity` of either it starts anew, and some requests are labelled once more.
 package struct SeenRequests {
   private var requests: Set<UInt64> = []
   private var words: Set<UInt64> = []
+  /// How many requests of these words are being asked about.
+  private var asking: [UInt64: Int] = [:]
   private var learned: [TopicPartition: Int64] = [:]
   private let capacity: Int
 
   package init(capacity: Int = 1_000_000) { self.capacity = capacity }
 
-  /// Learns what `samples` holds beyond what was learned before.
-  mutating func update(log: any MessageLog, names: TopicNames) async throws {
+  /// What `samples` holds beyond what was learned before.
+  func news(log: any MessageLog, names: TopicNames) async throws -> SeenRequests {
+    var news = SeenRequests(capacity: capacity)
+    news.learned = learned
     let partition = TopicPartition(topic: names.samples, partition: 0)
     let end = try await log.watermarks(of: partition).high
     let start = learned[partition].map { StartPosition.offset($0) } ?? .earliest
-    if case .offset(let offset) = start, offset >= end { return }
+    if case .offset(let offset) = start, offset >= end { return news }
     try await TopicScan.each(log: log, partition: partition, from: start, to: end) { record in
       guard let sample = try? RecordCoding.value(of: record, as: SampleRecord.self), sample.kind == .sample
       else { return }
-      learn(sample.messages)
+      news.learn(sample.messages)
     }
-    learned[partition] = end
+    news.learned[partition] = end
+    return news
+  }
+
+  /// Learns news of its own.
+  mutating func merge(_ news: SeenRequests) {
+    if requests.count + news.requests.count > capacity { requests = [] }
+    if words.count + news.words.count > capacity { words = [] }
+    requests.formUnion(news.requests)
+    words.formUnion(news.words)
+    learned = news.learned
   }
 
   /// Remembers a request.
   package mutating func learn(_ messages: [ChatMessage]) {
     if requests.count >= capacity { requests = [] }
     if words.count >= capacity { words = [] }
-    let own = Self.words(of: messages)
-    requests.insert(Self.hash(own.sorted()))
-    words.formUnion(own.map { Self.hash([$0]) })
+    requests.insert(Self.hash(of: messages))
+    words.formUnion(Self.words(of: messages).map { Self.hash([$0]) })
   }
 
-  /// Whether a request of the same words was labelled.
+  /// Remembers a request until its label is there: ``settle(_:isLabelled:)``.
+  package mutating func ask(_ messages: [ChatMessage]) {
+    for hash in Self.hashes(of: messages) { asking[hash, default: 0] += 1 }
+  }
+
+  /// Takes in what became of a request that was asked about: without a label nothing was learned from it.
+  package mutating func settle(_ messages: [ChatMessage], isLabelled: Bool) {
+    for hash in Self.hashes(of: messages) {
+      guard let count = asking[hash] else { continue }
+      asking[hash] = count > 1 ? count - 1 : nil
+    }
+    if isLabelled { learn(messages) }
+  }
+
+  /// The request's words together, and each of them.
+  private static func hashes(of messages: [ChatMessage]) -> [UInt64] {
+    [hash(of: messages)] + Set(words(of: messages)).map { hash([$0, ""]) }
+  }
+
+  /// Whether a request of the same words was labelled, or is being asked about.
   package func hasSeen(_ messages: [ChatMessage]) -> Bool {
-    requests.contains(Self.hash(Self.words(of: messages).sorted()))
+    let own = Self.hash(of: messages)
+    return requests.contains(own) || asking[own] != nil
   }
 
   /// The share of a request's words that stand in no labelled request; 0 of a request without words.
   package func novelty(of messages: [ChatMessage]) -> Double {
     let own = Self.words(of: messages)
     guard !own.isEmpty else { return 0 }
-    return Double(own.count { !words.contains(Self.hash([$0])) }) / Double(own.count)
+    return Double(own.count { !words.contains(Self.hash([$0])) && asking[Self.hash([$0, ""])] == nil })
+      / Double(own.count)
   }
 
   /// Runs of letters and digits of what the user said, in lower case.
-  private static func words(of messages: [ChatMessage]) -> [String] {
-    NormalisedText.of(messages).split { !$0.isLetter && !$0.isNumber }.map(String.init)
+  private static func words(of messages: [ChatMessage]) -> [String] { words(NormalisedText.of(messages)) }
+
+  private static func words(_ text: String) -> [String] {
+    text.split { !$0.isLetter && !$0.isNumber }.map(String.init)
+  }
+
+  /// Of all words, who said them, and the calls between them. A system message is left out: it may hold the time.
+  private static func hash(of messages: [ChatMessage]) -> UInt64 {
+    hash(
+      messages.filter { $0.role != .system }.flatMap { message in
+        ["<\(message.role.rawValue)>"] + words(NormalisedText.of(message.content))
+          + message.toolCalls.flatMap { [$0.name, $0.arguments] }
+      })
   }
 
   private static func hash(_ words: [String]) -> UInt64 {

@@ -4,8 +4,8 @@ import Topics
 
 /// About how many requests of each day the teacher was asked, by the ledger.
 ///
-/// Several members of the label group see each other's spending when it is committed: together they may exceed a budget by
-/// what the others have under way.
+/// Several members of the label group see each other's spending when it is committed; until then each keeps to its share of what was
+/// left when it looked.
 struct Spending {
   private var days: [String: Int] = [:]
   private var learned: [TopicPartition: Int64] = [:]

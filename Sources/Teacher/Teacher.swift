@@ -27,6 +27,7 @@ public final class Teacher: Sendable {
   private let cache: ForgivingCache?
   private let logger: Logger
   private let hasSaidThatNobodyIsAsked = Atomic(false)
+  private let strangers = Mutex<Set<String>>([])
 
   /// Checks the whole configuration and opens what it names; nothing is sent.
   ///
@@ -46,7 +47,10 @@ public final class Teacher: Sendable {
     let checker = AnswerChecker(task: task, verifier: verifier, counters: setup.counters)
     let cache = try setup.cache()
     let gate = try setup.gate(cache)
-    let forgiving = cache.map { ForgivingCache($0, counters: setup.counters, logger: logger, clock: clock) }
+    let forgiving = cache.map {
+      ForgivingCache(
+        $0, lifetime: configuration.cacheLifetime, counters: setup.counters, logger: logger, clock: clock)
+    }
     self.task = task
     self.logger = logger
     self.configuration = configuration
@@ -166,6 +170,7 @@ extension Teacher {
       counters.update { $0.recordedAnswers += 1 }
       return try await check(call, for: request, producer: response.producer)
     }
+    if let producer = request.response?.producer { noteStranger(producer, request.id) }
     guard let asker else {
       if !hasSaidThatNobodyIsAsked.exchange(true, ordering: .relaxed) {
         logger.warning(
@@ -176,6 +181,18 @@ extension Teacher {
     }
     return .accepted(try await asker.ask(request, calls))
   }
+
+  /// Says once that a producer's recorded answers are no labels: whoever imports an LLM's traffic has to name it.
+  private func noteStranger(_ producer: String, _ id: String) {
+    guard !producer.hasPrefix("retort/"), !task.trustedProducers.contains(producer) else { return }
+    let isNew = strangers.withLock { $0.count < Self.maximumStrangers && $0.insert(producer).inserted }
+    guard isNew else { return }
+    logger.warning(
+      "label: recorded answers of a producer that task.trusted_producers does not name are no labels; add it there if its calls are right",
+      metadata: ["producer": "\(producer.prefix(200))", "request": "\(id)"])
+  }
+
+  private static let maximumStrangers = 20
 
   /// The recorded call, or nil when it is the call of a lookup function.
   private func recordedCall(_ response: RequestResponse) throws -> Call? {

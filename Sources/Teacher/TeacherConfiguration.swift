@@ -31,6 +31,8 @@ public struct TeacherConfiguration: Sendable {
   public var prices = Prices()
   /// A SQLite file for successful answers, made when missing. Nil: no cache.
   public var cachePath: String?
+  /// How long a stored answer stands for the teacher's, 0 and more; what the teacher says may change. Default one day.
+  public var cacheLifetime: Duration = .seconds(86_400)
   /// Ask for this many log-probabilities a token, 0…20; 0, the default: for none.
   public var topLogprobs = 0
   /// The teacher's tokens, which log-probabilities are of; needed where they are asked for.

@@ -141,6 +141,11 @@ extension TrainingRecipe {
     return .object(object)
   }
 
+  /// The keys whose values are others in another recipe, in order.
+  package func differences(from other: TrainingRecipe) -> [String] {
+    Self.knobs.map(\.name).filter { json[$0] != other.json[$0] }
+  }
+
   private mutating func set(_ knob: Knob, _ value: JSON) throws(TrainingError) {
     switch knob {
     case .integer(let name, let path, let range):

@@ -29,6 +29,16 @@ import Topics
     #expect(Self.look(&watch, 200, unsure: 2) != nil)
   }
 
+  @Test("what has fallen and risen again is no drift any more, and may fall again")
+  func back() throws {
+    var watch = ConfidenceWatch()
+    watch.follow(Self.release(0.9))
+    _ = try #require(Self.look(&watch, 400, unsure: 2))
+    #expect(watch.hasFallen)
+    #expect(Self.look(&watch, 2_000, unsure: 10) == nil && !watch.hasFallen)
+    #expect(Self.look(&watch, 400, unsure: 2) != nil && watch.hasFallen)
+  }
+
   @Test("what no release is ever sure of is drift once and not again")
   func hopeless() {
     var watch = ConfidenceWatch()

@@ -260,11 +260,13 @@ struct LabelTests {
       _ = try await label("bad")
       _ = try await label("bad")
       #expect(server.seen.count == 4)
+      _ = try await label("good") { $0.cacheLifetime = .zero }
+      #expect(server.seen.count == 5)
       refuses.store(true, ordering: .relaxed)
       #expect(try await label("good").rejection?.code == .verifierRefused)
       refuses.store(false, ordering: .relaxed)
       #expect(try await label("good").accepted?.attempts == 1)
-      #expect(server.seen.count == 5)
+      #expect(server.seen.count == 6)
     }
   }
 

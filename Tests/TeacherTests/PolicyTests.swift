@@ -10,7 +10,9 @@ import Topics
     repeated: Bool = false,
     asked: Int = 0
   ) -> LabellingPolicy.Facts {
-    .init(split: split, coin: coin, confidence: confidence, novelty: novelty, isRepeated: repeated, asked: asked)
+    .init(
+      split: split, coin: coin, confidence: confidence, novelty: novelty, isRepeated: repeated,
+      spent: .init(before: asked))
   }
 
   @Test(
@@ -62,7 +64,7 @@ import Topics
       policy.decision(on: Self.facts(coin: 0, confidence: 0, asked: 80))
         == .ask(.audit, propensity: 0.1, isAudited: true))
     #expect(policy.decision(on: Self.facts(coin: 0, asked: 99)) == .ask(.audit, propensity: 0.1, isAudited: true))
-    #expect(policy.decision(on: Self.facts(coin: 0, asked: 100)) == .skip(.budget))
+    #expect(policy.decision(on: Self.facts(coin: 0, asked: 100)) == .skip(.auditBudget))
     #expect(policy.decision(on: Self.facts(asked: 100)) == .skip(.confident))
   }
 

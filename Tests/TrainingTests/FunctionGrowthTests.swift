@@ -147,6 +147,27 @@ import Training
     }
     #expect(try set("one", "string").missing(of: set("another", "string")).isEmpty)
     #expect(try set("one", "integer").missing(of: set("one", "string")) == ["f"])
+    // Annotations and the order of lists, wherever they stand; a property may bear an annotation's name.
+    func parameters(_ json: JSON) throws -> FunctionSet { try FunctionSet(json: [["name": "f", "parameters": json]]) }
+    let plain = try parameters([
+      "type": "object",
+      "properties": ["title": ["type": "string"], "kind": ["anyOf": [["enum": ["a", "b"]], ["type": "null"]]]],
+      "required": ["title", "kind"],
+    ])
+    let annotated = try parameters([
+      "type": "object", "title": "F",
+      "properties": [
+        "title": ["type": "string", "description": "Its title.", "default": "none"],
+        "kind": ["anyOf": [["enum": ["b", "a"], "description": "Which."], ["type": "null"]]],
+      ],
+      "required": ["kind", "title"],
+    ])
+    let without = try parameters([
+      "type": "object", "properties": ["kind": ["anyOf": [["enum": ["a", "b"]], ["type": "null"]]]],
+      "required": ["kind"],
+    ])
+    #expect(plain.missing(of: annotated).isEmpty && annotated.missing(of: plain).isEmpty)
+    #expect(without.missing(of: plain) == ["f"])
   }
 
   @Test("The first sample decides the functions to begin with, whatever the configuration said")

@@ -35,6 +35,29 @@ public struct JSONSchema: Sendable {
     return !checker.hasFailed
   }
 
+  /// The schema without annotations (titles, descriptions, defaults, …), the lists whose order says nothing in one order: two
+  /// schemas with the same of it accept the same values.
+  public var constraints: JSON { Self.constraints(of: json) }
+
+  private static func constraints(of schema: JSON) -> JSON {
+    guard case .object(let keywords) = schema else { return schema }
+    var result = JSONObject()
+    for (keyword, value) in keywords {
+      switch (keyword, value) {
+      case ("properties", .object(let named)), ("$defs", .object(let named)), ("definitions", .object(let named)):
+        var own = JSONObject()
+        for (name, schema) in named { own[name] = constraints(of: schema) }
+        result[keyword] = .object(own)
+      case ("items", _), ("additionalProperties", _): result[keyword] = constraints(of: value)
+      case ("anyOf", .array(let schemas)): result[keyword] = .array(schemas.map { constraints(of: $0) })
+      case ("enum", .array(let list)), ("required", .array(let list)), ("type", .array(let list)):
+        result[keyword] = .array(list.sorted { $0.canonical.lexicographicallyPrecedes($1.canonical) })
+      default: if !SchemaCompiler.annotations.contains(keyword) { result[keyword] = value }
+      }
+    }
+    return .object(result)
+  }
+
   /// The subschema that `schema`, a part of this document, stands for: local `$ref`s are followed, at most 64 of them.
   public func resolved(_ schema: JSON) -> JSON {
     var current = schema

@@ -5,7 +5,7 @@ struct SchemaCompiler {
   private var places: [String: Int] = [:]
 
   private static let maximumNodes = 20_000
-  private static let annotations: Set<String> = [
+  static let annotations: Set<String> = [
     "$schema", "$comment", "$defs", "definitions", "title", "description", "default", "examples", "deprecated",
     "readOnly", "writeOnly",
   ]

@@ -40,7 +40,8 @@ public struct ChatMessage: Sendable, Hashable {
   /// A system message.
   public static func system(_ text: String) -> ChatMessage { ChatMessage(role: .system, content: text) }
 
-  /// Reads a message. The content may be a string, a list of text parts (which are joined), or, for an assistant, null.
+  /// Reads a message. The content may be a string, a list of text parts and refusals (which are joined), or, for an assistant or
+  /// a tool, null.
   /// The role "developer" is read as "system".
   ///
   /// - Throws: `TopicError` when a field has another type, or a part is not text.
@@ -59,17 +60,20 @@ public struct ChatMessage: Sendable, Hashable {
         try ToolCall(json: json)
       } ?? []
     toolCallID = try fields.optionalString("tool_call_id")
-    content = try Self.content(fields.take("content"), role: role, hasCalls: !toolCalls.isEmpty)
+    content = try Self.content(fields.take("content"), role: role)
     extra = fields.rest
   }
 
-  private static func content(_ value: JSON?, role: Role, hasCalls: Bool) throws(TopicError) -> String {
+  private static func content(_ value: JSON?, role: Role) throws(TopicError) -> String {
     switch value {
     case .string(let text): return text
     case .array(let parts):
       var text = ""
       for (index, part) in parts.enumerated() {
-        guard case .string(let piece)? = part["text"], part["type"] == "text" || part["type"] == "input_text" else {
+        let isRefusal = part["type"] == "refusal"
+        guard case .string(let piece)? = part[isRefusal ? "refusal" : "text"],
+          isRefusal || part["type"] == "text" || part["type"] == "input_text"
+        else {
           throw TopicError(
             .value, in: "message", at: "content[\(index)]", expected: "a text part", found: part.typeName)
         }
@@ -77,7 +81,7 @@ public struct ChatMessage: Sendable, Hashable {
       }
       return text
     case .null, nil:
-      guard role == .assistant, hasCalls else {
+      guard role == .assistant || role == .tool else {
         throw TopicError(.missing, in: "message", at: "content", expected: "a string", found: "nothing")
       }
       return ""

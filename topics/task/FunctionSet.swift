@@ -39,9 +39,12 @@ public struct FunctionSet: Sendable {
     return functions[position]
   }
 
-  /// The functions of `earlier` that these do not have, or have with other parameters; descriptions may differ.
+  /// The functions of `earlier` that these do not have, or have with other parameters; descriptions and other annotations, also
+  /// of parameters, may differ.
   public func missing(of earlier: FunctionSet) -> [String] {
-    earlier.functions.filter { self[$0.name]?.parametersJSON.canonical != $0.parametersJSON.canonical }.map(\.name)
+    earlier.functions.filter {
+      self[$0.name]?.parameters.constraints.canonical != $0.parameters.constraints.canonical
+    }.map(\.name)
   }
 
   /// The names in order.

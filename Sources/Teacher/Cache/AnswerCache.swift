@@ -108,11 +108,13 @@ package final class AnswerCache: Sendable {
       JSON.array(messages.map { .array([.string($0.role.rawValue), .string($0.content)]) }).canonical)
   }
 
-  /// The stored exchange, if there is one that can be read. Its usage and cost are zero: it costs nothing again.
-  package func exchange(for key: Digest) throws -> Exchange? {
+  /// The exchange that was stored at a moment (milliseconds since 1970) or later, if there is one that can be read. Its usage and cost
+  /// are zero: it costs nothing again.
+  package func exchange(for key: Digest, since oldest: Int64) throws -> Exchange? {
     let text = try queue.read { db in
       try String.fetchOne(
-        db.cachedStatement(sql: "SELECT answer FROM answers WHERE key = ?"), arguments: [Data(key.bytes)])
+        db.cachedStatement(sql: "SELECT answer FROM answers WHERE key = ? AND at >= ?"),
+        arguments: [Data(key.bytes), oldest])
     }
     guard let text, let json = try? JSON.parse(text), let call = json["call"].flatMap({ try? Call(json: $0) }) else {
       return nil

@@ -4,19 +4,24 @@ package import Topics
 /// The cache as labelling sees it: a failure of it is reported once and never costs a label.
 package struct ForgivingCache: Sendable {
   private let cache: AnswerCache
+  private let lifetime: Duration
   private let counters: TeacherCounters
   private let logger: Logger
   private let clock: TeacherClock
 
-  package init(_ cache: AnswerCache, counters: TeacherCounters, logger: Logger, clock: TeacherClock) {
+  package init(
+    _ cache: AnswerCache, lifetime: Duration, counters: TeacherCounters, logger: Logger, clock: TeacherClock
+  ) {
     self.cache = cache
+    self.lifetime = lifetime
     self.counters = counters
     self.logger = logger
     self.clock = clock
   }
 
   package func exchange(for key: Digest) -> Exchange? {
-    let found = guarded { try $0.exchange(for: key) } ?? nil
+    let oldest = clock.wallMilliseconds() - lifetime.wholeMilliseconds
+    let found = guarded { try $0.exchange(for: key, since: oldest) } ?? nil
     counters.update {
       $0.cacheHits += found == nil ? 0 : 1
       $0.cacheMisses += found == nil ? 1 : 0

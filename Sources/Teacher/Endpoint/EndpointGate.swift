@@ -1,4 +1,5 @@
 package import Logging
+import Topics
 
 /// Guards one endpoint: how many requests are in flight, whether it is up, and whether there is money left.
 ///
@@ -143,10 +144,13 @@ package actor EndpointGate {
   private func report() {
     let current = state
     switch (reported, current) {
-    case (.running, .paused(let reason, let message, _)):
+    case (.running, .paused(let reason, let message, let until)):
       logger.log(
         level: reason == .configuration ? .error : .warning, "paused",
-        metadata: ["endpoint": "\(name)", "reason": "\(reason.rawValue)", "found": "\(message)"])
+        metadata: [
+          "endpoint": "\(name)", "reason": "\(reason.rawValue)", "found": "\(message)",
+          "until": "\(RFC3339.text(milliseconds: until))",
+        ])
     case (.paused(.configuration, _, _), .paused(.configuration, _, _)): break
     case (.paused, .paused(.configuration, let message, _)):
       logger.error("paused", metadata: ["endpoint": "\(name)", "reason": "configuration", "found": "\(message)"])

@@ -45,6 +45,23 @@ public struct LabellingPolicy: Sendable, Hashable {
     self.salt = salt
   }
 
+  /// Requests of one day that the teacher was asked about.
+  public struct Spent: Sendable, Hashable {
+    /// By all members of the label group, as it was known when this member looked last.
+    public var before: Int
+    /// By this member since.
+    public var now: Int
+    /// This member's share of what was left then, above 0 to 1.
+    public var share: Double
+
+    /// What is spent.
+    public init(before: Int, now: Int = 0, share: Double = 1) {
+      self.before = before
+      self.now = now
+      self.share = share
+    }
+  }
+
   /// What is known of a request when it is decided on.
   public struct Facts: Sendable, Hashable {
     /// Its split.
@@ -57,14 +74,14 @@ public struct LabellingPolicy: Sendable, Hashable {
     public var novelty: Double
     /// Whether one of the same words was asked about.
     public var isRepeated: Bool
-    /// Requests of its day that the teacher was asked about.
-    public var asked: Int
+    /// What of its day's budget is spent.
+    public var spent: Spent
     /// Whether the traffic drifts.
     public var isDrifting: Bool
 
     /// The facts.
     public init(
-      split: Split, coin: Double, confidence: Double?, novelty: Double, isRepeated: Bool, asked: Int,
+      split: Split, coin: Double, confidence: Double?, novelty: Double, isRepeated: Bool, spent: Spent,
       isDrifting: Bool = false
     ) {
       self.split = split
@@ -72,7 +89,7 @@ public struct LabellingPolicy: Sendable, Hashable {
       self.confidence = confidence
       self.novelty = novelty
       self.isRepeated = isRepeated
-      self.asked = asked
+      self.spent = spent
       self.isDrifting = isDrifting
     }
   }
@@ -93,6 +110,8 @@ public struct LabellingPolicy: Sendable, Hashable {
     case nearDuplicate = "near_duplicate"
     /// The day's budget is spent.
     case budget
+    /// The same, of the uniform share: what is estimated from that share is of the hours before.
+    case auditBudget = "budget_audit"
     /// Held out, and not drawn.
     case heldOut = "held_out"
   }
@@ -113,12 +132,12 @@ public struct LabellingPolicy: Sendable, Hashable {
     let share = uniformShare(of: facts.split, isDrifting: facts.isDrifting)
     let isAudited = facts.coin < share
     let interest = interest(in: facts)
-    if let interest, hasBudget(facts.asked, keeping: Self.reserve) {
+    if let interest, hasBudget(facts.spent, keeping: Self.reserve) {
       // Without a student everything is labelled, which is a uniform share too.
       return .ask(interest, propensity: 1, isAudited: isAudited || interest == .noStudent)
     }
     if isAudited {
-      return hasBudget(facts.asked, keeping: 0) ? .ask(.audit, propensity: share, isAudited: true) : .skip(.budget)
+      return hasBudget(facts.spent, keeping: 0) ? .ask(.audit, propensity: share, isAudited: true) : .skip(.auditBudget)
     }
     if interest != nil { return .skip(.budget) }
     if facts.split != .train { return .skip(.heldOut) }
@@ -134,7 +153,9 @@ public struct LabellingPolicy: Sendable, Hashable {
     return facts.novelty >= novelty ? .new : nil
   }
 
-  private func hasBudget(_ asked: Int, keeping reserve: Double) -> Bool {
-    dailyBudget == 0 || Double(asked) < Double(dailyBudget) * (1 - reserve)
+  private func hasBudget(_ spent: Spent, keeping reserve: Double) -> Bool {
+    let left = Double(dailyBudget) * (1 - reserve) - Double(spent.before)
+    // The last whole request of a share is anybody's.
+    return dailyBudget == 0 || left > 0 && Double(spent.now) < max(1, left * spent.share)
   }
 }

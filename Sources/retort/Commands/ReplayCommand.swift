@@ -14,7 +14,8 @@ struct ReplayCommand: AsyncParsableCommand {
       The live model is not touched: checkpoints and the candidate go under NAME, and nothing is deployed. The same \
       range and recipe give the same bytes. Killed, the same command goes on where it was. With --relabel the requests \
       of the range are labelled again, by the teacher and functions of the configuration (override them with --set), \
-      into topics of their own.
+      into topics of their own: all of them, whatever label.policy and label.requests_per_day say; answers that the \
+      teacher's cache has cost nothing.
       """)
 
   @OptionGroup var global: GlobalOptions

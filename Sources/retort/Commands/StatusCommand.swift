@@ -3,6 +3,7 @@ import Evaluation
 import MessageLog
 import Pipeline
 import RetortClient
+import Teacher
 import Topics
 
 /// `retort status`: how far each stage is.
@@ -40,6 +41,11 @@ struct StatusCommand: AsyncParsableCommand {
         "         version \(live.version) was right on \(Figures.percent(live.exactMatch.estimate)) of live requests "
           + "(95 %: \(Figures.percent(live.exactMatch.lower)) to \(Figures.percent(live.exactMatch.upper)); \(live.count) asked)"
       )
+    }
+    if let missed = labelling.skipped[LabellingPolicy.SkipReason.auditBudget.rawValue], !labelling.live.isEmpty {
+      lines.append(
+        "         of the uniform share \(missed) requests came when a day's budget was spent: such figures are of the hours before; "
+          + "raise label.requests_per_day, or lower label.audit_share")
     }
     for adoption in status.adoptions {
       lines.append(

@@ -38,6 +38,7 @@ extension Wiring {
       promptPerMillion: configuration.number("teacher.price_per_million_prompt_tokens"),
       completionPerMillion: configuration.number("teacher.price_per_million_completion_tokens"))
     teacher.cachePath = teacherCache
+    teacher.cacheLifetime = .seconds(configuration.number("teacher.cache_hours") * 3_600)
     teacher.topLogprobs = configuration.integer("teacher.logprobs")
     if teacher.topLogprobs > 0 { teacher.vocabulary = try teacherTokenizer().map(TokenVocabulary.init) }
     return teacher

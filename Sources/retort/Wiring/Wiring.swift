@@ -209,6 +209,19 @@ struct Wiring: Sendable {
     check { _ = try wiring.split() }
     check { try wiring.task().validate() }
     check { try wiring.teacherConfiguration().validate() }
+    check {
+      guard try wiring.task().votes.samples > 1, try wiring.teacherConfiguration().temperature == 0 else { return }
+      problems.append(
+        "task.votes: at teacher.temperature 0 a teacher gives the same answer each time, so that votes cost and say nothing; "
+          + "expected a temperature above 0, such as 0.7")
+    }
+    check {
+      guard configuration.text("label.policy") != "selective", configuration.integer("label.requests_per_day") > 0
+      else { return }
+      problems.append(
+        "label.requests_per_day: it bounds what label.policy: selective asks about, and here the policy asks about everything; "
+          + "set the policy, or bound the bill with teacher.tokens_per_hour")
+    }
     check { _ = try wiring.releasePolicy() }
     check { try wiring.checkDistillation() }
     check { try TopicConfiguration(name: wiring.names.requests).validate() }
