@@ -16,7 +16,8 @@ public import Topics
 public actor ReleaseFollower {
   private let log: any MessageLog
   private let names: TopicNames
-  private let model: String
+  /// The model that is followed.
+  public nonisolated let model: String
   private let keys: TrustedKeys
   private let folder: ModelFolder
   private let subscriber: String

@@ -96,30 +96,40 @@ private final class AnswerWorker: Sendable {
       case .idle:
         if let current = held?.model, current !== slot.current { held = nil }
       case .jobs(let jobs):
-        answer(jobs, &held)
+        let answers = Result { try self.answers(to: jobs, &held) }
+        // Before anybody is told: the next request of a client that waits for its answer must find room.
         queue.finish(jobs.count)
+        tell(jobs, answers)
       }
     }
   }
 
-  private func answer(
-    _ jobs: [AnswerQueue.Job], _ held: inout (model: ServedModel, decoder: Inference.Decoder)?
-  ) {
-    guard let model = jobs.first?.model else { return }
+  private func answers(
+    to jobs: [AnswerQueue.Job], _ held: inout (model: ServedModel, decoder: Inference.Decoder)?
+  ) throws -> [Answer] {
+    let model = jobs[0].model
+    let decoder: Inference.Decoder
+    if let held, held.model === model {
+      decoder = held.decoder
+    } else {
+      decoder = try Inference.Decoder(model: model.model, maximumBatch: options.maximumBatch)
+      held = (model, decoder)
+    }
+    var decoding = options.decoding
+    decoding.functions = jobs[0].functions
     do {
-      let decoder: Inference.Decoder
-      if let held, held.model === model {
-        decoder = held.decoder
-      } else {
-        decoder = try Inference.Decoder(model: model.model, maximumBatch: options.maximumBatch)
-        held = (model, decoder)
-      }
-      var decoding = options.decoding
-      decoding.functions = jobs[0].functions
-      let answers = try decoder.answer(jobs.map(\.messages), options: decoding)
-      for (job, answer) in zip(jobs, answers) { job.done.resume(returning: answer) }
+      return try decoder.answer(jobs.map(\.messages), options: decoding)
     } catch {
       held = nil
+      throw error
+    }
+  }
+
+  private func tell(_ jobs: [AnswerQueue.Job], _ answers: Result<[Answer], any Error>) {
+    switch answers {
+    case .success(let answers):
+      for (job, answer) in zip(jobs, answers) { job.done.resume(returning: answer) }
+    case .failure(let error):
       let failure = ServingError(.failed, "The model cannot answer: \(error)")
       for job in jobs { job.done.resume(throwing: failure) }
     }

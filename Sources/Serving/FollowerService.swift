@@ -28,6 +28,7 @@ struct FollowerService: Service {
     var unacknowledged: VerifiedRelease?
     var delay = Duration.seconds(1)
     var complaint = ""
+    var hasSaidThatItWaits = false
     while true {
       do {
         if follower == nil { follower = try await open() }
@@ -37,6 +38,12 @@ struct FollowerService: Service {
           unacknowledged = release
         }
         slot.problem = await follower.refusal
+        if slot.current == nil, slot.problem == nil, !hasSaidThatItWaits {
+          hasSaidThatItWaits = true
+          logger.warning(
+            "no release of this model is deployed; waiting for one (`retort models list` says what there is)",
+            metadata: ["model": "\(follower.model)"])
+        }
         if let release = unacknowledged {
           try await follower.acknowledge(release)
           unacknowledged = nil

@@ -67,11 +67,15 @@ public struct MetricsServer: Sendable {
     let (registry, port) = (registry, port)
     return Application(
       responder: CallbackResponder<BasicRequestContext> { request, _ in
-        switch request.uri.path {
-        case "/metrics": HTTPReplies.text(registry.text, type: "text/plain; version=0.0.4; charset=utf-8")
-        case "/healthz": HTTPReplies.text("ok\n", type: "text/plain; charset=utf-8")
-        default: HTTPReplies.error(ServingError(.notFound, "There is nothing here."), [:])
-        }
+        let reply =
+          switch (request.method, request.uri.path) {
+          case (.get, "/metrics"), (.head, "/metrics"):
+            HTTPReplies.text(registry.text, type: "text/plain; version=0.0.4; charset=utf-8")
+          case (.get, "/healthz"), (.head, "/healthz"): HTTPReplies.text("ok\n", type: "text/plain; charset=utf-8")
+          case (.get, _), (.head, _): HTTPReplies.error(ServingError(.notFound, "There is nothing here."), [:])
+          default: HTTPReplies.error(ServingError(.methodNotAllowed, "Expected GET or HEAD."), [.allow: "GET, HEAD"])
+          }
+        return request.method == .head ? reply.createHeadResponse() : reply
       },
       server: ConnectionLimits.server(idleTimeout: .seconds(60)),
       configuration: ApplicationConfiguration(address: .hostname(host, port: port), serverName: "retort"),

@@ -40,18 +40,31 @@ public final class ServedModel: Sendable {
       digest: manifest.weights?.sha256 ?? manifest.digest, threshold: manifest.confidenceThreshold)
   }
 
-  /// A GGUF file that retort wrote.
+  /// A GGUF file that retort wrote; where the `manifest.json` of its release lies beside it, as in a folder that `retort subscribe`
+  /// keeps, it says which release it is.
   ///
   /// - Parameters:
-  ///   - name: the name that clients use; by default the file's name without its ending.
+  ///   - name: the name that clients use; by default the manifest's, or the file's name without its ending.
   ///   - shared: where packed weights are shared with other processes; nil: they are this process's own.
   /// - Throws: `InferenceError` as `ServingModel.init(gguf:)`.
   public convenience init(file path: String, name: String? = nil, shared: SharedWeights? = nil) throws {
     let model = try ServingModel(gguf: path, shared: shared)
     let bytes = try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped)
     let digest = bytes.withUnsafeBytes { Digest.sha256($0) }
+    let manifest = Self.manifest(beside: path, of: digest)
     let last = path.split(separator: "/").last.map(String.init) ?? path
-    self.init(model: model, name: name ?? (last.hasSuffix(".gguf") ? String(last.dropLast(5)) : last), digest: digest)
+    self.init(
+      model: model, name: name ?? manifest?.model ?? (last.hasSuffix(".gguf") ? String(last.dropLast(5)) : last),
+      version: manifest?.version, digest: digest, threshold: manifest?.confidenceThreshold)
+  }
+
+  /// The manifest in the file's folder, if it is of these weights.
+  private static func manifest(beside path: String, of digest: Digest) -> Manifest? {
+    let file = URL(fileURLWithPath: path).deletingLastPathComponent().appendingPathComponent("manifest.json")
+    guard let bytes = try? Data(contentsOf: file), bytes.count <= 8 << 20, let json = try? JSON.parse(Array(bytes)),
+      let manifest = try? Manifest(json: json), manifest.weights?.sha256 == digest
+    else { return nil }
+    return manifest
   }
 
   /// Says where the weights are, where they were to be shared.

@@ -21,14 +21,17 @@ public struct ServingService: Service {
     public var engine: AnswerEngine.Options
     /// The longest that a graceful shutdown may take; default 10 s.
     public var shutdownTimeout: Duration
+    /// Below which confidence an answer says to escalate, 0 to 1; nil (default): the threshold of the release.
+    public var threshold: Double?
     /// How long a connection may send nothing while it waits for no answer; default 60 s.
     public var idleTimeout: Duration
 
     /// Options.
     public init(
       host: String = "127.0.0.1", port: Int = 8_080, engine: AnswerEngine.Options = AnswerEngine.Options(),
-      shutdownTimeout: Duration = .seconds(10), idleTimeout: Duration = .seconds(60)
+      threshold: Double? = nil, shutdownTimeout: Duration = .seconds(10), idleTimeout: Duration = .seconds(60)
     ) {
+      self.threshold = threshold
       self.host = host
       self.port = port
       self.engine = engine
@@ -126,7 +129,8 @@ public struct ServingService: Service {
   }
 
   private func application(_ engine: AnswerEngine, _ metrics: ServingMetrics) -> some ApplicationProtocol {
-    let server = ChatServer(slot: slot, engine: engine, spool: spool, metrics: metrics, logger: logger)
+    let server = ChatServer(
+      slot: slot, engine: engine, threshold: options.threshold, spool: spool, metrics: metrics, logger: logger)
     let (announce, port) = (onListening, options.port)
     return Application(
       responder: CallbackResponder<BasicRequestContext> { request, _ in try await server.respond(to: request) },

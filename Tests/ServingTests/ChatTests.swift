@@ -56,6 +56,78 @@ struct ChatTests {
     }
   }
 
+  @Test("whether to ask the LLM instead is in the body and in a header, also of a stream")
+  func escalation() async throws {
+    let message: JSON = ["role": "user", "content": "play something by Björk"]
+    let result: [JSON] = [
+      message,
+      [
+        "role": "assistant", "content": .null,
+        "tool_calls": [
+          ["id": "1", "type": "function", "function": ["name": "stop_music", "arguments": "{}"]]
+        ],
+      ], ["role": "tool", "tool_call_id": "1", "content": .null],
+    ]
+    let refused: [JSON] = [message, ["role": "assistant", "content": .null, "refusal": "No."], message]
+    let stranger: JSON = [["type": "function", "function": ["name": "fly", "parameters": ["type": "object"]]]]
+    let annotated: JSON = [
+      [
+        "type": "function",
+        "function": [
+          "name": "play_music", "description": "Plays.", "strict": true,
+          "parameters": [
+            "type": "object", "title": "Play",
+            "properties": ["artist": ["type": "string", "description": "Who."], "loud": ["type": "boolean"]],
+            "required": ["artist"],
+          ],
+        ],
+      ]
+    ]
+    @Sendable func escalates(_ server: TestServer, _ extra: JSONObject) async throws -> Bool? {
+      let reply = try await server.chat("play something by Björk", extra)
+      let said = reply.json?["retort"]?["escalate"]?.boolValue
+      #expect(reply.headers.first(name: "x-retort-escalate") == said.map(String.init), "\(reply.text)")
+      return said
+    }
+    let served = try TinyModel.served(version: 1)
+    let unsure = ServedModel(model: served.model, name: "assistant", version: 1, digest: served.digest)
+    try await TestServer.run(ModelSlot(unsure)) { server in
+      let said = try await escalates(server, [:])
+      #expect(said == true)
+    }
+    try await TestServer.run(ModelSlot(unsure), threshold: 0) { server in
+      #expect(try await escalates(server, [:]) == false)
+      #expect(try await escalates(server, ["messages": .array(refused)]) == false)
+      #expect(try await escalates(server, ["messages": .array(result)]) == true)
+      #expect(try await escalates(server, ["tools": annotated]) == false)
+      #expect(
+        try await escalates(server, ["tools": .array((annotated.arrayValue ?? []) + (stranger.arrayValue ?? []))])
+          == true)
+      let none = try await server.chat("play something by Björk", ["tools": stranger])
+      #expect(none.status == 400)
+      let stream = try await server.chat("play something by Björk", ["stream": true])
+      #expect(stream.headers.first(name: "x-retort-escalate") == "false")
+      #expect(stream.headers.first(name: "x-retort-version") == "1")
+      #expect(try await server.get("/v1/models/assistant").json?["id"] == "assistant")
+      #expect(try await server.get("/v1/models/other").status == 404)
+      let text = try await server.get("/metrics").text
+      #expect(text.contains(#"retort_answers_total{kind="call",escalate="false"}"#), "\(text)")
+      #expect(text.contains("retort_answer_confidence_bucket"))
+    }
+  }
+
+  @Test("a client that waits for each answer is never too many, nor one that waits for 100 Continue slow")
+  func oneByOne() async throws {
+    try await TestServer.run(ModelSlot(try TinyModel.served(version: 1)), engine: .init(workers: 2, maximumRequests: 1))
+    {
+      server in
+      for _ in 0..<300 { #expect(try await server.chat("stop the music").status == 200) }
+      let socket = try ClientSocket(port: server.port)
+      socket.send("POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+      #expect(socket.line() == "HTTP/1.1 100 Continue")
+    }
+  }
+
   @Test("an answer calls only what the client allows, whatever else is asked beside it")
   func chosenFunctions() async throws {
     func choice(_ name: String) -> JSON { ["type": "function", "function": ["name": .string(name)]] }

@@ -33,6 +33,14 @@ final class ClientSocket {
     text.withUTF8 { _ = write(handle, $0.baseAddress, $0.count) }
   }
 
+  /// The first line that comes.
+  func line() -> String {
+    var bytes: [UInt8] = []
+    var byte: UInt8 = 0
+    while bytes.count < 1_000, read(handle, &byte, 1) == 1, byte != 0x0A { if byte != 0x0D { bytes.append(byte) } }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
   /// Whether the other side closes it within this many milliseconds.
   func isClosed(within milliseconds: Int32) -> Bool {
     var ready = pollfd(fd: handle, events: Int16(POLLIN), revents: 0)

@@ -30,12 +30,13 @@ struct TestServer: Sendable {
   /// Runs `body` while a server runs; then the server must end by itself.
   static func run(
     _ slot: ModelSlot, engine: AnswerEngine.Options = .init(workers: 2), spool: RequestSpool? = nil,
-    forwarder: SpoolForwarder? = nil, idleTimeout: Duration = .seconds(60),
+    forwarder: SpoolForwarder? = nil, threshold: Double? = nil, idleTimeout: Duration = .seconds(60),
     _ body: @escaping @Sendable (TestServer) async throws -> Void
   ) async throws {
     let (ports, ready) = AsyncStream.makeStream(of: Int.self)
     let service = ServingService(
-      options: .init(port: 0, engine: engine, idleTimeout: idleTimeout), slot: slot, spool: spool, forwarder: forwarder,
+      options: .init(port: 0, engine: engine, threshold: threshold, idleTimeout: idleTimeout), slot: slot, spool: spool,
+      forwarder: forwarder,
       logger: logger,
       onListening: { ready.yield($0) })
     try await withThrowingTaskGroup(of: Void.self) { group in

@@ -1,3 +1,4 @@
+import HTTPTypes
 import Inference
 import Topics
 
@@ -10,9 +11,19 @@ struct ChatCompletion: Sendable {
   let created: Int64
   let answer: Answer
   let model: ServedModel
+  /// From which confidence on an answer is sure; nil where nobody knows.
+  let threshold: Double?
+  /// Whether the LLM should be asked instead: there is no call, or it is not sure enough, or nothing says how sure is enough, or the
+  /// request is not one that the model can answer.
+  let escalates: Bool
 
-  /// - Parameter seconds: now, in seconds since 1970.
-  init(answer: Answer, model: ServedModel, seconds: Int64) {
+  /// - Parameters:
+  ///   - isWithinTheModel: see ``ChatRequest/Scope``.
+  ///   - seconds: now, in seconds since 1970.
+  init(answer: Answer, model: ServedModel, threshold: Double?, isWithinTheModel: Bool, seconds: Int64) {
+    let isSure = threshold.map { answer.confidence >= $0 } ?? false
+    self.threshold = threshold
+    escalates = answer.call == nil || !isSure || !isWithinTheModel
     self.answer = answer
     self.model = model
     created = seconds
@@ -35,7 +46,8 @@ struct ChatCompletion: Sendable {
     return ChatMessage(role: .assistant, content: "", toolCalls: [ToolCall(id: callID, call: call)])
   }
 
-  private var finishReason: JSON { answer.call == nil ? "stop" : "tool_calls" }
+  /// A call of which the model is not sure at all was cut off.
+  private var finishReason: JSON { answer.call == nil ? "stop" : answer.confidence == 0 ? "length" : "tool_calls" }
 
   private var usage: JSON {
     let (prompt, completion) = (Int64(answer.promptTokens), Int64(answer.tokens))
@@ -47,15 +59,11 @@ struct ChatCompletion: Sendable {
 
   /// Which release answered, and how sure it was.
   private var retort: JSON {
-    var object: JSONObject = [
+    [
       "version": model.version.map { .integer(Int64($0)) } ?? .null, "epoch": model.epoch.map { .integer($0) } ?? .null,
       "sha256": .string(model.digest.hex), "confidence": .number(answer.confidence),
+      "threshold": threshold.map { .number($0) } ?? .null, "escalate": .bool(escalates),
     ]
-    if let threshold = model.threshold {
-      object["threshold"] = .number(threshold)
-      object["escalate"] = .bool(answer.confidence < threshold)
-    }
-    return .object(object)
   }
 
   private func envelope(_ kind: JSON) -> JSONObject {
@@ -63,6 +71,18 @@ struct ChatCompletion: Sendable {
       "id": .string(id), "object": kind, "created": .integer(created), "model": .string(model.name),
       "system_fingerprint": .string("fp_" + model.digest.hex.prefix(12)),
     ]
+  }
+
+  /// What clients that drop fields they do not know, or read a stream, can go by: version, confidence, and whether to escalate.
+  var headers: [(HTTPField.Name, String)] {
+    let values = [
+      ("X-Retort-Version", model.version.map(String.init)), ("X-Retort-Confidence", "\(answer.confidence)"),
+      ("X-Retort-Escalate", "\(escalates)"),
+    ]
+    return values.compactMap { name, value in
+      guard let name = HTTPField.Name(name), let value else { return nil }
+      return (name, value)
+    }
   }
 
   /// The body of an answer in one piece.

@@ -110,33 +110,68 @@ struct ChatRequest: Sendable {
     return names
   }
 
+  /// What of a model's functions a request leaves to its answer.
+  struct Scope: Sendable, Hashable {
+    /// The only functions that the answer may call; nil: any of the model's.
+    var functions: Set<String>?
+    /// Whether an answer may stand for what the client wants: not where its conversation does not end with a person's turn, nor
+    /// where it has tools that the model never learned, which might be the right ones.
+    var isWithinTheModel = true
+  }
+
   /// Checks what the client expects against the model that will answer.
   ///
-  /// - Returns: The only functions that the answer may call; nil: any of the model's.
-  /// - Throws: `model_not_found`; `invalid_request` where a tool is not one of the model's, whose functions are in its weights.
-  func check(against served: ServedModel) throws(ServingError) -> Set<String>? {
+  /// A tool is the model's where it has its name and a schema that says the same; whether unknown arguments are refused is no
+  /// difference, since the model writes none.
+  ///
+  /// - Throws: `model_not_found`; `invalid_request` where none of the tools is the model's, whose functions are in its weights.
+  func scope(in served: ServedModel) throws(ServingError) -> Scope {
     if let model, model != served.name {
       throw ServingError(
         .modelNotFound, "The model \(model.prefix(100).debugDescription) is not served here; ask for \(served.name).",
         parameter: "model")
     }
-    let all = Set(served.model.functions.functions.map(\.name))
-    for tool in tools?.functions ?? [] {
-      guard let own = served.model.functions[tool.name], own.parametersJSON == tool.parametersJSON else {
-        throw ServingError(
-          .invalidRequest,
-          "tools: \(tool.name) is not one of the functions that \(served.name) was trained on; leave tools out, or send its own.",
-          parameter: "tools")
+    let own = served.model.functions
+    let sent = tools.map { tools in
+      tools.functions.filter { tool in
+        own[tool.name].map { Self.closed($0.parameters.constraints) == Self.closed(tool.parameters.constraints) }
+          ?? false
       }
     }
-    let known = tools.map { Set($0.functions.map(\.name)) } ?? all
+    if let tools, sent?.isEmpty == true {
+      throw ServingError(
+        .invalidRequest,
+        "tools: \(tools.names[0]) is not one of the functions that \(served.name) was trained on, as it knows them; "
+          + "leave tools out, or send its own.", parameter: "tools")
+    }
+    let all = Set(own.names)
+    let known = sent.map { Set($0.map(\.name)) } ?? all
     if let stranger = choice?.first(where: { !known.contains($0) }) {
-      let place = tools == nil ? "the functions that \(served.name) was trained on" : "the request's tools"
+      let place = sent == nil ? "the functions that \(served.name) was trained on" : "the request's tools"
       throw ServingError(
         .invalidRequest, "tool_choice: \(stranger.prefix(100).debugDescription) is not one of \(place).",
         parameter: "tool_choice")
     }
     let allowed = choice.map(Set.init) ?? known
-    return allowed == all ? nil : allowed
+    return Scope(
+      functions: allowed == all ? nil : allowed,
+      isWithinTheModel: messages.last?.role == .user && (choice != nil || sent?.count == tools?.functions.count))
+  }
+
+  /// A schema's objects without the word on whether unknown keys are refused.
+  private static func closed(_ schema: JSON) -> [UInt8] {
+    func without(_ json: JSON) -> JSON {
+      switch json {
+      case .object(let object):
+        var result = JSONObject()
+        for (key, value) in object where key != "additionalProperties" || value.boolValue == nil {
+          result[key] = without(value)
+        }
+        return .object(result)
+      case .array(let list): return .array(list.map(without))
+      default: return json
+      }
+    }
+    return without(schema).canonical
   }
 }

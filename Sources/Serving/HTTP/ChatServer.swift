@@ -11,14 +11,19 @@ import Topics
 final class ChatServer: Sendable {
   private let slot: ModelSlot
   private let engine: AnswerEngine
+  private let threshold: Double?
   private let spool: RequestSpool?
   private let metrics: ServingMetrics
   private let logger: Logger
   private let shown = Mutex(RequestSpool.Figures())
 
-  init(slot: ModelSlot, engine: AnswerEngine, spool: RequestSpool?, metrics: ServingMetrics, logger: Logger) {
+  init(
+    slot: ModelSlot, engine: AnswerEngine, threshold: Double?, spool: RequestSpool?, metrics: ServingMetrics,
+    logger: Logger
+  ) {
     self.slot = slot
     self.engine = engine
+    self.threshold = threshold
     self.spool = spool
     self.metrics = metrics
     self.logger = logger
@@ -53,7 +58,7 @@ final class ChatServer: Sendable {
 
   /// The routes; raw values are metric labels.
   enum Route: String {
-    case chat, models, healthz, readyz, metrics, other
+    case chat, models, model, healthz, readyz, metrics, other
 
     /// What may be asked of it.
     var methods: [HTTPRequest.Method] { self == .chat ? [.post] : [.get, .head] }
@@ -63,6 +68,7 @@ final class ChatServer: Sendable {
     switch request.uri.path {
     case "/v1/chat/completions": .chat
     case "/v1/models": .models
+    case let path where path.hasPrefix("/v1/models/"): .model
     case "/healthz": .healthz
     case "/readyz": .readyz
     case "/metrics": .metrics
@@ -73,7 +79,13 @@ final class ChatServer: Sendable {
   private func reply(to request: Request, _ route: Route, id: String, _ headers: HTTPFields) async throws -> Response {
     switch route {
     case .chat: return try await chat(request, id: id, headers)
-    case .models: return HTTPReplies.json(.ok, models)
+    case .models: return HTTPReplies.json(.ok, ["object": "list", "data": .array(models)])
+    case .model:
+      let name = request.uri.path.dropFirst("/v1/models/".count)
+      guard let model = models.first(where: { $0["id"]?.stringValue == name.removingPercentEncoding }) else {
+        throw ServingError(.modelNotFound, "The model \(name.prefix(100).debugDescription) is not served here.")
+      }
+      return HTTPReplies.json(.ok, model)
     case .healthz: return HTTPReplies.text("ok\n", type: "text/plain; charset=utf-8")
     case .readyz:
       guard let model = slot.current else {
@@ -91,8 +103,8 @@ final class ChatServer: Sendable {
 
   private static func version(of model: ServedModel) -> JSON { model.version.map { .integer(Int64($0)) } ?? .null }
 
-  private var models: JSON {
-    let data: [JSON] = (slot.current.map { [$0] } ?? []).map { model in
+  private var models: [JSON] {
+    (slot.current.map { [$0] } ?? []).map { model in
       [
         "id": .string(model.name), "object": "model", "created": .integer(0), "owned_by": "retort",
         "retort": [
@@ -101,7 +113,6 @@ final class ChatServer: Sendable {
         ],
       ]
     }
-    return ["object": "list", "data": .array(data)]
   }
 
   private func metricsText() -> String {
@@ -123,12 +134,15 @@ final class ChatServer: Sendable {
     let start = ContinuousClock.now
     guard let model = slot.current else { throw Self.notReady }
     let chat = try ChatRequest(bytes: bytes)
-    let functions = try chat.check(against: model)
-    let answer = try await engine.answer(chat.messages, with: model, functions: functions)
-    metrics.answered(
-      promptTokens: answer.promptTokens, completionTokens: answer.tokens, in: ContinuousClock.now - start)
+    let scope = try chat.scope(in: model)
+    let answer = try await engine.answer(chat.messages, with: model, functions: scope.functions)
     let milliseconds = Int64(Date().timeIntervalSince1970 * 1_000)
-    let completion = ChatCompletion(answer: answer, model: model, seconds: milliseconds / 1_000)
+    let completion = ChatCompletion(
+      answer: answer, model: model, threshold: threshold ?? model.threshold,
+      isWithinTheModel: scope.isWithinTheModel, seconds: milliseconds / 1_000)
+    metrics.answered(answer, escalates: completion.escalates, in: ContinuousClock.now - start)
+    var headers = headers
+    for (name, value) in completion.headers { headers[name] = value }
     record(chat, completion, id: id, milliseconds: milliseconds)
     return chat.streams
       ? HTTPReplies.events(completion.chunks(includingUsage: chat.includesUsage), headers)

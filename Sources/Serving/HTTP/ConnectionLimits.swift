@@ -1,5 +1,7 @@
+import HTTPTypes
 import HummingbirdCore
 import NIOCore
+import NIOHTTPTypes
 
 #if canImport(Glibc)
   import Glibc
@@ -11,7 +13,22 @@ import NIOCore
 enum ConnectionLimits {
   /// Closes connections whose client has sent nothing for this long and is not waiting for an answer.
   static func server(idleTimeout: Duration) -> HTTPServerBuilder {
-    .http1(configuration: .init(idleTimeout: TimeAmount(idleTimeout)))
+    .http1(
+      configuration: .init(additionalChannelHandlers: [ContinueHandler()], idleTimeout: TimeAmount(idleTimeout)))
+  }
+
+  /// Answers `Expect: 100-continue`, so that clients which wait for that send their body at once (RFC 9110, section 10.1.1).
+  private final class ContinueHandler: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPRequestPart
+    typealias InboundOut = HTTPRequestPart
+    typealias OutboundOut = HTTPResponsePart
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+      if case .head(let head) = unwrapInboundIn(data), head.headerFields[.expect]?.lowercased() == "100-continue" {
+        context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
+      }
+      context.fireChannelRead(data)
+    }
   }
 
   /// As many connections as the process may open files, less those it needs itself; more wait until others are closed. Without it

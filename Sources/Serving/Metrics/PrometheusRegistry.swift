@@ -14,6 +14,8 @@ public final class PrometheusRegistry: MetricsFactory {
 
   /// Upper bounds of histograms that hold no times.
   static let generalBounds: [Double] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000]
+  /// Upper bounds of histograms of shares from 0 to 1, whose names end with `_confidence`.
+  static let shareBounds: [Double] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 1]
   /// Upper bounds of timers, in seconds.
   static let timeBounds: [Double] = [
     0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10,
@@ -88,7 +90,9 @@ public final class PrometheusRegistry: MetricsFactory {
 
   /// A histogram, or without aggregation a gauge.
   public func makeRecorder(label: String, dimensions: [(String, String)], aggregate: Bool) -> any RecorderHandler {
-    series(label, dimensions, aggregate ? .histogram(Self.generalBounds) : .gauge)
+    series(
+      label, dimensions,
+      aggregate ? .histogram(label.hasSuffix("_confidence") ? Self.shareBounds : Self.generalBounds) : .gauge)
   }
 
   /// A histogram in seconds.

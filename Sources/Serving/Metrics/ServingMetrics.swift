@@ -1,3 +1,4 @@
+import Inference
 import Metrics
 
 /// What the server measures about itself; labels come from bounded sets only.
@@ -14,6 +15,7 @@ struct ServingMetrics: Sendable {
   private let spoolDropped: Counter
   private let spoolForwarded: Counter
   private let latency: Timer
+  private let confidence: Recorder
 
   init(_ registry: PrometheusRegistry) {
     self.registry = registry
@@ -28,8 +30,12 @@ struct ServingMetrics: Sendable {
     spoolDropped = Counter(label: "retort_spool_dropped_total", factory: registry)
     spoolForwarded = Counter(label: "retort_spool_forwarded_total", factory: registry)
     latency = Timer(label: "retort_answer_seconds", factory: registry)
+    confidence = Recorder(label: "retort_answer_confidence", factory: registry)
     registry.describe("retort_http_requests_total", "HTTP requests by route and status.")
     registry.describe("retort_answer_seconds", "Time from a chat request's body to its answer, waiting included.")
+    registry.describe(
+      "retort_answers_total", "Answers by kind (call, or none could be made) and by whether they say to escalate.")
+    registry.describe("retort_answer_confidence", "Confidence of answers, 0 to 1; 0 where there is no call.")
     registry.describe("retort_tokens_total", "Tokens read (prompt) and written (completion).")
     registry.describe("retort_model_swaps_total", "Models that were taken into service.")
     registry.describe("retort_model_version", "The version of the model in service; 0 for none or a file.")
@@ -48,9 +54,14 @@ struct ServingMetrics: Sendable {
     ).increment()
   }
 
-  func answered(promptTokens prompt: Int, completionTokens completion: Int, in duration: Duration) {
-    promptTokens.increment(by: prompt)
-    completionTokens.increment(by: completion)
+  func answered(_ answer: Answer, escalates: Bool, in duration: Duration) {
+    promptTokens.increment(by: answer.promptTokens)
+    completionTokens.increment(by: answer.tokens)
+    confidence.record(answer.confidence)
+    Counter(
+      label: "retort_answers_total",
+      dimensions: [("kind", answer.call == nil ? "none" : "call"), ("escalate", "\(escalates)")], factory: registry
+    ).increment()
     let parts = duration.components
     latency.recordNanoseconds(parts.seconds * 1_000_000_000 + parts.attoseconds / 1_000_000_000)
   }

@@ -82,7 +82,7 @@ struct ServeCommand: AsyncParsableCommand {
       host: wiring.configuration.text("serve.host"), port: wiring.configuration.integer("serve.port"),
       engine: AnswerEngine.Options(
         maximumRequests: wiring.configuration.integer("serve.max_concurrent_requests"),
-        decoding: wiring.decoding()))
+        decoding: wiring.decoding()), threshold: wiring.configuration.optionalNumber("serve.threshold"))
     let service = ServingService(
       options: options, slot: slot,
       follower: try file == nil

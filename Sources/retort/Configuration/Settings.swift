@@ -85,6 +85,9 @@ enum Settings {
       "teacher.max_request_bytes", .integer(64...(64 << 20)), .integer(256 << 10),
       "Longest request that is sent to the teacher."),
     Setting("teacher.max_concurrent_requests", .integer(1...1_024), 8, "Requests in flight."),
+    Setting(
+      "teacher.cache_hours", .number(0...1e6), 24,
+      "How long an answer that the teacher gave to the same request is taken again; 0: never."),
     Setting("teacher.tokens_per_hour", .integer(0...Int.max), 0, "Budget that pauses labelling; 0 is none."),
     Setting("teacher.money_per_hour", .number(0...1e9), 0, "Budget that pauses labelling; 0 is none."),
     Setting(
@@ -158,7 +161,7 @@ enum Settings {
       "release.importance", .choice(["activations", "gradients"]), "activations",
       "What tells important parts: how large what they give is, or how the loss changes without them."),
     Setting("release.quantization_aware_steps", .integer(0...100_000), 0, "Steps at the end with rounded weights."),
-    Setting("release.gate.minimum", .integer(1...1_000_000), 100, "Fewest gate samples for a verdict."),
+    Setting("release.gate.minimum", .integer(1...1_000_000), 100, "Fewest different gate samples for a verdict."),
     Setting(
       "release.gate.margin", .number(0...1), 0.02, "How much worse than the incumbent a release may be, at worst."),
     Setting("release.gate.floor", .number(0...1), 0, "Exact match that a release must reach in any case."),
@@ -190,6 +193,9 @@ enum Settings {
     Setting("serve.host", .text, "127.0.0.1", "Address to listen on."),
     Setting("serve.port", .integer(0...65_535), 8_080, "Port to listen on; 0 takes a free one."),
     Setting("serve.max_concurrent_requests", .integer(1...10_000), 64, "Requests in flight; more get 429."),
+    Setting(
+      "serve.threshold", .number(0...1), nil,
+      "Confidence below which an answer says to escalate; unset: the release's, above which 95 % were right."),
     Setting(
       "serve.spool_bytes", .integer(0...Int.max), .integer(64 << 20), "Bound of the spool of live requests on disk."),
     Setting(
