@@ -92,7 +92,7 @@ struct CompressionWork {
     let trial = trial(towards: parent, encoder)
     let shape = try plan.target.map { try search.shape(from: given, target: $0, trial: trial) } ?? given
     let student = try Pruner.prune(parent, to: shape, importance: importance)
-    let harm = try divergence.map { try $0(student) } ?? importance.lost(by: shape, of: parent.configuration)
+    let harm = try divergence.map { try $0(student) }
     parent.releaseBuffers()
     student.releaseBuffers()
     return (student, harm)

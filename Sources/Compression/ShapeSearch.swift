@@ -11,8 +11,9 @@ package import StudentModel
 ///
 /// That does not tell depths apart: a block that is left out harms most at first and recovers best. So the shape of every
 /// depth is recovered for a short time, and that with the least divergence then is taken. Where nothing can recover, blocks
-/// are one more axis of the steps; without samples, harm is the share of importance that goes. The same inputs give the same
-/// shape. Reference: Muralidharan et al. 2024, arXiv 2407.14679, section 2.4 (candidates ranked after a short retraining; they
+/// are one more axis of the steps. Without samples no harm can be measured, and the norms of neurons, channels and blocks do not compare:
+/// the feed-forward width goes as far as it may, then the hidden width, then blocks, none of which such a model does without. The same
+/// inputs give the same shape. Reference: Muralidharan et al. 2024, arXiv 2407.14679, section 2.4 (candidates ranked after a short retraining; they
 /// enumerate all shapes, the greedy steps are ours).
 package struct ShapeSearch {
   private let parent: Student
@@ -20,7 +21,7 @@ package struct ShapeSearch {
   private let divergence: Divergence?
   package let cost: ModelCost
 
-  /// - Parameter divergence: how harm is measured; nil for the share of importance.
+  /// - Parameter divergence: how harm is measured; nil where it cannot be.
   package init(parent: Student, importance: Importance, divergence: Divergence?, cost: ModelCost) {
     self.parent = parent
     self.importance = importance
@@ -94,6 +95,7 @@ package struct ShapeSearch {
         guard saved > 0 else { continue }
         let score = (found - harm) / Double(saved)
         if best.map({ score < $0.score }) ?? true { best = (score, candidate, found) }
+        if divergence == nil { break }
       }
       guard let best else {
         throw CompressionError(
@@ -138,41 +140,23 @@ package struct ShapeSearch {
     var narrower = shape
     narrower.feedForwardSize = (shape.feedForwardSize - neurons + 31) / 32 * 32
     if narrower.feedForwardSize >= max(32, before.feedForwardSize / 4) { list.append(narrower) }
-    var shallower = shape
-    shallower.layerCount -= 1
-    if shallower.layerCount >= max(1, before.layerCount / 4) { list.append(shallower) }
     var slimmer = shape
     slimmer.hiddenSize -= PruningPlan.hiddenUnit(parent.configuration, groups: shape.keyValueHeadCount)
     if slimmer.hiddenSize >= max(32, before.hiddenSize / 4) { list.append(slimmer) }
+    var shallower = shape
+    shallower.layerCount -= 1
+    if shallower.layerCount >= max(1, before.layerCount / 4) { list.append(shallower) }
     return list
   }
 
-  /// What a shape loses, ≥ 0: nats of divergence, or a share of importance.
+  /// What a shape loses, ≥ 0: nats of divergence; 0 where that cannot be measured.
   func harm(of shape: PruningShape) throws -> Double {
-    guard shape != PruningShape(parent.configuration) else { return 0 }
-    guard let divergence else { return importance.lost(by: shape, of: parent.configuration) }
+    guard let divergence, shape != PruningShape(parent.configuration) else { return 0 }
     return try divergence(Pruner.prune(parent, to: shape, importance: importance))
   }
 }
 
 extension Importance {
-  /// The importance that a shape gives up: the sum, over blocks, heads, neurons and channels, of the share of each that goes.
-  func lost(by shape: PruningShape, of parent: DecoderConfiguration) -> Double {
-    let layers = Self.largest(shape.layerCount, blocks)
-    let heads = shape.hiddenSize / parent.headSize
-    return Self.share(of: blocks, lostBy: shape.layerCount) + Self.share(of: channels, lostBy: shape.hiddenSize)
-      + layers.reduce(0) { sum, layer in
-        sum + Self.share(of: neurons[layer], lostBy: shape.feedForwardSize)
-          + Self.share(of: self.heads[layer], lostBy: heads)
-      } / Double(max(1, layers.count))
-  }
-
-  private static func share(of values: [Double], lostBy count: Int) -> Double {
-    let sum = values.reduce(0, +)
-    guard sum > 0, count < values.count else { return 0 }
-    return 1 - largest(count, values).reduce(0) { $0 + values[$1] } / sum
-  }
-
   /// Measures blocks: how far the student's predictions move when each alone is left out.
   mutating func measureBlocks(of student: Student, _ divergence: Divergence) throws {
     var shape = PruningShape(student.configuration)

@@ -96,6 +96,25 @@ import Testing
     }
   }
 
+  @Test("Where nothing can be measured feed-forward width goes first, then hidden width, and layers last")
+  func unmeasured() throws {
+    let student = try Student(
+      configuration: DecoderConfiguration(
+        vocabularySize: 300, hiddenSize: 128, layerCount: 4, headCount: 4, keyValueHeadCount: 2, feedForwardSize: 512),
+      seed: 3)
+    let search = ShapeSearch(
+      parent: student, importance: Importance(weightsOf: student), divergence: nil,
+      cost: ModelCost(elementType: { _, _ in .f32 }, metadataBytes: 0))
+    let start = PruningShape(student.configuration)
+    func shape(_ share: Double) throws -> PruningShape {
+      try search.shape(from: start, target: PruningPlan.Target(measure: .parameters, amount: .share(share)))
+    }
+    let (some, much, most) = (try shape(0.8), try shape(0.35), try shape(0.08))
+    #expect(some.feedForwardSize < 512 && some.hiddenSize == 128 && some.layerCount == 4)
+    #expect(much.hiddenSize < 128 && much.layerCount == 4)
+    #expect(most.layerCount < 4)
+  }
+
   @Test("Depths are told apart by what recovers best, not by what harms least at first")
   func depths() throws {
     let parent = try Student(

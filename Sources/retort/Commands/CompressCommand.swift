@@ -14,8 +14,9 @@ struct CompressCommand: AsyncParsableCommand {
         ffn=0.875 layers=20 hidden=-25% kv=1     what stays of an axis: a share, a count, or what goes
         vocabulary=used                          tokens that the data never use go (needs --data)
         parameters=-20% bytes=1.5MB latency=-30% a target for the whole model: the axes that reach it with the least
-                                                 harm are found by measuring on the data, or from the weights alone;
-                                                 depths are compared after a tenth of the recovery
+                                                 harm are found by measuring on the data, and depths
+                                                 compared after a tenth of the recovery; without data the
+                                                 feed-forward width goes, then hidden width, then layers
       Feed-forward width is a multiple of 32. Query heads are as wide together as the hidden size, so both go together.
       Example, half a billion parameters to 0.4 billion:
         retort compress --in DIR --out FILE.gguf --prune parameters=-20% --quantize q4_0
@@ -138,6 +139,10 @@ struct CompressCommand: AsyncParsableCommand {
       Output.print(
         "recovery: \(recovery.steps) steps, loss \(Figures.fixed(recovery.firstLoss, 3)) → \(Figures.fixed(recovery.finalLoss, 3)), "
           + "divergence from the parent \(Figures.fixed(recovery.finalDivergence, 4)) nats")
+    }
+    if data == nil, before != after {
+      Output.note(
+        "without --data nothing recovers what pruning took: measure the file (`retort eval --file`) before it serves")
     }
     Output.print("largest relative error of a tensor \(Figures.percent(report.worstRelativeRMS))")
     Output.print("sha256 \(report.model.digest.hex)")

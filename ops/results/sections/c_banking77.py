@@ -4,10 +4,11 @@ from cells import SHORT, SMALL, Cell
 from tables import over_seeds, spent, table
 
 TITLE = "Banking77"
-DEFAULT = SHORT | {"precision": "bf16"}
+DEFAULT = {"precision": "bf16"}
 RECIPES = {
-    "banking77-default": ("default recipe, but for a rate that falls over 1,500 steps", DEFAULT),
-    "banking77-default-dropout": ("the same with dropout 0.25", DEFAULT | {"dropout": 0.25}),
+    "banking77-default": ("default recipe", DEFAULT),
+    "banking77-short": ("a rate that falls over 1,500 steps", SHORT | DEFAULT),
+    "banking77-default-dropout": ("the same with dropout 0.25", SHORT | DEFAULT | {"dropout": 0.25}),
     "banking77-dropout": ("2,000 pieces, dropout 0.25", SMALL | {"dropout": 0.25}),
 }
 

@@ -13,6 +13,10 @@ POLICIES = {
     # What is not spent on the teacher goes into steps: about as many for a request as with everything labelled.
     "asking below 0.7, twice the steps a label": Stream(
         "snips-stream-sparing", "snips", PORTIONS, RECIPE | {"replay_per_sample": 31}, SELECTIVE | {"label.confidence": 0.7}),
+    # What choosing brings: behind the first portion nothing but the audit share is asked, as large as what was asked there.
+    "as many at random, twice the steps a label": Stream(
+        "snips-stream-chance", "snips", PORTIONS, RECIPE | {"replay_per_sample": 31},
+        SELECTIVE | {"label.confidence": 0, "label.novelty": 1, "label.audit_share": 0.36}),
 }
 
 
