@@ -10,6 +10,8 @@ public struct EvaluationCase: Sendable, Hashable {
   public let predicted: Call?
   /// The time that the answer took, in milliseconds; `nil` where it was not measured.
   public let latencyMilliseconds: Double?
+  /// How sure the model was, 0 to 1; `nil` where it did not say.
+  public let confidence: Double?
   /// What belongs together when intervals are drawn (a conversation); the question itself by default.
   public let cluster: String
   /// The inverse of the probability with which the question was drawn; 1 by default.
@@ -19,9 +21,10 @@ public struct EvaluationCase: Sendable, Hashable {
 
   /// A case; `cluster` defaults to `id`.
   public init(
-    id: String, expected: Call, predicted: Call?, latencyMilliseconds: Double? = nil, cluster: String? = nil,
-    weight: Double = 1
+    id: String, expected: Call, predicted: Call?, latencyMilliseconds: Double? = nil, confidence: Double? = nil,
+    cluster: String? = nil, weight: Double = 1
   ) {
+    self.confidence = confidence
     self.id = id
     self.expected = expected
     self.predicted = predicted

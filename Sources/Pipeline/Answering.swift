@@ -45,6 +45,7 @@ public enum Answering {
       return EvaluationCase(
         id: sample.id, expected: sample.call, predicted: answer?.call,
         latencyMilliseconds: Double(elapsed.components.attoseconds) / 1e15 + Double(elapsed.components.seconds) * 1e3,
+        confidence: answer?.confidence,
         cluster: sample.question, weight: sample.weight)
     }
   }

@@ -32,7 +32,7 @@ struct ConfidenceThreshold {
     let judged = zip(answers, samples).map {
       (confidence: $0.confidence, isRight: CallScore.exact($0.call, $1.call), weight: $1.weight)
     }
-    threshold = Self.lowest(judged.sorted { $0.confidence > $1.confidence })
+    threshold = SelectivePrediction.threshold(for: Self.precision, of: judged)
     calibration = ConfidenceCalibration(fitting: judged, minimum: Self.minimumSamples)
     evidence = calibration.map { [Self.evidence(judged, $0)] } ?? []
   }
@@ -45,19 +45,5 @@ struct ConfidenceThreshold {
     return Evidence(
       metric: sureShare, value: share.estimate, n: Int(weights.effectiveCount), low: min(share.lower, share.estimate),
       high: max(share.upper, share.estimate), subject: .candidate)
-  }
-
-  private static func lowest(_ ranked: [Judged]) -> Double? {
-    var right = 0.0
-    var all = 0.0
-    var threshold: Double?
-    for (index, item) in ranked.enumerated() {
-      all += item.weight
-      if item.isRight { right += item.weight }
-      // Answers of one confidence stand on the same side.
-      let isLastOfItsKind = index + 1 == ranked.count || ranked[index + 1].confidence < item.confidence
-      if isLastOfItsKind, right >= precision * all { threshold = item.confidence }
-    }
-    return threshold.map { min(1, max(0, $0)) }
   }
 }

@@ -49,8 +49,7 @@ public final class ServedModel: Sendable {
   /// - Throws: `InferenceError` as `ServingModel.init(gguf:)`.
   public convenience init(file path: String, name: String? = nil, shared: SharedWeights? = nil) throws {
     let model = try ServingModel(gguf: path, shared: shared)
-    let bytes = try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped)
-    let digest = bytes.withUnsafeBytes { Digest.sha256($0) }
+    let digest = try Self.digest(of: path)
     let manifest = Self.manifest(beside: path, of: digest)
     let last = path.split(separator: "/").last.map(String.init) ?? path
     self.init(
@@ -58,7 +57,17 @@ public final class ServedModel: Sendable {
       version: manifest?.version, digest: digest, threshold: manifest?.confidenceThreshold)
   }
 
-  /// The manifest in the file's folder, if it is of these weights.
+  private static func digest(of path: String) throws -> Digest {
+    try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped).withUnsafeBytes { Digest.sha256($0) }
+  }
+
+  /// The manifest of the release that a file is of, where it lies beside it; nil where there is none, or it is of other weights.
+  ///
+  /// - Throws: what reading the file throws.
+  public static func manifest(beside path: String) throws -> Manifest? {
+    manifest(beside: path, of: try digest(of: path))
+  }
+
   private static func manifest(beside path: String, of digest: Digest) -> Manifest? {
     let file = URL(fileURLWithPath: path).deletingLastPathComponent().appendingPathComponent("manifest.json")
     guard let bytes = try? Data(contentsOf: file), bytes.count <= 8 << 20, let json = try? JSON.parse(Array(bytes)),

@@ -125,6 +125,32 @@ import Topics
     #expect(close(report.slices[0].exactMatch.estimate, 0.25))
   }
 
+  @Test("Answering only what one is sure of: how much, and how right")
+  func selective() {
+    let call = Call(name: "f", arguments: [:])
+    let other = Call(name: "g", arguments: [:])
+    func item(_ confidence: Double?, _ predicted: Call?, weight: Double = 1, _ id: Int) -> EvaluationCase {
+      EvaluationCase(id: "\(id)", expected: call, predicted: predicted, confidence: confidence, weight: weight)
+    }
+    let cases = [
+      item(0.99, call, 0), item(0.9, call, 1), item(0.9, other, weight: 2, 2), item(0.8, call, 3),
+      item(0.2, call, weight: 4, 4),
+      item(1, nil, 5), item(nil, call, 6),
+    ]
+    let sure = SelectivePrediction(cases, threshold: 0.9)
+    // Of weights 11 those of 1, 1 and 2 are answered, 1 and 1 of them rightly.
+    #expect(sure.count == 3)
+    #expect(close(sure.coverage.estimate, 4.0 / 11) && close(sure.exactMatch.estimate, 0.5))
+    let none = SelectivePrediction(cases, threshold: 1)
+    #expect(none.count == 0 && none.exactMatch == Interval(estimate: 0, lower: 0, upper: 1))
+    #expect(SelectivePrediction.threshold(for: 1, of: cases) == 0.99)
+    // 0.99 alone; with both of 0.9 a half; with 0.8 three fifths, with the four of 0.2 seven ninths.
+    #expect(SelectivePrediction.threshold(for: 0.9, of: cases) == 0.99)
+    #expect(SelectivePrediction.threshold(for: 0.75, of: cases) == 0)
+    #expect(SelectivePrediction.threshold(for: 0.6, of: Array(cases.prefix(4))) == 0.8)
+    #expect(SelectivePrediction.threshold(for: 0.5, of: [item(0.9, other, 0)]) == nil)
+  }
+
   @Test("Calibration finds the curve that made the answers, and its probabilities are the shares of right answers")
   func calibration() throws {
     // Overconfident: an answer of confidence c is right with logistic(0.5 · log odds(c) − 0.5).

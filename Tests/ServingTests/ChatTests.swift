@@ -105,6 +105,15 @@ struct ChatTests {
           == true)
       let none = try await server.chat("play something by Björk", ["tools": stranger])
       #expect(none.status == 400)
+      let odd: [JSON] = [
+        ["type": "web_search"], ["type": "function", "function": ["name": "a.b", "parameters": ["oneOf": []]]],
+      ]
+      #expect(try await escalates(server, ["tools": .array((annotated.arrayValue ?? []) + odd)]) == true)
+      #expect(try await server.chat("play", ["tools": .array(odd)]).status == 400)
+      #expect(try await server.chat("play", ["tools": [7]]).status == 400)
+      #expect(
+        try await server.chat("play", ["tools": .array((stranger.arrayValue ?? []) + (stranger.arrayValue ?? []))])
+          .status == 400)
       let stream = try await server.chat("play something by Björk", ["stream": true])
       #expect(stream.headers.first(name: "x-retort-escalate") == "false")
       #expect(stream.headers.first(name: "x-retort-version") == "1")
@@ -125,6 +134,22 @@ struct ChatTests {
       let socket = try ClientSocket(port: server.port)
       socket.send("POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
       #expect(socket.line() == "HTTP/1.1 100 Continue")
+      let large = try ClientSocket(port: server.port)
+      large.send(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\nExpect: 100-continue\r\n\r\n")
+      #expect(large.line().hasPrefix("HTTP/1.1 413 "))
+      // Behind a request that is being answered there is none.
+      let body = #"{"messages": [{"role": "user", "content": "stop the music"}]}"#
+      let head = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: \(body.utf8.count)\r\n"
+      let pipelined = try ClientSocket(port: server.port)
+      pipelined.send(head + "\r\n" + body + head + "Expect: 100-continue\r\n\r\n" + body)
+      var statuses: [String] = []
+      for _ in 0..<40 where statuses.count < 2 {
+        let line = pipelined.line()
+        // A body has no end of line: the next answer follows on its line.
+        if let place = line.range(of: "HTTP/1.1 ") { statuses.append(String(line[place.upperBound...].prefix(3))) }
+      }
+      #expect(statuses == ["200", "200"])
     }
   }
 

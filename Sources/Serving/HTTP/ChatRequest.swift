@@ -15,7 +15,7 @@ struct ChatRequest: Sendable {
   let streams: Bool
   let includesUsage: Bool
   /// The functions that the client knows of; nil where it sent none.
-  let tools: FunctionSet?
+  let tools: Tools?
   /// The only functions that the answer may call, by `tool_choice`; nil: any.
   let choice: [String]?
 
@@ -84,13 +84,35 @@ struct ChatRequest: Sendable {
     return value
   }
 
-  private static func tools(_ json: JSON?) throws(ServingError) -> FunctionSet? {
+  /// What a client may call: definitions as ours, and what no function of a model can be (other kinds of tools, schemas beyond the
+  /// subset), by name.
+  struct Tools: Sendable {
+    let functions: [FunctionDefinition]
+    let others: [String]
+  }
+
+  private static func tools(_ json: JSON?) throws(ServingError) -> Tools? {
     guard let json, !json.isNull, json != [] else { return nil }
-    do throws(TopicError) {
-      return try FunctionSet(json: json)
-    } catch {
-      throw ServingError(.invalidRequest, "tools: \(error)", parameter: "tools")
+    guard case .array(let list) = json else {
+      throw ServingError(.invalidRequest, "tools: expected an array, found \(json.typeName).", parameter: "tools")
     }
+    var (functions, others): ([FunctionDefinition], [String]) = ([], [])
+    for (index, tool) in list.enumerated() {
+      guard tool.objectValue != nil else {
+        throw ServingError(
+          .invalidRequest, "tools[\(index)]: expected an object, found \(tool.typeName).", parameter: "tools")
+      }
+      if let function = try? FunctionDefinition(json: tool) {
+        functions.append(function)
+      } else {
+        others.append(tool["function"]?["name"]?.stringValue ?? tool["name"]?.stringValue ?? "tools[\(index)]")
+      }
+    }
+    let names = functions.map(\.name) + others
+    guard Set(names).count == names.count else {
+      throw ServingError(.invalidRequest, "tools: expected names that differ, found one twice.", parameter: "tools")
+    }
+    return Tools(functions: functions, others: others)
   }
 
   private static func choice(_ json: JSON?) throws(ServingError) -> [String]? {
@@ -139,23 +161,25 @@ struct ChatRequest: Sendable {
       }
     }
     if let tools, sent?.isEmpty == true {
+      let name = (tools.functions.map(\.name) + tools.others)[0].prefix(100).debugDescription
       throw ServingError(
         .invalidRequest,
-        "tools: \(tools.names[0]) is not one of the functions that \(served.name) was trained on, as it knows them; "
+        "tools: \(name) is not one of the functions that \(served.name) was trained on, as it knows them; "
           + "leave tools out, or send its own.", parameter: "tools")
     }
     let all = Set(own.names)
     let known = sent.map { Set($0.map(\.name)) } ?? all
     if let stranger = choice?.first(where: { !known.contains($0) }) {
-      let place = sent == nil ? "the functions that \(served.name) was trained on" : "the request's tools"
       throw ServingError(
-        .invalidRequest, "tool_choice: \(stranger.prefix(100).debugDescription) is not one of \(place).",
-        parameter: "tool_choice")
+        .invalidRequest,
+        "tool_choice: \(stranger.prefix(100).debugDescription) is not one of the functions that \(served.name) was trained on"
+          + (sent == nil ? "." : ", or not one of the request's tools."), parameter: "tool_choice")
     }
     let allowed = choice.map(Set.init) ?? known
     return Scope(
       functions: allowed == all ? nil : allowed,
-      isWithinTheModel: messages.last?.role == .user && (choice != nil || sent?.count == tools?.functions.count))
+      isWithinTheModel: messages.last?.role == .user
+        && (choice != nil || tools.map { $0.others.isEmpty && sent?.count == $0.functions.count } ?? true))
   }
 
   /// A schema's objects without the word on whether unknown keys are refused.

@@ -17,17 +17,32 @@ enum ConnectionLimits {
       configuration: .init(additionalChannelHandlers: [ContinueHandler()], idleTimeout: TimeAmount(idleTimeout)))
   }
 
-  /// Answers `Expect: 100-continue`, so that clients which wait for that send their body at once (RFC 9110, section 10.1.1).
-  private final class ContinueHandler: ChannelInboundHandler, RemovableChannelHandler {
+  /// Answers `Expect: 100-continue`, so that clients which wait for that send their body at once (RFC 9110, section 10.1.1): not while
+  /// an earlier request of the connection is being answered, and not where the body will be refused by its length.
+  private final class ContinueHandler: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPRequestPart
     typealias InboundOut = HTTPRequestPart
+    typealias OutboundIn = HTTPResponsePart
     typealias OutboundOut = HTTPResponsePart
 
+    private var unanswered = 0
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-      if case .head(let head) = unwrapInboundIn(data), head.headerFields[.expect]?.lowercased() == "100-continue" {
-        context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
+      if case .head(let head) = unwrapInboundIn(data) {
+        let length = head.headerFields[.contentLength].flatMap { Int($0) } ?? 0
+        if unanswered == 0, length <= ChatRequest.maximumBytes,
+          head.headerFields[.expect]?.lowercased() == "100-continue"
+        {
+          context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
+        }
+        unanswered += 1
       }
       context.fireChannelRead(data)
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+      if case .end = unwrapOutboundIn(data) { unanswered -= 1 }
+      context.write(data, promise: promise)
     }
   }
 

@@ -51,14 +51,19 @@ struct EvalCommand: AsyncParsableCommand {
       samples, model: model, options: wiring.decoding(constrained: !unconstrained))
     let report = EvaluationReport(cases)
     let cost = manifest.flatMap(LabelCost.init)
+    let fallback = Fallback(
+      cases, threshold: wiring.configuration.optionalNumber("serve.threshold") ?? manifest?.confidenceThreshold)
     if !unconstrained { warnOfUnsayable(samples, model) }
     if global.json {
       var object = report.json.objectValue ?? [:]
       object["labels"] = cost.map { .integer(Int64($0.samples)) }
       object["teacher_calls"] = cost.map { .integer(Int64($0.calls)) }
+      object["answered_alone"] = fallback.threshold.map { SelectivePrediction(cases, threshold: $0).json }
+      object["thresholds"] = .array(fallback.offers.map(\.json))
       Output.print(.object(object))
     } else {
       Output.print(Self.text(of: report) + (cost.map { "\n\($0.text)" } ?? ""))
+      Output.print(fallback.text)
     }
     if let threshold, report.exactMatch.estimate < threshold {
       Output.complain(
@@ -125,4 +130,40 @@ private struct LabelCost {
   }
 
   var text: String { "labels             \(samples), for \(calls) calls to the teacher" }
+}
+
+/// What a service that asks the LLM below a threshold would get: at that of the release, and at those that these requests ask for.
+private struct Fallback {
+  let threshold: Double?
+  private let cases: [EvaluationCase]
+
+  /// How right answers are wanted that nobody checks.
+  private static let wanted = [0.9, 0.95, 0.98, 0.99]
+
+  init(_ cases: [EvaluationCase], threshold: Double?) {
+    self.cases = cases
+    self.threshold = threshold
+  }
+
+  /// The most that can be answered with so many right, by the lowest threshold that gives it; each threshold once.
+  var offers: [SelectivePrediction] {
+    var offers: [SelectivePrediction] = []
+    for precision in Self.wanted {
+      guard let lowest = SelectivePrediction.threshold(for: precision, of: cases) else { continue }
+      if offers.last?.threshold != lowest { offers.append(SelectivePrediction(cases, threshold: lowest)) }
+    }
+    return offers
+  }
+
+  var text: String {
+    func line(_ answers: SelectivePrediction) -> String {
+      let right = answers.exactMatch
+      return "\(Figures.percent(answers.coverage.estimate)) answered from \(Figures.fixed(answers.threshold, 4)) on, "
+        + "\(Figures.percent(right.estimate)) of them right (95 %: \(Figures.percent(right.lower)) to \(Figures.percent(right.upper)))"
+    }
+    let own =
+      threshold.map { line(SelectivePrediction(cases, threshold: $0)) }
+      ?? "no threshold is known, so that a server says to ask the LLM each time"
+    return (["answered alone     \(own)"] + offers.map { "  by these requests \(line($0))" }).joined(separator: "\n")
+  }
 }

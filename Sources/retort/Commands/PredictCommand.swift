@@ -22,13 +22,17 @@ struct PredictCommand: AsyncParsableCommand {
       throw ConfigurationError("the request: expected at most 1 MB, found \(text.utf8.count) bytes")
     }
     let wiring = Wiring(try global.configuration(search.settings))
-    let model = try await which.load(wiring)
+    let (model, manifest) = try await which.loadWithManifest(wiring)
     let decoder = try Decoder(model: model, maximumBatch: 1)
     let options = wiring.decoding(constrained: !unconstrained)
     guard let answer = try decoder.answer([[.user(text)]], options: options).first else { throw ExitStatus.failed }
     if global.json {
+      let threshold = wiring.configuration.optionalNumber("serve.threshold") ?? manifest?.confidenceThreshold
       Output.print([
         "call": answer.call?.json ?? .null, "text": .string(answer.text), "confidence": .number(answer.confidence),
+        "version": manifest.map { .integer(Int64($0.version)) } ?? .null,
+        "threshold": threshold.map { .number($0) } ?? .null,
+        "escalate": .bool(answer.call == nil || !(threshold.map { answer.confidence >= $0 } ?? false)),
         "tokens": .integer(Int64(answer.tokens)), "prompt_tokens": .integer(Int64(answer.promptTokens)),
         "invalid": answer.invalidReason.map { .string($0) } ?? .null,
       ])

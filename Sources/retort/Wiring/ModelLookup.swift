@@ -5,6 +5,7 @@ import MessageLog
 import Pipeline
 import Releases
 import RetortClient
+import Serving
 import Topics
 
 /// Which model a command means: a released one by name, or a file.
@@ -27,7 +28,7 @@ struct ModelOptions: ParsableArguments {
       guard model == nil, version == nil else {
         throw ConfigurationError("give --file, or --model and --version, not both")
       }
-      return (try ServingModel(gguf: file), nil)
+      return (try ServingModel(gguf: file), try ServedModel.manifest(beside: file))
     }
     let log = try await wiring.openExistingLog()
     do {
