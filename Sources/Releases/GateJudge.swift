@@ -70,10 +70,12 @@ struct GateJudge {
     let bound = paired(incumbent, z: Interval.normalQuantile(1 - level)).lower
     evidence.append(
       Evidence(metric: "gate_look", value: Double(measured.look), n: measured.candidate.count, subject: .incumbent))
+    let isSure = bound > -policy.margin
     rule(
-      bound > -policy.margin,
+      isSure,
       "This is try \(measured.look) against this incumbent: at the level \(Self.percent(level)) that is left for it, "
-        + "the candidate is at worst \(Self.signed(bound)) points.")
+        + "the candidate is at worst \(Self.signed(bound)) points."
+        + (isSure ? "" : " More gate samples (split.gate) tell better; models promote begins the count anew."))
   }
 
   mutating func compareWithBest() {

@@ -6,6 +6,8 @@ public struct ServingError: Error, Sendable, Hashable, CustomStringConvertible {
     case invalidRequest = "invalid_request"
     /// The body is longer than allowed.
     case tooLarge = "request_too_large"
+    /// The body did not come in time.
+    case tooSlow = "request_too_slow"
     /// The model that was asked for is not served here.
     case modelNotFound = "model_not_found"
     /// As many requests are in flight as may be.

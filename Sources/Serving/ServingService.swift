@@ -23,7 +23,7 @@ public struct ServingService: Service {
     public var shutdownTimeout: Duration
     /// Below which confidence an answer says to escalate, 0 to 1; nil (default): the threshold of the release.
     public var threshold: Double?
-    /// How long a connection may send nothing while it waits for no answer; default 60 s.
+    /// How long a connection may send nothing while it waits for no answer, and a body may take; default 60 s.
     public var idleTimeout: Duration
 
     /// Options.
@@ -130,7 +130,8 @@ public struct ServingService: Service {
 
   private func application(_ engine: AnswerEngine, _ metrics: ServingMetrics) -> some ApplicationProtocol {
     let server = ChatServer(
-      slot: slot, engine: engine, threshold: options.threshold, spool: spool, metrics: metrics, logger: logger)
+      slot: slot, engine: engine, threshold: options.threshold, bodyTimeout: options.idleTimeout, spool: spool,
+      metrics: metrics, logger: logger)
     let (announce, port) = (onListening, options.port)
     return Application(
       responder: CallbackResponder<BasicRequestContext> { request, _ in try await server.respond(to: request) },

@@ -302,6 +302,20 @@ struct ChatTests {
     }
   }
 
+  @Test("a body that comes byte by byte ends in time")
+  func slowBody() async throws {
+    try await TestServer.run(ModelSlot(try TinyModel.served(version: 1)), idleTimeout: .milliseconds(500)) { server in
+      let slow = try ClientSocket(port: server.port)
+      slow.send("POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+      for _ in 0..<200 {
+        slow.send("{")
+        if slow.hasAnswer(within: 100) { break }
+      }
+      #expect(slow.line().hasPrefix("HTTP/1.1 408 "))
+      #expect(try await server.chat("play music by acdc").status == 200)
+    }
+  }
+
   @Test("before a model is there it says so, afterwards it is ready")
   func readiness() async throws {
     let slot = ModelSlot()

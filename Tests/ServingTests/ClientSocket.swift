@@ -41,6 +41,12 @@ final class ClientSocket {
     return String(decoding: bytes, as: UTF8.self)
   }
 
+  /// Whether something comes within this many milliseconds.
+  func hasAnswer(within milliseconds: Int32) -> Bool {
+    var ready = pollfd(fd: handle, events: Int16(POLLIN), revents: 0)
+    return poll(&ready, 1, milliseconds) == 1
+  }
+
   /// Whether the other side closes it within this many milliseconds.
   func isClosed(within milliseconds: Int32) -> Bool {
     var ready = pollfd(fd: handle, events: Int16(POLLIN), revents: 0)

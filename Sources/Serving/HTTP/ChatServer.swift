@@ -4,6 +4,7 @@ import Hummingbird
 import Inference
 import Logging
 import NIOCore
+import ServiceLifecycle
 import Synchronization
 import Topics
 
@@ -12,18 +13,22 @@ final class ChatServer: Sendable {
   private let slot: ModelSlot
   private let engine: AnswerEngine
   private let threshold: Double?
+  /// How long a body may take, so that nobody holds a connection and its memory with a byte now and then.
+  private let bodyTimeout: Duration
   private let spool: RequestSpool?
   private let metrics: ServingMetrics
   private let logger: Logger
   private let shown = Mutex(RequestSpool.Figures())
 
   init(
-    slot: ModelSlot, engine: AnswerEngine, threshold: Double?, spool: RequestSpool?, metrics: ServingMetrics,
+    slot: ModelSlot, engine: AnswerEngine, threshold: Double?, bodyTimeout: Duration, spool: RequestSpool?,
+    metrics: ServingMetrics,
     logger: Logger
   ) {
     self.slot = slot
     self.engine = engine
     self.threshold = threshold
+    self.bodyTimeout = bodyTimeout
     self.spool = spool
     self.metrics = metrics
     self.logger = logger
@@ -50,6 +55,8 @@ final class ChatServer: Sendable {
       response = HTTPReplies.error(ServingError(.stopping, "The server is shutting down; ask another one."), headers)
     }
     metrics.count(route: route.rawValue, status: response.status.code)
+    // The connection ends behind this answer: a client must not send its next request on it.
+    if Task.isShuttingDownGracefully || response.status == .requestTimeout { response.headers[.connection] = "close" }
     // The headers of the answer to GET, without its body.
     return request.method == .head ? response.createHeadResponse() : response
   }
@@ -130,7 +137,7 @@ final class ChatServer: Sendable {
   // MARK: Chat
 
   private func chat(_ request: Request, id: String, _ headers: HTTPFields) async throws -> Response {
-    let bytes = try await Self.body(of: request)
+    let bytes = try await Self.body(of: request, within: bodyTimeout)
     let start = ContinuousClock.now
     guard let model = slot.current else { throw Self.notReady }
     let chat = try ChatRequest(bytes: bytes)
@@ -161,14 +168,25 @@ final class ChatServer: Sendable {
     )
   }
 
-  private static func body(of request: Request) async throws -> [UInt8] {
+  private static func body(of request: Request, within bodyTimeout: Duration) async throws -> [UInt8] {
     let limit = ChatRequest.maximumBytes
     let tooLarge = ServingError(
       .tooLarge, "The body: expected at most \(limit) bytes, found more; shorten the request.")
     if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit { throw tooLarge }
     do {
-      let buffer = try await request.body.collect(upTo: limit)
-      return Array(buffer.readableBytesView)
+      return try await withThrowingTaskGroup(of: [UInt8]?.self) { group in
+        group.addTask { Array(try await request.body.collect(upTo: limit).readableBytesView) }
+        group.addTask {
+          try await Task.sleep(for: bodyTimeout)
+          return nil
+        }
+        defer { group.cancelAll() }
+        guard let bytes = try await group.next() ?? nil else {
+          throw ServingError(
+            .tooSlow, "The body: expected all of it within \(bodyTimeout); send it at once.")
+        }
+        return bytes
+      }
     } catch is NIOTooManyBytesError {
       throw tooLarge
     }

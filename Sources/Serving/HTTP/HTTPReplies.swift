@@ -24,7 +24,7 @@ enum HTTPReplies {
       switch error.code {
       case .busy: "rate_limit_error"
       case .notReady, .stopping, .failed, .folder, .address: "server_error"
-      case .invalidRequest, .tooLarge, .modelNotFound, .notFound, .methodNotAllowed: "invalid_request_error"
+      case .invalidRequest, .tooLarge, .tooSlow, .modelNotFound, .notFound, .methodNotAllowed: "invalid_request_error"
       }
     return json(
       status(of: error.code),
@@ -40,6 +40,7 @@ enum HTTPReplies {
     switch code {
     case .invalidRequest: .badRequest
     case .tooLarge: .contentTooLarge
+    case .tooSlow: .requestTimeout
     case .modelNotFound, .notFound: .notFound
     case .methodNotAllowed: .methodNotAllowed
     case .busy: .tooManyRequests
