@@ -41,8 +41,10 @@ actor LabelChooser {
 
   /// One decision a request, in order.
   ///
-  /// - Parameter asked: requests that the teacher is being asked about and that the ledger does not have yet, by day.
-  /// - Parameter share: this member's share of the requests, above 0 to 1, and so of what is left of a day's budget: others spend theirs meanwhile.
+  /// - Parameters:
+  ///   - asked: requests that the teacher is being asked about and that the ledger does not have yet, by day.
+  ///   - share: this member's share of the requests, above 0 to 1, and so of what is left of a day's budget: others spend
+  ///     theirs meanwhile.
   func decide(on open: [OpenRequest], asked: [String: Int], share: Double) async throws -> [LabelDecision] {
     if open.isEmpty { return [] }
     // What others have labelled meanwhile is not asked about again.
@@ -142,7 +144,6 @@ actor LabelChooser {
     let history = DeploymentScan(log: stage.log, names: stage.names, keys: keys)
     guard let newest = try await history.newest(of: selection.model), newest.epoch != epoch else { return }
     epoch = newest.epoch
-    defer { watch.follow(student?.expected) }
     do {
       student = try await ReleasedStudent(
         newest, selection: selection, functions: stage.functions,
@@ -155,6 +156,40 @@ actor LabelChooser {
         "label: the deployed student is not asked, so that every request is labelled",
         metadata: ["version": "\(newest.manifest.version)", "reason": "\(error)"])
     }
+    watch.follow(student?.expected)
+    if let time = RFC3339.milliseconds(of: newest.time) { try await watchAgain(since: time) }
+  }
+
+  /// The most requests by which a watch is brought to where it was.
+  private static let watchedAgain = 400
+
+  /// Looks at what has been decided on since the release was deployed, as members before this one did: the watch is what the log
+  /// makes it, however often `label` is started.
+  private func watchAgain(since deployment: Int64) async throws {
+    guard let student else { return }
+    let requests = try await Self.watched(stage, selection.policy, since: deployment)
+    for opinion in try student.opinions(on: requests) { look(at: opinion) }
+  }
+
+  /// The newest watched requests that were decided on, in the order of their times.
+  private static func watched(
+    _ stage: LabelStage, _ policy: LabellingPolicy, since deployment: Int64
+  ) async throws -> [[ChatMessage]] {
+    var seen: [(time: Int64, messages: [ChatMessage])] = []
+    for (partition, end) in try await stage.log.committedOffsets(group: stage.names.labelGroup)
+    where partition.topic == stage.names.requests {
+      let low = try await stage.log.watermarks(of: partition).low
+      let start = max(low, end - Int64(Double(watchedAgain) / LabellingPolicy.watchedShare))
+      guard start < end else { continue }
+      try await TopicScan.each(log: stage.log, partition: partition, from: .offset(start), to: end) { record in
+        guard record.timestamp >= deployment, record.value != nil,
+          let request = try? RecordCoding.value(of: record, as: RequestRecord.self),
+          policy.coin(of: request.id) < LabellingPolicy.watchedShare, !stage.teacher.isFree(request)
+        else { return }
+        seen.append((record.timestamp, request.messages))
+      }
+    }
+    return seen.sorted { $0.time < $1.time }.suffix(watchedAgain).map(\.messages)
   }
 
   /// Whether the trainer has lately seen the traffic drift.

@@ -138,7 +138,7 @@ struct LabelSession {
         tasks.addTask { [chooser] in
           let label = try await stage.teacher.label(open.request)
           if !open.isFree {
-            await chooser?.settle(open.request, isLabelled: { if case .accepted = label { true } else { false } }())
+            await chooser?.settle(open.request, isLabelled: label.isAccepted)
           }
           return .outcome(
             partition, offset, LabelledRequest(open.request, label, chosen: chosen, source: open.record, stage: stage))

@@ -37,17 +37,18 @@ struct ReleasedStudent {
   ) async throws {
     let manifest = deployment.manifest
     try selection.keys().verify(deployment)
-    guard manifest.functionsDigest == functions.digest else {
-      throw PipelineError(
-        .notEnough, "version \(manifest.version)", expected: "a release that knows the task's functions",
-        found: "one with others", advice: "wait for the next release")
-    }
     guard let calibration = manifest.confidenceCalibration, let file = manifest.weights else {
       throw PipelineError(
         .notEnough, "version \(manifest.version)", expected: "a release with a calibrated confidence", found: "none",
         advice: "wait for a release with at least \(ConfidenceThreshold.minimumSamples) development samples")
     }
     model = try ReleaseCheck.load(try await selection.store.path(of: file, fetcher: fetcher), manifest: manifest)
+    // Other descriptions are no other functions.
+    guard functions.missing(of: model.functions).isEmpty, model.functions.missing(of: functions).isEmpty else {
+      throw PipelineError(
+        .notEnough, "version \(manifest.version)", expected: "a release that knows the task's functions",
+        found: "one with others", advice: "wait for the next release")
+    }
     version = manifest.version
     self.calibration = calibration
     expected = manifest.evidence.first { $0.metric == ConfidenceThreshold.sureShare && $0.subject == .candidate }

@@ -65,12 +65,16 @@ import Testing
     }
   }
 
-  @Test("A target is reached, and not by more than it takes")
-  func targets() throws {
-    let student = try Student(
+  private static func student() throws -> Student {
+    try Student(
       configuration: DecoderConfiguration(
         vocabularySize: 300, hiddenSize: 128, layerCount: 4, headCount: 4, keyValueHeadCount: 2, feedForwardSize: 512),
       seed: 3)
+  }
+
+  @Test("A target is reached, and not by more than it takes")
+  func targets() throws {
+    let student = try Self.student()
     let search = ShapeSearch(
       parent: student, importance: Importance(weightsOf: student), divergence: nil,
       cost: ModelCost(elementType: { _, shape in shape.count == 2 ? .q8_0 : .f32 }, metadataBytes: 1_000))
@@ -98,10 +102,7 @@ import Testing
 
   @Test("Where nothing can be measured feed-forward width goes first, then hidden width, and layers last")
   func unmeasured() throws {
-    let student = try Student(
-      configuration: DecoderConfiguration(
-        vocabularySize: 300, hiddenSize: 128, layerCount: 4, headCount: 4, keyValueHeadCount: 2, feedForwardSize: 512),
-      seed: 3)
+    let student = try Self.student()
     let search = ShapeSearch(
       parent: student, importance: Importance(weightsOf: student), divergence: nil,
       cost: ModelCost(elementType: { _, _ in .f32 }, metadataBytes: 0))

@@ -119,7 +119,9 @@ import Topics
           confidenceCalibration: ConfidenceCalibration(slope: 0, intercept: intercept, n: 100), licence: "none",
           created: "2026-01-01T00:00:00Z"))
       let deployment = try key.sign(
-        DeploymentRecord(epoch: epoch, action: .promote, manifest: manifest, reason: "test", time: manifest.created))
+        DeploymentRecord(
+          epoch: epoch, action: .promote, manifest: manifest, reason: "test",
+          time: RFC3339.text(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))))
       _ = try await log.append([RecordCoding.record(deployment, topic: names.models, key: "home")])
     }
 
@@ -188,6 +190,23 @@ import Topics
     #expect(report.skipped["near_duplicate", default: 0] > 40)
     #expect(report.asked - asked < 25)
     #expect(try await Audit.run(log: bench.log, names: bench.names).holds)
+    try await bench.log.close()
+  }
+
+  @Test(
+    "the watch is what the log makes it: label stages that end after a few requests see drift as one that goes on does")
+  func driftOverRestarts() async throws {
+    let bench = try await Bench()
+    bench.policy.confidence = 0
+    try await bench.deploy(intercept: 0, epoch: 1, expected: 0.9)
+    for portion in 0..<16 {
+      try await bench.append(portion * 25..<(portion + 1) * 25)
+      try await bench.label()
+    }
+    let samples = try await bench.samples()
+    #expect(samples.first?.drifting == false && samples.last?.drifting == true)
+    let found = try #require(samples.first { $0.drifting }.flatMap { Int($0.id) })
+    #expect((20..<200).contains(found), "\(found)")
     try await bench.log.close()
   }
 

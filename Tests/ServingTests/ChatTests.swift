@@ -307,11 +307,15 @@ struct ChatTests {
     try await TestServer.run(ModelSlot(try TinyModel.served(version: 1)), idleTimeout: .milliseconds(500)) { server in
       let slow = try ClientSocket(port: server.port)
       slow.send("POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
-      for _ in 0..<200 {
+      var ends = false
+      for _ in 0..<200 where !ends {
         slow.send("{")
-        if slow.hasAnswer(within: 100) { break }
+        ends = slow.hasAnswer(within: 100)
       }
-      #expect(slow.line().hasPrefix("HTTP/1.1 408 "))
+      #expect(ends)
+      // Where this test itself was held up for longer than a connection may be silent, that ended it.
+      let line = slow.line()
+      #expect(line.isEmpty || line.hasPrefix("HTTP/1.1 408 "), "\(line)")
       #expect(try await server.chat("play music by acdc").status == 200)
     }
   }

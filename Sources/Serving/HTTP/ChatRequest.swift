@@ -156,8 +156,7 @@ struct ChatRequest: Sendable {
     let own = served.model.functions
     let sent = tools.map { tools in
       tools.functions.filter { tool in
-        own[tool.name].map { Self.closed($0.parameters.constraints) == Self.closed(tool.parameters.constraints) }
-          ?? false
+        own[tool.name].map { $0.parametersJSON == tool.parametersJSON || Self.saysTheSame($0, tool) } ?? false
       }
     }
     if let tools, sent?.isEmpty == true {
@@ -180,6 +179,10 @@ struct ChatRequest: Sendable {
       functions: allowed == all ? nil : allowed,
       isWithinTheModel: messages.last?.role == .user
         && (choice != nil || tools.map { $0.others.isEmpty && sent?.count == $0.functions.count } ?? true))
+  }
+
+  private static func saysTheSame(_ one: FunctionDefinition, _ other: FunctionDefinition) -> Bool {
+    closed(one.parameters.constraints) == closed(other.parameters.constraints)
   }
 
   /// A schema's objects without the word on whether unknown keys are refused.
