@@ -67,13 +67,17 @@ public struct SampleWeights: Sendable, Hashable {
   /// Whether all weights are the same.
   public var areEqual: Bool { values == nil }
 
+  /// From which share of the weight on a text is known, as everybody asks it.
+  private static let frequent = 0.05
+
   /// How many different questions of equal weight would estimate the mean of `value` as well, at most ``effectiveCount``.
   ///
-  /// The variance of one question's value over the variance of the weighted mean, which is the jackknife's over clusters: a text
-  /// that many ask counts for much where models differ on it, and for nothing where they do not. Where few differ the
-  /// variance is hardly known, so that one more that differs is supposed beside those that were seen.
+  /// The variance of one question's value over the variance of the weighted mean. That is the jackknife's over clusters, but
+  /// for the texts that make up ``frequent`` of the weight each: those are strata of their own, known and not drawn. Where few
+  /// differ the variance is hardly known, so that one more that differs is supposed beside those that were seen.
   ///
-  /// Reference: Shao and Tu 1995, "The jackknife and bootstrap", §2.1 (delete one cluster).
+  /// Reference: Shao and Tu 1995, "The jackknife and bootstrap", §2.1 (delete one cluster); Cochran 1977, "Sampling
+  /// techniques", §5A (certainty strata).
   public func effectiveCount(of value: (Int) -> Double) -> Double {
     guard values != nil || clusters != nil else { return Double(count) }
     guard distinctCount > 1 else { return effectiveCount }
@@ -88,9 +92,12 @@ public struct SampleWeights: Sendable, Hashable {
       squares += weight * value * value
     }
     let mean = total / sum
-    let known = Double(distinctCount - 1) / Double(distinctCount)
-    let variance = sums.reduce(0) { result, own in
-      let moved = known * (own.value - own.weight * mean) / (sum - own.weight)
+    let drawn = sums.filter { $0.weight < Self.frequent * sum }
+    let rest = drawn.reduce(into: (weight: 0.0, value: 0.0)) { $0 = ($0.weight + $1.weight, $0.value + $1.value) }
+    let known = Double(max(0, drawn.count - 1)) / Double(max(1, drawn.count)) * rest.weight / sum
+    let variance = drawn.reduce(0) { result, own in
+      guard rest.weight > own.weight else { return result }
+      let moved = known * (own.value - own.weight * rest.value / rest.weight) / (rest.weight - own.weight)
       return result + moved * moved
     }
     let supposed = 1 / effectiveCount

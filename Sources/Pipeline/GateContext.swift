@@ -11,20 +11,24 @@ package struct GateContext {
 
   /// From a model's history.
   ///
-  /// Every rejected candidate since the incumbent is a try, also where the window's samples are others by now: each had its chance
+  /// Every rejected candidate since the incumbent was deployed is a try, also where the window's samples are others by now: each had its chance
   /// to pass, and the level is for all of them.
   ///
   /// - Parameters:
   ///   - history: every release of the incumbent's name, oldest first.
-  ///   - deployed: the version that serves; nil for none.
+  ///   - deployed: what serves; nil for none.
   ///   - window: the gate samples of this verdict.
-  package init(history: [(manifest: Manifest, verdict: ReleaseVerdict?)], deployed: Int?, window: GateWindow) {
+  package init(
+    history: [(manifest: Manifest, verdict: ReleaseVerdict?)], deployed: DeploymentRecord?, window: GateWindow
+  ) {
+    let start = deployed.flatMap { RFC3339.milliseconds(of: $0.time) }
     let tries = history.filter { entry in
-      deployed.map { entry.manifest.version > $0 && entry.verdict?.promoted == false } ?? false
+      guard let start, let verdict = entry.verdict, !verdict.promoted else { return false }
+      return RFC3339.milliseconds(of: verdict.time).map { $0 >= start } ?? true
     }
     look = tries.count + 1
     var evidence: [Evidence] = []
-    if let deployed, let incumbent = history.first(where: { $0.manifest.version == deployed }) {
+    if let deployed, let incumbent = history.first(where: { $0.manifest.version == deployed.manifest.version }) {
       evidence.append(
         Evidence(
           metric: "gate_fresh_share", value: window.share(from: incumbent.manifest.lineage.toOffset),

@@ -43,12 +43,15 @@ actor LabelChooser {
   ///
   /// - Parameters:
   ///   - asked: requests that the teacher is being asked about and that the ledger does not have yet, by day.
-  ///   - share: this member's share of the requests, above 0 to 1, and so of what is left of a day's budget: others spend
-  ///     theirs meanwhile.
-  func decide(on open: [OpenRequest], asked: [String: Int], share: Double) async throws -> [LabelDecision] {
+  ///   - owned: the partitions that are read here; a day's budget is shared out by partitions, so that nobody need know
+  ///     what others have under way.
+  ///   - partitions: how many there are.
+  func decide(
+    on open: [OpenRequest], asked: [String: Int], owned: [Int], partitions: Int
+  ) async throws -> [LabelDecision] {
     if open.isEmpty { return [] }
     // What others have labelled meanwhile is not asked about again.
-    if share < 1 { try await update() }
+    if owned.count < partitions { try await update() }
     try await followReleases()
     try await followCheckpoints()
     if selection.policy.dailyBudget > 0 {
@@ -58,17 +61,17 @@ actor LabelChooser {
     }
     let plans = open.map(plan)
     let opinions = try opinions(on: plans)
-    var fresh: [String: Int] = [:]
+    var asked = asked
     return plans.indices.map { index in
       let plan = plans[index]
       guard !plan.open.isFree else { return .label(ChosenRequest(reason: .recorded)) }
       if plan.coin < LabellingPolicy.watchedShare, let opinion = opinions[index] { look(at: opinion) }
       let day = plan.open.day
       let spent = LabellingPolicy.Spent(
-        before: spending[day] + asked[day, default: 0], now: fresh[day, default: 0], share: share)
+        asked: spending.count(of: day, in: owned) + asked[day, default: 0], owned: owned, partitions: partitions)
       let decision = decision(on: plan, opinion: opinions[index], spent: spent)
       if case .label = decision {
-        fresh[day, default: 0] += 1
+        asked[day, default: 0] += 1
         requests.ask(plan.open.request.messages)
       }
       return decision

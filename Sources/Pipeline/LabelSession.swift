@@ -127,7 +127,7 @@ struct LabelSession {
     on requests: [OpenRequest], _ tasks: inout ThrowingTaskGroup<Event, any Error>
   ) async throws {
     let stage = stage
-    let decisions = try await chooser?.decide(on: requests, asked: asked.byDay, share: chooser == nil ? 1 : share)
+    let decisions = try await decisions(on: requests)
     for (index, open) in requests.enumerated() {
       let (partition, offset) = (open.record.topicPartition, open.record.offset)
       switch decisions?[index] ?? .label(ChosenRequest()) {
@@ -147,12 +147,14 @@ struct LabelSession {
     }
   }
 
-  /// The share of the requests' partitions that are read here, above 0 to 1.
-  private var share: Double {
-    get async throws {
-      let all = try await stage.log.topics().first { $0.name == stage.names.requests }?.topicPartitions.count ?? 1
-      return min(1, max(1, Double(await reader.ownership.count)) / Double(max(1, all)))
-    }
+  /// What the policy says of requests; nil without one.
+  private func decisions(on requests: [OpenRequest]) async throws -> [LabelDecision]? {
+    guard let chooser else { return nil }
+    let owned = await reader.ownership.keys.map(\.partition).sorted()
+    let topic = try await stage.log.topics().first { $0.name == stage.names.requests }
+    return try await chooser.decide(
+      on: requests, asked: asked.byDay, owned: owned,
+      partitions: max(topic?.topicPartitions.count ?? 1, (owned.last ?? 0) + 1))
   }
 
   /// Who had a partition before has perhaps written samples since the index was made.

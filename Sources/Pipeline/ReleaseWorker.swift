@@ -45,7 +45,7 @@ actor ReleaseWorker {
 
     stage.observer(.candidate(version: version, part: "gate"))
     let rivals = try await rivals(history: history, deployed: deployed)
-    let context = GateContext(history: history, deployed: deployed?.manifest.version, window: samples.window)
+    let context = GateContext(history: history, deployed: deployed, window: samples.window)
     let weights = try Self.read(made.weightsPath)
     let measured = try GateMeasurement(
       candidate: ServingModel(gguf: made.weightsPath), parent: made.parent, rivals: rivals, samples: samples.gate,

@@ -5,7 +5,7 @@ package import Topics
 /// The words of the requests that have been labelled or are being asked about: which requests were the same words, and which words
 /// never occurred.
 ///
-/// Two requests are near-duplicates if all that was said in them, but for system messages, has the same words in the same order,
+/// Two requests are near-duplicates if all that was said in them, system messages included, has the same words in the same order,
 /// whatever their case and punctuation. Holds eight bytes
 /// a request and a word; beyond `capacity` of either it starts anew, and some requests are labelled once more.
 package struct SeenRequests {
@@ -92,10 +92,10 @@ package struct SeenRequests {
     text.split { !$0.isLetter && !$0.isNumber }.map(String.init)
   }
 
-  /// Of all words, who said them, and the calls between them. A system message is left out: it may hold the time.
+  /// Of all words, who said them, and the calls between them.
   private static func hash(of messages: [ChatMessage]) -> UInt64 {
     hash(
-      messages.filter { $0.role != .system }.flatMap { message in
+      messages.flatMap { message in
         ["<\(message.role.rawValue)>"] + words(NormalisedText.of(message.content))
           + message.toolCalls.flatMap { [$0.name, $0.arguments] }
       })

@@ -2,19 +2,21 @@ import MessageLog
 import RetortClient
 import Topics
 
-/// About how many requests of each day the teacher was asked, by the ledger.
+/// About how many requests of each day the teacher was asked, by the ledger: by partitions of `requests`.
 ///
-/// Several members of the label group see each other's spending when it is committed; until then each keeps to its share of what was
-/// left when it looked.
+/// An account of several partitions, which one member had then, counts for the first of them.
 struct Spending {
-  private var days: [String: Int] = [:]
+  private var days: [String: [Int: Int]] = [:]
   private var learned: [TopicPartition: Int64] = [:]
 
-  /// How many on a day.
-  subscript(day: String) -> Int { days[day, default: 0] }
+  /// How many of a day in some partitions.
+  func count(of day: String, in partitions: [Int]) -> Int {
+    guard let counts = days[day] else { return 0 }
+    return partitions.reduce(0) { $0 + counts[$1, default: 0] }
+  }
 
   /// On all days together.
-  var total: Int { days.values.reduce(0, +) }
+  var total: Int { days.values.reduce(0) { $0 + $1.values.reduce(0, +) } }
 
   /// Learns what the ledger holds beyond what was learned before.
   mutating func update(log: any MessageLog, names: TopicNames) async throws {
@@ -25,7 +27,8 @@ struct Spending {
       if case .offset(let offset) = start, offset >= end { continue }
       try await TopicScan.each(log: log, partition: partition, from: start, to: end) { record in
         guard let entry = try? RecordCoding.value(of: record, as: LedgerRecord.self) else { return }
-        for item in entry.asked { days[item.day, default: 0] += item.count }
+        let partition = entry.ranges.first?.partition ?? 0
+        for item in entry.asked { days[item.day, default: [:]][partition, default: 0] += item.count }
       }
       learned[partition] = end
     }

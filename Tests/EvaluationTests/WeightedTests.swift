@@ -16,9 +16,8 @@ import Topics
     #expect(close(weights.mean { right[$0] ? 3 : 1 }, 2))
     #expect(weights.share { _ in true }.upper == 1)
     #expect(weights.share { _ in false }.lower == 0)
-    // The jackknife by hand: without one the share moves by w · 0.5 / (10 − w), times (k − 1) / k.
-    let (far, near, supposed) = (0.75 * 2 / 6, 0.75 * 0.5 / 9, 34.0 / 100)
-    let n = (0.25 + supposed) / (2 * far * far + 2 * near * near + supposed * supposed)
+    // Four are each more than a twentieth of the weight, and so known: Kish's number is the bound.
+    let n = 100.0 / 34
     #expect(close(weights.effectiveCount { right[$0] ? 1 : 0 }, n))
     // Wilson's formula at p = 0.5: the half width is z / (1 + z²/n) · √(0.25/n + z²/4n²).
     let z = Interval.z95
@@ -60,11 +59,6 @@ import Topics
     let repeated = SampleWeights([2, 2, 2, 2, 2, 2], clusters: ["a", "b", "c", "c", "c", "d"])
     #expect(repeated.areEqual && repeated.distinctCount == 4 && repeated.effectiveCount == 4)
     #expect(close(repeated.share { right[$0] }.estimate, 4.0 / 6))
-    // The jackknife by hand: without a, b, c, d the share is 3/5, 4/5, 1/3, 4/5, around 2/3; the formula's (k − 1)/k is 3/4.
-    let moved = [3.0 / 5, 4.0 / 5, 1.0 / 3, 4.0 / 5].map { (0.75 * ($0 - 2.0 / 3)) * (0.75 * ($0 - 2.0 / 3)) }
-    let expected = (2.0 / 9 + 0.25) / (moved.reduce(0, +) + 0.0625)
-    #expect(expected < 4)
-    #expect(close(repeated.effectiveCount { right[$0] ? 1 : 0 }, expected))
     // McNemar's of four questions: only the other is right on b and d, only the first on c.
     #expect(
       PairedComparison.exactPValue(first: right, second: other, weights: repeated)
@@ -91,11 +85,24 @@ import Topics
     let better = interval((0..<1_000).map { incumbent[$0] || $0 % 20 == 19 })
     #expect(close(better.estimate, 0.045))
     #expect(better.lower > 0.02 && better.upper < 0.08, "\(better)")
-    // Better on the frequent one alone, which is one observation, though it is one of ten questions.
-    let odd = PairedComparison.difference(
+    // Better on the frequent one alone, which everybody asks, and so is known to be asked.
+    let often = PairedComparison.difference(
       first: incumbent, second: (0..<1_000).map { incumbent[$0] && $0 >= 100 }, weights: weights)
-    #expect(close(odd.estimate, 0.1))
-    #expect(odd.lower < 0 && odd.upper > 0.2, "\(odd)")
+    #expect(close(often.estimate, 0.1))
+    #expect(often.lower > 0.05 && often.upper < 0.15, "\(often)")
+    // Neither does one that all models answer alike blur what they differ in, however frequent.
+    let half = SampleWeights(
+      [Double](repeating: 1, count: 1_600), clusters: (0..<1_600).map { $0 < 700 ? "often" : "\($0)" })
+    let blurred = PairedComparison.difference(
+      first: (0..<1_600).map { $0 % 10 == 1 && $0 >= 700 }, second: [Bool](repeating: false, count: 1_600),
+      weights: half)
+    #expect(close(blurred.estimate, 90.0 / 1_600) && blurred.lower > 0.04, "\(blurred)")
+    // A text that is asked now and then is one observation.
+    let seldom = SampleWeights(
+      [Double](repeating: 1, count: 1_000), clusters: (0..<1_000).map { $0 < 40 ? "seldom" : "\($0)" })
+    let one = PairedComparison.difference(
+      first: (0..<1_000).map { $0 < 40 }, second: [Bool](repeating: false, count: 1_000), weights: seldom)
+    #expect(close(one.estimate, 0.04) && one.lower < 0 && one.upper > 0.1, "\(one)")
     // The same answers.
     #expect(interval(incumbent).lower > -0.01)
   }

@@ -9,8 +9,10 @@ import Topics
       offset: offset, teacher: teacher, hasChanged: changed)
   }
 
+  private static func time(_ second: Int) -> String { RFC3339.text(milliseconds: Int64(second) * 1_000) }
+
   private static func release(
-    _ version: Int, promoted: Bool, to offset: Int64
+    _ version: Int, promoted: Bool, to offset: Int64, second: Int = 0
   ) -> (manifest: Manifest, verdict: ReleaseVerdict?) {
     let manifest = Manifest(
       model: "m", version: version, files: [],
@@ -23,7 +25,7 @@ import Topics
         numerics: "n", code: "c", teachers: []), evidence: [], licence: "none", created: "2026-01-01T00:00:00Z")
     let verdict = ReleaseVerdict(
       model: "m", version: version, manifestDigest: manifest.digest, promoted: promoted, reasons: ["Because."],
-      evidence: [], time: "2026-01-01T00:00:00Z")
+      evidence: [], time: time(second))
     return (manifest, verdict)
   }
 
@@ -40,22 +42,29 @@ import Topics
     #expect(evidence.map(\.n) == [4, 4])
   }
 
-  @Test("every rejected candidate since the incumbent is a try, however new the window's samples are")
+  @Test("every rejected candidate since the incumbent was deployed is a try, however new the window's samples are")
   func looks() {
     let history = [
-      Self.release(1, promoted: true, to: 10), Self.release(2, promoted: false, to: 20),
-      Self.release(3, promoted: true, to: 30), Self.release(4, promoted: false, to: 40),
-      Self.release(5, promoted: false, to: 90),
+      Self.release(1, promoted: true, to: 10, second: 1), Self.release(2, promoted: false, to: 20, second: 2),
+      Self.release(3, promoted: true, to: 30, second: 3), Self.release(4, promoted: false, to: 40, second: 4),
+      Self.release(5, promoted: false, to: 90, second: 5),
     ]
-    func look(_ deployed: Int?) -> Int {
+    func deployed(_ version: Int, second: Int) -> DeploymentRecord {
+      DeploymentRecord(
+        epoch: 1, action: .promote, manifest: history[version - 1].manifest, reason: "", time: Self.time(second))
+    }
+    func look(_ deployed: DeploymentRecord?) -> Int {
       let window = GateWindow((0..<100).map { Self.entry($0) }, limit: 5)
       return GateContext(history: history, deployed: deployed, window: window).look
     }
     #expect(look(nil) == 1)
-    #expect(look(3) == 3)
-    #expect(look(5) == 1)
+    #expect(look(deployed(3, second: 3)) == 3)
+    // Taken back, or promoted by hand: what was tried against others does not count.
+    #expect(look(deployed(1, second: 6)) == 1)
+    #expect(look(deployed(4, second: 5)) == 2)
     let context = GateContext(
-      history: history, deployed: 3, window: GateWindow((0..<40).map { Self.entry($0) }, limit: 1_000))
+      history: history, deployed: deployed(3, second: 3),
+      window: GateWindow((0..<40).map { Self.entry($0) }, limit: 1_000))
     #expect(context.evidence.first { $0.metric == "gate_fresh_share" }?.value == 0.25)
   }
 }

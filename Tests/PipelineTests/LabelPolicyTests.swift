@@ -320,7 +320,7 @@ import Topics
     seen.learn([.user("Please, turn the light on!")])
     #expect(seen.hasSeen([.user("please turn THE light on")]))
     #expect(!seen.hasSeen([.user("turn on the light please")]))
-    #expect(seen.hasSeen([.system("It is noon."), .user("Please turn the light on")]))
+    #expect(!seen.hasSeen([.system("The speaker stands in the hall."), .user("Please turn the light on")]))
     let asked = ChatMessage(role: .assistant, content: "Which one?")
     #expect(!seen.hasSeen([asked, .user("Please turn the light on")]))
     // Nobody says the same in two answers to other questions.
@@ -348,25 +348,25 @@ import Topics
     #expect(seen.hasSeen(request) && seen.novelty(of: request) == 0)
   }
 
-  @Test("members of a group share what is left of a day's budget, and do not exceed it together")
-  func sharedBudget() {
+  @Test(
+    "the parts of a day's budget that fall to partitions add up to it, whoever has them", arguments: [1, 2, 5, 12, 200])
+  func sharedBudget(partitions: Int) {
     let policy = LabellingPolicy(heldOutShare: 0.1, dailyBudget: 100)
-    var spent = 0
-    for _ in 0..<20 {
-      // Four members decide on a backlog, each by what the ledger had before any of them wrote.
-      let before = spent
-      for share in [0.25, 0.25, 0.4, 0.1] {
-        var own = 0
-        for _ in 0..<500 {
-          let facts = LabellingPolicy.Facts(
-            split: .train, coin: 0, confidence: 0.1, novelty: 0, isRepeated: false,
-            spent: .init(before: before, now: own, share: share))
-          if case .ask = policy.decision(on: facts) { own += 1 }
-        }
-        spent += own
+    func asked(_ owned: [Int], coin: Double, from spent: Int = 0) -> Int {
+      var asked = spent
+      for _ in 0..<500 {
+        let facts = LabellingPolicy.Facts(
+          split: .train, coin: coin, confidence: 0.1, novelty: 0, isRepeated: false,
+          spent: .init(asked: asked, owned: owned, partitions: partitions))
+        if case .ask = policy.decision(on: facts) { asked += 1 }
       }
+      return asked
     }
-    // Up to one request a member and round for what cannot be divided.
-    #expect((100...103).contains(spent), "\(spent)")
+    let owners = Dictionary(grouping: 0..<partitions) { $0 * $0 % 3 }.values.map { $0.sorted() }
+    // Of interest to the last fifth, which the coin has.
+    #expect(owners.reduce(0) { $0 + asked($1, coin: 1) } == 80)
+    #expect(owners.reduce(0) { $0 + asked($1, coin: 0) } == 100)
+    #expect((0..<partitions).reduce(0) { $0 + asked([$1], coin: 0) } == 100)
+    #expect(asked(Array(0..<partitions), coin: 0, from: 90) == 100)
   }
 }

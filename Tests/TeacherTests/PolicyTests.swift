@@ -12,7 +12,7 @@ import Topics
   ) -> LabellingPolicy.Facts {
     .init(
       split: split, coin: coin, confidence: confidence, novelty: novelty, isRepeated: repeated,
-      spent: .init(before: asked))
+      spent: .init(asked: asked))
   }
 
   @Test(

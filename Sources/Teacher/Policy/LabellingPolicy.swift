@@ -45,20 +45,26 @@ public struct LabellingPolicy: Sendable, Hashable {
     self.salt = salt
   }
 
-  /// Requests of one day that the teacher was asked about.
+  /// How many requests of one day's were asked about in the partitions that are read here.
   public struct Spent: Sendable, Hashable {
-    /// By all members of the label group, as it was known when this member looked last.
-    public var before: Int
-    /// By this member since.
-    public var now: Int
-    /// This member's share of what was left then, above 0 to 1.
-    public var share: Double
+    /// In these partitions, whoever read them.
+    public var asked: Int
+    /// The partitions that are read here, from 0.
+    public var owned: [Int]
+    /// All partitions of the topic.
+    public var partitions: Int
 
-    /// What is spent.
-    public init(before: Int, now: Int = 0, share: Double = 1) {
-      self.before = before
-      self.now = now
-      self.share = share
+    /// What is spent; by default of all partitions.
+    public init(asked: Int, owned: [Int] = [0], partitions: Int = 1) {
+      self.asked = asked
+      self.owned = owned
+      self.partitions = max(1, partitions)
+    }
+
+    /// The part of a budget that falls to these partitions. Parts are whole, and those of all partitions add up to the budget.
+    func part(of budget: Double) -> Int {
+      let each = budget / Double(partitions)
+      return owned.reduce(0) { $0 + Int(each * Double($1 + 1)) - Int(each * Double($1)) }
     }
   }
 
@@ -154,8 +160,7 @@ public struct LabellingPolicy: Sendable, Hashable {
   }
 
   private func hasBudget(_ spent: Spent, keeping reserve: Double) -> Bool {
-    let left = Double(dailyBudget) * (1 - reserve) - Double(spent.before)
-    // The last whole request of a share is anybody's.
-    return dailyBudget == 0 || left > 0 && Double(spent.now) < max(1, left * spent.share)
+    let budget = Double(dailyBudget)
+    return dailyBudget == 0 || spent.asked < min(spent.part(of: budget), spent.part(of: budget * (1 - reserve)))
   }
 }
