@@ -79,8 +79,11 @@ public struct MeasuredSample: Sendable, Hashable {
   /// The inverse of the probability with which it was drawn from the traffic.
   public let weight: Double
 
-  /// What is the same of requests that ask the same: the text by which they are in one split.
-  var question: String { NormalisedText.of(messages) }
+  /// What is the same of requests that ask the same: all that was said, but for case, spaces and final marks. (A split goes by what
+  /// the user said; "yes, please" to two questions is two.)
+  var question: String {
+    messages.map { "\($0.role.rawValue) \(NormalisedText.of($0.content))" }.joined(separator: "\n")
+  }
 
   /// A question with its answer; drawn with certainty by default.
   public init(id: String, messages: [ChatMessage], call: Call, weight: Double = 1) {
