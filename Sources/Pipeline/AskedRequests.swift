@@ -31,13 +31,16 @@ struct AskedRequests {
     days[open.record.topicPartition, default: [:]][open.record.offset] = open.day
   }
 
-  /// About how many of these the teacher was asked, by day.
-  func count(of records: [Record]) -> [String: Int] {
-    var counts: [String: Int] = [:]
+  /// About how many of these the teacher was asked, by partition and day.
+  func count(of records: [Record]) -> [AskedCount] {
+    var counts: [Int: [String: Int]] = [:]
     for record in records {
-      if let day = days[record.topicPartition]?[record.offset] { counts[day, default: 0] += 1 }
+      guard let day = days[record.topicPartition]?[record.offset] else { continue }
+      counts[record.partition, default: [:]][day, default: 0] += 1
     }
-    return counts
+    return counts.sorted { $0.key < $1.key }.flatMap { partition, days in
+      days.sorted { $0.key < $1.key }.map { AskedCount(day: $0.key, count: $0.value, partition: partition) }
+    }
   }
 
   mutating func remove(_ records: [Record]) {

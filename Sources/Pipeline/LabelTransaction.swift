@@ -6,15 +6,15 @@ import Topics
 /// What one label transaction writes: the outcome of each request, the ledger record, and the positions.
 struct LabelTransaction {
   private let batch: [LabelWindow<LabelledRequest>.Finished]
-  private let asked: [String: Int]
+  private let asked: [AskedCount]
   private let functions: FunctionSet?
   private let stage: LabelStage
 
   /// - Parameters:
-  ///   - asked: about how many of the batch the teacher was asked, by day.
+  ///   - asked: about how many of the batch the teacher was asked, by partition and day.
   ///   - functions: the definitions, where the ledger does not have them yet.
   init(
-    batch: [LabelWindow<LabelledRequest>.Finished], asked: [String: Int], functions: FunctionSet?, stage: LabelStage
+    batch: [LabelWindow<LabelledRequest>.Finished], asked: [AskedCount], functions: FunctionSet?, stage: LabelStage
   ) {
     self.functions = functions
     self.batch = batch
@@ -107,7 +107,7 @@ struct LabelTransaction {
     let name = ranges.map { "\($0.partition):\($0.from)-\($0.to)" }.joined(separator: ",")
     var account = LedgerRecord(
       transaction: name, ranges: ranges, requests: batch.count, outcomes: outcomes, skipped: skipped,
-      asked: asked.sorted { $0.key < $1.key }.map { AskedCount(day: $0.key, count: $0.value) })
+      asked: asked)
     account.functions = functions?.json
     return account
   }

@@ -3,8 +3,6 @@ import RetortClient
 import Topics
 
 /// About how many requests of each day the teacher was asked, by the ledger: by partitions of `requests`.
-///
-/// What an account has of several partitions, which one member had then, is shared out by the lengths of their ranges.
 struct Spending {
   private var days: [String: [Int: Int]] = [:]
   private var learned: [TopicPartition: Int64] = [:]
@@ -18,16 +16,6 @@ struct Spending {
   /// On all days together.
   var total: Int { days.values.reduce(0) { $0 + $1.values.reduce(0, +) } }
 
-  private mutating func add(_ item: AskedCount, ranges: [OffsetRange]) {
-    let all = Double(max(1, ranges.reduce(0) { $0 + $1.to - $1.from }))
-    var passed = 0.0
-    for range in ranges {
-      let before = Int(Double(item.count) * passed / all)
-      passed += Double(range.to - range.from)
-      days[item.day, default: [:]][range.partition, default: 0] += Int(Double(item.count) * passed / all) - before
-    }
-  }
-
   /// Learns what the ledger holds beyond what was learned before.
   mutating func update(log: any MessageLog, names: TopicNames) async throws {
     guard let topic = try await log.topics().first(where: { $0.name == names.ledger }) else { return }
@@ -37,7 +25,11 @@ struct Spending {
       if case .offset(let offset) = start, offset >= end { continue }
       try await TopicScan.each(log: log, partition: partition, from: start, to: end) { record in
         guard let entry = try? RecordCoding.value(of: record, as: LedgerRecord.self) else { return }
-        for item in entry.asked { add(item, ranges: entry.ranges) }
+        for item in entry.asked {
+          // Accounts of earlier versions do not say where; those that one member had then count for the first.
+          let place = item.partition ?? entry.ranges.first?.partition ?? 0
+          days[item.day, default: [:]][place, default: 0] += item.count
+        }
       }
       learned[partition] = end
     }
