@@ -40,8 +40,8 @@ public final class ServedModel: Sendable {
       digest: manifest.weights?.sha256 ?? manifest.digest, threshold: manifest.confidenceThreshold)
   }
 
-  /// A GGUF file that retort wrote; where the `manifest.json` of its release lies beside it, as in a folder that `retort subscribe`
-  /// keeps, it says which release it is.
+  /// A GGUF file that retort wrote; where its release's manifest lies beside it (`manifest.json`, as in a folder that `retort subscribe`
+  /// keeps, or `FILE.manifest.json`, as `retort models fetch` writes it) that says which release it is.
   ///
   /// - Parameters:
   ///   - name: the name that clients use; by default the manifest's, or the file's name without its ending.
@@ -69,11 +69,20 @@ public final class ServedModel: Sendable {
   }
 
   private static func manifest(beside path: String, of digest: Digest) -> Manifest? {
-    let file = URL(fileURLWithPath: path).deletingLastPathComponent().appendingPathComponent("manifest.json")
-    guard let bytes = try? Data(contentsOf: file), bytes.count <= 8 << 20, let json = try? JSON.parse(Array(bytes)),
-      let manifest = try? Manifest(json: json), manifest.weights?.sha256 == digest
-    else { return nil }
-    return manifest
+    let file = URL(fileURLWithPath: path)
+    let candidates = [
+      file.deletingPathExtension().appendingPathExtension("manifest.json"),
+      file.deletingLastPathComponent().appendingPathComponent("manifest.json"),
+    ]
+    for candidate in candidates {
+      // Mapped, so that nothing too large is read.
+      guard let bytes = try? Data(contentsOf: candidate, options: .alwaysMapped), bytes.count <= 8 << 20,
+        let json = try? JSON.parse(Array(bytes)), let manifest = try? Manifest(json: json),
+        manifest.weights?.sha256 == digest
+      else { continue }
+      return manifest
+    }
+    return nil
   }
 
   /// Says where the weights are, where they were to be shared.

@@ -252,6 +252,14 @@ struct BadInputTests {
       let gguf = try #require(files["files"]?.arrayValue?.compactMap(\.stringValue).first { $0.hasSuffix(".gguf") })
       let model = "\(retort.folder)/\(gguf)"
       let bytes = [UInt8](try #require(FileManager.default.contents(atPath: model)))
+      // The manifest beside the file says which release it is; one that is not of it says nothing.
+      let fetched = try await retort.json("predict", "--file", gguf, "turn on the hall light")
+      #expect(fetched["version"]?.integerValue.map(String.init) == version && fetched["escalate"]?.boolValue != nil)
+      let manifest = "\(retort.folder)/" + gguf.replacing(".gguf", with: ".manifest.json")
+      try FileManager.default.removeItem(atPath: manifest)
+      _ = FileManager.default.createFile(atPath: "\(retort.folder)/files/manifest.json", contents: Data("{}".utf8))
+      let unnamed = try await retort.json("predict", "--file", gguf, "turn on the hall light")
+      #expect(unnamed["version"] == .null && unnamed["escalate"] == true)
       for (name, damaged) in [
         ("truncated", Array(bytes.prefix(bytes.count / 2))), ("empty", []), ("text", Array("hello".utf8)),
       ] {

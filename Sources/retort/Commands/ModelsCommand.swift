@@ -100,7 +100,8 @@ struct ModelsCommand: AsyncParsableCommand {
 
   /// `retort models fetch`.
   struct Fetch: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Write a release's files into a folder, verified.")
+    static let configuration = CommandConfiguration(
+      abstract: "Write a release's files and its manifest into a folder, verified.")
 
     @OptionGroup var global: GlobalOptions
     @OptionGroup var target: ReleaseOptions
@@ -119,6 +120,9 @@ struct ModelsCommand: AsyncParsableCommand {
         _ = try AtomicFile.write(try await ArtifactFetcher(log: log, names: wiring.names).fetch(file), to: path)
         written.append(.string(path))
       }
+      let path = "\(out)/\(manifest.model)-\(manifest.version).manifest.json"
+      _ = try AtomicFile.write(manifest.json.bytes, to: path)
+      written.append(.string(path))
       try await log.close()
       if global.json {
         Output.print(["files": .array(written)])
