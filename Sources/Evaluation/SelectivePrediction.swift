@@ -27,8 +27,10 @@ public struct SelectivePrediction: Sendable, Hashable {
   }
 
   /// The lowest threshold at and above which answers are right with at least `precision`, 0 to 1; nil where none reaches it.
+  ///
+  /// - Parameter answers: each with whether it is right, 1 or 0, or how probably.
   public static func threshold(
-    for precision: Double, of answers: [(confidence: Double, isRight: Bool, weight: Double)]
+    for precision: Double, of answers: [(confidence: Double, right: Double, weight: Double)]
   ) -> Double? {
     let ranked = answers.sorted { $0.confidence > $1.confidence }
     var right = 0.0
@@ -36,7 +38,7 @@ public struct SelectivePrediction: Sendable, Hashable {
     var threshold: Double?
     for (index, item) in ranked.enumerated() {
       all += item.weight
-      if item.isRight { right += item.weight }
+      right += item.weight * item.right
       // Answers of one confidence stand on the same side.
       let isLastOfItsKind = index + 1 == ranked.count || ranked[index + 1].confidence < item.confidence
       if isLastOfItsKind, right >= precision * all { threshold = item.confidence }
@@ -47,7 +49,8 @@ public struct SelectivePrediction: Sendable, Hashable {
   /// The same of cases that have a confidence.
   public static func threshold(for precision: Double, of cases: [EvaluationCase]) -> Double? {
     threshold(
-      for: precision, of: cases.filter { $0.predicted != nil }.map { ($0.confidence ?? 0, $0.score.isExact, $0.weight) }
+      for: precision,
+      of: cases.filter { $0.predicted != nil }.map { ($0.confidence ?? 0, $0.score.isExact ? 1 : 0, $0.weight) }
     )
   }
 

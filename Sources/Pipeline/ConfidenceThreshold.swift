@@ -13,8 +13,8 @@ struct ConfidenceThreshold {
   /// The metric of ``evidence``.
   static let sureShare = "sure_share"
 
-  /// The lowest confidence such that the answers at or above it are right with at least ``precision``; `nil` with too few
-  /// samples, or where no threshold reaches it.
+  /// The lowest confidence such that the answers at or above it are right with at least ``precision``, by the calibrated curve;
+  /// `nil` with too few samples, or where no threshold reaches it.
   let threshold: Double?
   /// The probability that an answer of some confidence is right; `nil` with too few samples.
   let calibration: ConfidenceCalibration?
@@ -32,8 +32,12 @@ struct ConfidenceThreshold {
     let judged = zip(answers, samples).map {
       (confidence: $0.confidence, isRight: CallScore.exact($0.call, $1.call), weight: $1.weight)
     }
-    threshold = SelectivePrediction.threshold(for: Self.precision, of: judged)
-    calibration = ConfidenceCalibration(fitting: judged, minimum: Self.minimumSamples)
+    let calibration = ConfidenceCalibration(fitting: judged, minimum: Self.minimumSamples)
+    self.calibration = calibration
+    threshold = calibration.flatMap { curve in
+      SelectivePrediction.threshold(
+        for: Self.precision, of: judged.map { ($0.confidence, curve.probability(of: $0.confidence), $0.weight) })
+    }
     evidence = calibration.map { [Self.evidence(judged, $0)] } ?? []
   }
 

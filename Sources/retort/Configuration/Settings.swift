@@ -195,7 +195,7 @@ enum Settings {
     Setting("serve.max_concurrent_requests", .integer(1...10_000), 64, "Requests in flight; more get 429."),
     Setting(
       "serve.threshold", .number(0...1), nil,
-      "Confidence below which an answer says to escalate; unset: the release's, above which 95 % were right."),
+      "Confidence below which an answer says to escalate; unset: the release's, above which 95 % are right."),
     Setting(
       "serve.spool_bytes", .integer(0...Int.max), .integer(64 << 20), "Bound of the spool of live requests on disk."),
     Setting(
