@@ -5,6 +5,9 @@
 
 #include "quantized.h"
 
+/// The most weights of one task: a few microseconds of a core's share of the memory bandwidth.
+#define TASK_BYTES (1 << 16)
+
 typedef i16 i16_unaligned __attribute__((aligned(4), may_alias));
 
 RETORT_INLINE i16 load_lines(const uint8_t *p) { return *(const i16_unaligned *)p; }
@@ -181,8 +184,8 @@ static void panels_task(void *context, ptrdiff_t index, int worker) {
 static void multiply(quantized_job *job) {
   ptrdiff_t tiles = (job->m + TILE_ROWS - 1) / TILE_ROWS, threads = retort_pool_threads();
   run_tasks(tiles, job->m * job->k, round_tile, job);
-  // Enough tasks that taking over others' evens out the threads; each thread's own follow one another in memory.
-  job->task_panels = job->panel_count / (16 * threads);
+  // Enough tasks, and small enough ones, that taking over others' evens out the threads; each thread's own follow one another in memory.
+  job->task_panels = smaller(job->panel_count / (16 * threads), TASK_BYTES / quantized_panel_bytes(job->type, job->k));
   if (job->task_panels < 1) job->task_panels = 1;
   job->column_tasks = (job->panel_count + job->task_panels - 1) / job->task_panels;
   job->task_rows = job->m;

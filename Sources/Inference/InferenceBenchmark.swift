@@ -115,9 +115,9 @@ public enum InferenceBenchmark {
   }
 
   private static func argmax(_ logits: UnsafePointer<Float>, _ count: Int) -> Int32 {
-    var best = 0
-    for index in 1..<max(1, count) where logits[index] > logits[best] { best = index }
-    return Int32(best)
+    var (best, token) = (-Float.infinity, 0)
+    for index in 0..<count where logits[index] > best { (best, token) = (logits[index], index) }
+    return Int32(token)
   }
 
   /// Tokens spread over the vocabulary, the same every time.
