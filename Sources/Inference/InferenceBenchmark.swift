@@ -115,9 +115,18 @@ public enum InferenceBenchmark {
   }
 
   private static func argmax(_ logits: UnsafePointer<Float>, _ count: Int) -> Int32 {
-    var (best, token) = (-Float.infinity, 0)
-    for index in 0..<count where logits[index] > best { (best, token) = (logits[index], index) }
-    return Int32(token)
+    var best = SIMD16<Float>(repeating: -.infinity)
+    var tokens = SIMD16<Int32>.zero
+    for start in stride(from: 0, through: count - 16, by: 16) {
+      let values = UnsafeRawPointer(logits + start).loadUnaligned(as: SIMD16<Float>.self)
+      let isGreater = values .> best
+      best.replace(with: values, where: isGreater)
+      tokens.replace(with: SIMD16(repeating: Int32(start)), where: isGreater)
+    }
+    var (top, token) = (-Float.infinity, Int32(0))
+    for lane in 0..<16 where best[lane] > top { (top, token) = (best[lane], tokens[lane] + Int32(lane)) }
+    for index in count / 16 * 16..<count where logits[index] > top { (top, token) = (logits[index], Int32(index)) }
+    return token
   }
 
   /// Tokens spread over the vocabulary, the same every time.
