@@ -108,7 +108,7 @@ actor ReleaseWorker {
       observer(.step(report))
       try Task.checkCancellation()
     }
-    let teacher = try trainer.recipe.teacherDigest == nil ? nil : stage.teacher?()
+    let teacher = try trainer.recipe.teacherDigest == nil ? nil : trainer.tokenizer.flatMap { try stage.teacher?($0) }
     let branch = try trainer.branch(teacher: teacher)
     report(branch.refinement)
     stage.observer(.candidate(version: version, part: "compress"))

@@ -24,17 +24,22 @@ public struct BaseModel {
   ///
   /// - Throws: `ModelFileError`, `TokenizationError`; ``TrainingError`` `invalid_base` where the folder has no tokenizer.
   public init(folder path: String, functions: FunctionSet) throws {
+    let structure = CallCodec.structureTokens(for: try functions.inCanonicalOrder())
+    try self.init(folder: path) { _ in structure }
+  }
+
+  /// Reads a Hugging Face folder; `structure` says which tokens its tokenizer gets.
+  init(folder path: String, structure: (Tokenizer) throws -> [String]) throws {
     let folder = try HuggingFaceFolder.read(path)
     guard let json = folder.tokenizerJSON else {
       throw TrainingError(
         .invalidBase, context: path, expected: "a tokenizer.json", found: "none",
         advice: "add the tokenizer that belongs to the model")
     }
-    let functions = try functions.inCanonicalOrder()
     let plain = try Tokenizer(huggingFace: json)
     // What cannot be released is not trained.
     _ = try plain.ggufPreTokenizer()
-    let extended = try plain.adding(structure: CallCodec.structureTokens(for: functions))
+    let extended = try plain.adding(structure: structure(plain))
     var sizes = folder.configuration
     guard plain.vocabularySize <= sizes.vocabularySize else {
       throw TrainingError(

@@ -6,7 +6,7 @@ public import Topics
 /// A model whose distributions a student learns from: a larger student of ours, or any of the families that can be read.
 ///
 /// A path that ends in `.gguf` is a file that was written from a student, any other a Hugging Face folder; to that the
-/// structure tokens of the task are added, as to a base, where it has none. Its weights are held in single precision.
+/// structure tokens of the student are added, as to a base, those that it has not. Its weights are held in single precision.
 public struct DistillationTeacher {
   /// The model.
   public let student: Student
@@ -17,33 +17,41 @@ public struct DistillationTeacher {
 
   /// Reads a model.
   ///
+  /// - Parameter other: The student's tokenizer. A folder gets the structure tokens that the student has by now, in their
+  ///   order: that is of the student's history, not of any set of functions. One whose text has other tokens gets none.
   /// - Throws: As ``BaseModel/init(folder:functions:)``; `ModelFileError`, `TokenizationError` for a file.
-  public init(path: String, functions: FunctionSet) throws {
+  public init(path: String, tokenizer other: Tokenizer) throws {
     guard path.hasSuffix(".gguf") else {
-      let model = try BaseModel(folder: path, functions: functions)
+      let model = try BaseModel(folder: path) { plain in
+        guard plain.textDigest == other.textDigest else { return [] }
+        return other.structureTexts.filter { plain.structure($0) == nil }
+      }
       student = try Student(configuration: model.configuration, weights: model.copy(_:into:))
       tokenizer = model.tokenizer
       digest = model.digest
       return
     }
     let file = try GGUFFile(path: path)
-    let student = try Student(file)
-    self.student = student
+    student = try Student(file)
     tokenizer = try Tokenizer(file.vocabulary())
+    digest = Self.digest(student, tokenizer)
+  }
+
+  private static func digest(_ student: Student, _ tokenizer: Tokenizer) -> Digest {
     var stream = Digest.Stream()
     withExtendedLifetime(student) { stream.update(UnsafeRawBufferPointer(student.parameters)) }
     stream.update(CheckpointHeader.json(student.configuration).canonical)
     stream.update(tokenizer.digest.bytes)
-    digest = stream.digest
+    return stream.digest
   }
 
   /// What a recipe names the model at `path` by.
   ///
   /// - Throws: As reading it.
-  public static func digest(path: String, functions: FunctionSet) throws -> Digest {
-    path.hasSuffix(".gguf")
-      ? try DistillationTeacher(path: path, functions: functions).digest
-      : try BaseModel(folder: path, functions: functions).digest
+  public static func digest(path: String) throws -> Digest {
+    guard path.hasSuffix(".gguf") else { return try BaseModel(folder: path) { _ in [] }.digest }
+    let file = try GGUFFile(path: path)
+    return digest(try Student(file), try Tokenizer(file.vocabulary()))
   }
 
   /// Checks that it is the teacher of a recipe, and speaks the student's tokens.
@@ -61,7 +69,8 @@ public struct DistillationTeacher {
         .invalidBase, context: "the teacher's tokenizer",
         expected: "the student's, \(other.digest.hex), and \(rows.1) rows",
         found: "\(tokenizer.digest.hex), and \(rows.0) rows",
-        advice: "distil from a model with the same tokens, or start the student from one of the teacher's family")
+        advice: "distil from a model with the same tokens, in a folder where the student has gained functions, "
+          + "or start the student from one of the teacher's family")
     }
   }
 }

@@ -59,6 +59,34 @@ import Training
     }
   }
 
+  @Test(
+    "A teacher in a folder has the functions of its student, in the student's order, before and after it gains some")
+  func teacher() throws {
+    try Fixture.withFolder { folder in
+      let base = try Fixture.base(in: folder)
+      let digest = try DistillationTeacher.digest(path: base)
+      let recipe = Fixture.recipe { $0.distillTeacher = digest.hex }
+      let trainer = try Trainer(
+        recipe: recipe, functions: Self.early(), base: BaseModel(folder: base, functions: Self.early()))
+      func teacher() throws -> DistillationTeacher {
+        try DistillationTeacher(path: base, tokenizer: try #require(trainer.tokenizer))
+      }
+      try feed(trainer, until: 20)
+      let before = try teacher()
+      #expect(before.digest == digest)
+      #expect(before.tokenizer.structure(StructureTokens.opening("stop_all")) == nil)
+      #expect(try trainer.branch(teacher: before).finalLoss.isFinite)
+      try feed(trainer)
+      let after = try teacher()
+      #expect(after.digest == digest && after.tokenizer.digest == trainer.tokenizer?.digest)
+      // Not the order in which all functions together would give them.
+      let together = try BaseModel(folder: base, functions: Fixture.functions())
+      #expect(together.tokenizer.digest != after.tokenizer.digest)
+      #expect(try trainer.branch(teacher: after).finalLoss.isFinite)
+      #expect(throws: TrainingError.self) { try trainer.branch(teacher: before) }
+    }
+  }
+
   @Test("What was learned stays: every earlier weight and id; only rows for the new tokens join")
   func onlyRowsJoin() throws {
     let trainer = try Trainer(recipe: Fixture.recipe(), functions: Self.early())

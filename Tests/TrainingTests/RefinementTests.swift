@@ -218,7 +218,7 @@ import Training
     let teacher = try Self.trained(Fixture.recipe { ($0.hiddenSize, $0.replayPerSample) = (64, 40) })
     try Fixture.withFolder { folder in
       try Self.write(try teacher.branch(), to: folder)
-      let model = try DistillationTeacher(path: folder, functions: Fixture.functions())
+      let model = try DistillationTeacher(path: folder, tokenizer: try #require(teacher.tokenizer))
       func divergence(_ change: (inout TrainingRecipe) -> Void) throws -> Double {
         var recipe = Fixture.recipe { ($0.decaySteps, $0.replayPerSample, $0.learningRate) = (60, 40, 4e-3) }
         change(&recipe)
@@ -258,7 +258,7 @@ import Training
     let teacher = try Self.trained(Fixture.recipe { ($0.hiddenSize, $0.replayPerSample) = (64, 40) })
     try Fixture.withFolder { folder in
       try Self.write(try teacher.branch(), to: folder)
-      let model = try DistillationTeacher(path: folder, functions: Fixture.functions())
+      let model = try DistillationTeacher(path: folder, tokenizer: try #require(teacher.tokenizer))
       for direction in DistillationLoss.Direction.allCases {
         let recipe = Fixture.recipe {
           ($0.decaySteps, $0.replayPerSample, $0.learningRate) = (6, 40, 4e-3)

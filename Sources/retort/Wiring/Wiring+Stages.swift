@@ -7,6 +7,7 @@ import Pipeline
 import Releases
 import RetortClient
 import Teacher
+import Tokenization
 import Topics
 import Training
 
@@ -102,9 +103,8 @@ extension Wiring {
   func release(
     log: any MessageLog, replay: ReplayPlan? = nil, logger: Logger, observer: @escaping PipelineObserver
   ) async throws -> ReleaseStage {
-    let functions = try functions()
-    var teacher: (@Sendable () throws -> DistillationTeacher)?
-    if let path = teacherPath { teacher = { try DistillationTeacher(path: path, functions: functions) } }
+    var teacher: (@Sendable (Tokenizer) throws -> DistillationTeacher)?
+    if let path = teacherPath { teacher = { try DistillationTeacher(path: path, tokenizer: $0) } }
     return ReleaseStage(
       log: log, names: replay?.names ?? names, model: replay?.name ?? model,
       checkpoints: checkpoints(of: replay?.name ?? model), store: store, policy: try releasePolicy(),

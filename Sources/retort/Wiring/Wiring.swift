@@ -146,7 +146,7 @@ struct Wiring: Sendable {
     }
     if object["distill_teacher"] == nil, let path = teacherPath {
       do {
-        object["distill_teacher"] = .string(try DistillationTeacher.digest(path: path, functions: functions()).hex)
+        object["distill_teacher"] = .string(try DistillationTeacher.digest(path: path).hex)
       } catch {
         throw ConfigurationError("train.teacher: \(error)")
       }
