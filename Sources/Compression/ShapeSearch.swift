@@ -6,7 +6,7 @@ package import StudentModel
 /// At each depth that may be enough, from the shape that the plan's axes give, one step at a time: a sixteenth of the
 /// feed-forward width, or one query head from every group with as many residual channels. Of the possible steps the one with
 /// the least harm for what it saves is taken, the first of equals, until the target is met; at last hidden width and
-/// feed-forward width grow back as far as the target allows. No axis goes below a quarter. Harm is the divergence from the
+/// feed-forward width grow back as far as the target allows. No step goes below a quarter. Harm is the divergence from the
 /// parent right after pruning.
 ///
 /// That does not tell depths apart: a block that is left out harms most at first and recovers best. So the shape of every
@@ -57,7 +57,9 @@ package struct ShapeSearch {
   package func candidates(from start: PruningShape, target: PruningPlan.Target) throws -> [PruningShape] {
     let limit = limit(of: target)
     var starts: [PruningShape] = []
-    for depth in (max(1, parent.configuration.layerCount / 4)...start.layerCount).reversed() {
+    // A plan may begin below a quarter of the blocks.
+    let least = min(max(1, parent.configuration.layerCount / 4), start.layerCount)
+    for depth in (least...start.layerCount).reversed() {
       var shape = start
       shape.layerCount = depth
       starts.append(shape)

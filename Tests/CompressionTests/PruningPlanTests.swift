@@ -116,6 +116,26 @@ import Testing
     #expect(most.layerCount < 4)
   }
 
+  @Test("A plan that leaves fewer than a quarter of the blocks begins there, and reaches its target at that depth")
+  func fewBlocks() throws {
+    let parent = try Student(
+      configuration: DecoderConfiguration(
+        vocabularySize: 64, hiddenSize: 32, layerCount: 8, headCount: 2, keyValueHeadCount: 1, feedForwardSize: 128),
+      seed: 3)
+    var batch = PackedBatch()
+    batch.append(prompt: [5, 7], completion: [20, 1])
+    let divergence = try #require(try Divergence(from: parent, on: [batch], maximumRows: 64))
+    let search = ShapeSearch(
+      parent: parent, importance: Importance(weightsOf: parent), divergence: divergence,
+      cost: ModelCost(elementType: { _, _ in .f32 }, metadataBytes: 0))
+    let start = try PruningPlan("layers=1").shape(of: parent.configuration)
+    let target = PruningPlan.Target(measure: .parameters, amount: .share(0.1))
+    #expect(try search.candidates(from: start, target: target).map(\.layerCount) == [1])
+    let shape = try search.shape(from: start, target: target) { _ in }
+    let after = try shape.configuration(prunedFrom: parent.configuration).parameterCount
+    #expect(shape.layerCount == 1 && Double(after) <= 0.1 * Double(parent.layout.count))
+  }
+
   @Test("Depths are told apart by what recovers best, not by what harms least at first")
   func depths() throws {
     let parent = try Student(
