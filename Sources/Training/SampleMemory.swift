@@ -44,10 +44,20 @@ package struct SampleMemory: Sendable {
 
   package private(set) var entries: [Entry] = []
   package private(set) var learned: [Learned] = []
-  package private(set) var pool = ValuePool()
+  /// The values of what has been learned, in order; after a removal made again when it is asked for, since a thousand new
+  /// versions may come before that.
+  package var pool: ValuePool {
+    mutating get {
+      if let knownPool { return knownPool }
+      let pool = learned.reduce(into: ValuePool()) { $0.add($1.sample.call) }
+      knownPool = pool
+      return pool
+    }
+  }
   /// The sequence of the next accepted sample.
   package private(set) var nextSequence = 0
   private var versions: [String: (digest: Digest, sequence: Int)] = [:]
+  private var knownPool: ValuePool? = ValuePool()
   private var waiting = 0
   private var waitingStart = 0
   private var touched: Set<Int> = []
@@ -63,7 +73,7 @@ package struct SampleMemory: Sendable {
   /// The train samples that wait, in order, at most `limit`.
   package func pending(_ limit: Int) -> [Entry] {
     var result: [Entry] = []
-    var index = firstIndex(atOrAfter: waitingStart)
+    var index = Self.firstIndex(atOrAfter: waitingStart, in: entries, \.sequence)
     while index < entries.count && result.count < limit {
       if entries[index].kind == .train { result.append(entries[index]) }
       index += 1
@@ -93,7 +103,7 @@ package struct SampleMemory: Sendable {
   @discardableResult
   package mutating func remove(id: String) -> Bool {
     guard let version = versions.removeValue(forKey: id) else { return false }
-    let index = firstIndex(atOrAfter: version.sequence)
+    let index = Self.firstIndex(atOrAfter: version.sequence, in: entries, \.sequence)
     guard index < entries.count, entries[index].sequence == version.sequence else { return false }
     let entry = entries.remove(at: index)
     touch(entry.sequence)
@@ -101,8 +111,8 @@ package struct SampleMemory: Sendable {
     if entry.sequence >= waitingStart {
       waiting -= 1
     } else {
-      learned.removeAll { $0.sequence == entry.sequence }
-      rebuildPool()
+      learned.remove(at: Self.firstIndex(atOrAfter: entry.sequence, in: learned, \.sequence))
+      knownPool = nil
     }
     return true
   }
@@ -116,7 +126,7 @@ package struct SampleMemory: Sendable {
         skip(entry.sequence)
       } else if let sample = entry.sample {
         learned.append(Learned(sequence: entry.sequence, sample: sample, presentations: 0))
-        pool.add(sample.call)
+        knownPool?.add(sample.call)
       }
     }
   }
@@ -134,26 +144,23 @@ package struct SampleMemory: Sendable {
   }
 
   private mutating func skip(_ sequence: Int) {
-    let index = firstIndex(atOrAfter: sequence)
+    let index = Self.firstIndex(atOrAfter: sequence, in: entries, \.sequence)
     guard index < entries.count, entries[index].sequence == sequence else { return }
     entries[index].kind = .skipped
     entries[index].sample = nil
     touch(sequence)
   }
 
-  private mutating func rebuildPool() {
-    pool = ValuePool()
-    for item in learned { pool.add(item.sample.call) }
-  }
-
   private mutating func touch(_ sequence: Int) { touched.insert(sequence / Self.segmentSpan) }
 
-  private func firstIndex(atOrAfter sequence: Int) -> Int {
+  private static func firstIndex<Item>(
+    atOrAfter sequence: Int, in items: [Item], _ sequenceOf: (Item) -> Int
+  ) -> Int {
     var low = 0
-    var high = entries.count
+    var high = items.count
     while low < high {
       let middle = (low + high) / 2
-      if entries[middle].sequence < sequence { low = middle + 1 } else { high = middle }
+      if sequenceOf(items[middle]) < sequence { low = middle + 1 } else { high = middle }
     }
     return low
   }
@@ -176,7 +183,7 @@ extension SampleMemory {
   /// The lines of one segment.
   package func segment(_ number: Int) -> [UInt8] {
     var bytes: [UInt8] = []
-    var index = firstIndex(atOrAfter: number * Self.segmentSpan)
+    var index = Self.firstIndex(atOrAfter: number * Self.segmentSpan, in: entries, \.sequence)
     while index < entries.count, entries[index].sequence < (number + 1) * Self.segmentSpan {
       bytes += entries[index].json.bytes
       bytes.append(0x0A)
@@ -213,7 +220,7 @@ extension SampleMemory {
       } else {
         guard let count = counts.next() else { return nil }
         learned.append(Learned(sequence: entry.sequence, sample: sample, presentations: count))
-        pool.add(sample.call)
+        knownPool?.add(sample.call)
       }
     }
     guard counts.next() == nil, segments.count == (nextSequence + Self.segmentSpan - 1) / Self.segmentSpan else {

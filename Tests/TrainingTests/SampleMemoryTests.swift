@@ -52,8 +52,33 @@ import Training
     #expect(!again)
     #expect(memory.learned.map(\.sample.id) == ["r0", "r2"])
     #expect(memory.pending(9).map(\.id) == ["r3", "r5"])
-    #expect(memory.pool.draw("play_song\u{0}artist", choice: 0, position: 0, uniformShare: 1) == nil)
+    let pool = memory.pool
+    #expect(pool.draw("play_song\u{0}artist", choice: 0, position: 0, uniformShare: 1) == nil)
     #expect(!String(decoding: memory.segment(0), as: UTF8.self).contains("\"r1\""))
+  }
+
+  @Test(
+    "Values are those of the learned samples in order, after erasures and new versions before, between and after rounds"
+  )
+  func values() throws {
+    var memory = SampleMemory()
+    for index in 0..<60 {
+      _ = memory.accept(Fixture.sample(index))
+      if index % 7 == 6 { memory.learn(memory.pending(6), skipping: []) }
+      if index % 9 == 8 { _ = memory.remove(id: "r\(index / 2)") }
+      if index % 11 == 10 { _ = memory.accept(Fixture.sample(index + 100, id: "r\(index / 3)")) }
+      var read = try #require(stored(memory))
+      let (values, again) = (memory.pool, read.pool)
+      #expect(values.words == again.words)
+      for slot in ["play_song\u{0}artist", "play_song\u{0}song", "set_light\u{0}room", "set_light\u{0}state"] {
+        #expect(values.unseenShare(slot) == again.unseenShare(slot))
+        for (step, choice) in [0.0, 0.25, 0.75, 1].enumerated() {
+          let position = UInt64.max / 5 * UInt64(step + 1)
+          let draw = values.draw(slot, choice: choice, position: position, uniformShare: 0.5)
+          #expect(draw == again.draw(slot, choice: choice, position: position, uniformShare: 0.5))
+        }
+      }
+    }
   }
 
   @Test("Skipped samples count as seen and are not kept")
