@@ -42,7 +42,9 @@ public struct EvaluationReport: Sendable, Hashable {
     functionAccuracy = weights.share { scores[$0].functionIsCorrect }
     invalid = scores.count { !$0.isValid }
     latency = LatencyPercentiles(milliseconds: cases.compactMap(\.latencyMilliseconds))
-    let clusters = Self.clusters(of: cases)
+    let numbers = SampleWeights.numbers(cases.map(\.cluster))
+    var clusters = [[Int]](repeating: [], count: weights.distinctCount)
+    for (index, number) in numbers.enumerated() { clusters[number].append(index) }
     argumentF1 = ClusterBootstrap(resamples: 1_000).interval(
       estimate: Self.f1(cases, 0..<cases.count), units: clusters.count,
       statistic: { draws in Self.f1(cases, draws.lazy.flatMap { clusters[$0] }) })
@@ -54,21 +56,6 @@ public struct EvaluationReport: Sendable, Hashable {
         name: name, count: members.count, exactMatch: own.share { scores[members[$0]].isExact },
         functionAccuracy: own.share { scores[members[$0]].functionIsCorrect }, argumentF1: Self.f1(cases, members))
     }
-  }
-
-  /// The places of the cases of each cluster, in the order of their first places.
-  private static func clusters(of cases: [EvaluationCase]) -> [[Int]] {
-    var places: [String: Int] = [:]
-    var clusters: [[Int]] = []
-    for (index, item) in cases.enumerated() {
-      if let place = places[item.cluster] {
-        clusters[place].append(index)
-      } else {
-        places[item.cluster] = clusters.count
-        clusters.append([index])
-      }
-    }
-    return clusters
   }
 
   /// Micro F1 of the scores' (key, value) pairs, in 0…1; 1 where there is no pair on either side.

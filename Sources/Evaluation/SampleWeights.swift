@@ -49,7 +49,7 @@ public struct SampleWeights: Sendable, Hashable {
   }
 
   /// Numbers from 0 for what is different, in the order of their first places.
-  private static func numbers<Key: Hashable>(_ keys: [Key]) -> [Int] {
+  static func numbers<Key: Hashable>(_ keys: [Key]) -> [Int] {
     var numbers: [Key: Int] = [:]
     return keys.map { key in
       if let known = numbers[key] { return known }
