@@ -69,7 +69,8 @@ public enum ToolCallReward {
 
   /// 1 − edit distance / the longer text's length; 1 for two empty ones. Texts beyond 1,024 scalars are equal or not.
   static func similarity(_ a: String, _ b: String) -> Double {
-    if a == b { return 1 }
+    // By bytes, as calls are compared: two spellings of one text are not the same value.
+    if a.utf8.elementsEqual(b.utf8) { return 1 }
     let (x, y) = (Array(a.unicodeScalars), Array(b.unicodeScalars))
     guard max(x.count, y.count) <= 1_024 else { return 0 }
     var row = Array(0...y.count)

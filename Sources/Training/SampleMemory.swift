@@ -56,7 +56,8 @@ package struct SampleMemory: Sendable {
   }
   /// The sequence of the next accepted sample.
   package private(set) var nextSequence = 0
-  private var versions: [String: (digest: Digest, sequence: Int)] = [:]
+  /// By the bytes of the ids, as the log tells them apart: two spellings of one text are two ids.
+  private var versions: [[UInt8]: (digest: Digest, sequence: Int)] = [:]
   private var knownPool: ValuePool? = ValuePool()
   private var waiting = 0
   private var waitingStart = 0
@@ -83,12 +84,12 @@ package struct SampleMemory: Sendable {
 
   /// Takes a sample in. The same version again changes nothing; another version replaces the one before.
   package mutating func accept(_ sample: TrainingSample) -> Change {
-    if let known = versions[sample.id] {
+    if let known = versions[Array(sample.id.utf8)] {
       if known.digest == sample.digest { return .repeated }
       remove(id: sample.id)
     }
     let isTrain = sample.split == .train
-    versions[sample.id] = (sample.digest, nextSequence)
+    versions[Array(sample.id.utf8)] = (sample.digest, nextSequence)
     entries.append(
       Entry(
         sequence: nextSequence, id: sample.id, digest: sample.digest, kind: isTrain ? .train : .held,
@@ -102,7 +103,7 @@ package struct SampleMemory: Sendable {
   /// Erases a sample; whether there was one.
   @discardableResult
   package mutating func remove(id: String) -> Bool {
-    guard let version = versions.removeValue(forKey: id) else { return false }
+    guard let version = versions.removeValue(forKey: Array(id.utf8)) else { return false }
     let index = Self.firstIndex(atOrAfter: version.sequence, in: entries, \.sequence)
     guard index < entries.count, entries[index].sequence == version.sequence else { return false }
     let entry = entries.remove(at: index)
@@ -207,7 +208,7 @@ extension SampleMemory {
         guard let json = try? JSON.parse(line), let entry = Entry(json: json),
           entry.sequence / Self.segmentSpan == number, entry.sequence >= 0, entry.sequence < nextSequence,
           entry.sequence > entries.last?.sequence ?? -1,
-          versions.updateValue((entry.digest, entry.sequence), forKey: entry.id) == nil
+          versions.updateValue((entry.digest, entry.sequence), forKey: Array(entry.id.utf8)) == nil
         else { return nil }
         entries.append(entry)
       }

@@ -67,6 +67,9 @@ import Topics
     #expect(half == 0.5)
     func song(_ text: String) -> Call { Call(name: "play", arguments: ["song": .string(text)]) }
     #expect(ToolCallReward.similarity(song("bjö"), song("bjo")) == 1 - 1.0 / 3)
+    // Four scalars and five: one changed, one added. As for a score, they are not the same.
+    let (one, two) = (song("caf\u{E9}"), song("cafe\u{301}"))
+    #expect(ToolCallReward.similarity(one, two) == 1 - 2.0 / 5 && !CallScore.exact(one, two))
     #expect(ToolCallReward.similarity(song(""), song("")) == 1 && ToolCallReward.similarity(song(""), song("x")) == 0)
   }
 }

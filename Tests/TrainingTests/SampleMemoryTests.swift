@@ -29,6 +29,18 @@ import Training
     #expect(memory.pending(9).last?.sample?.messages == Fixture.sample(2).messages)
   }
 
+  @Test("Ids that are one text in two spellings are two samples, to erasures too")
+  func spellings() throws {
+    let (one, two) = ("caf\u{E9}", "cafe\u{301}")
+    var memory = SampleMemory()
+    #expect(memory.accept(Fixture.sample(0, id: one)) == .accepted)
+    #expect(memory.accept(Fixture.sample(1, id: two)) == .accepted)
+    #expect(memory.pendingCount == 2)
+    #expect(try #require(stored(memory)).pendingCount == 2)
+    let isErased = memory.remove(id: two)
+    #expect(isErased && memory.pending(9).map { Array($0.id.utf8) } == [Array(one.utf8)])
+  }
+
   @Test("Samples of dev and gate leave only their names")
   func heldOut() {
     var memory = SampleMemory()
