@@ -60,7 +60,8 @@ public struct BaseModel {
   func copy(_ entry: ParameterLayout.Entry, into weights: UnsafeMutablePointer<Float>) throws {
     guard let old = source[entry.name] else { return }
     try folder.tensor(entry.name).copyFloats(into: UnsafeMutableBufferPointer(start: weights, count: old.count))
-    if old.count < entry.count || entry.shape.first == configuration.vocabularySize {
+    // By name: a feed-forward matrix may have as many rows.
+    if Student.vocabularyTables.contains(entry.name) {
       Self.extend(
         UnsafeMutableBufferPointer(start: weights, count: entry.count), width: configuration.hiddenSize, plain: plain,
         extended: tokenizer, rows: old.count / configuration.hiddenSize)

@@ -81,7 +81,8 @@ private struct GrownRows {
 }
 
 extension Student {
-  private static let tables = ["model.embed_tokens.weight", "lm_head.weight"]
+  /// The tensors with a row for each token.
+  static let vocabularyTables = ["model.embed_tokens.weight", "lm_head.weight"]
 
   /// The same student with more rows in its embedding and output matrix.
   fileprivate func grown(to sizes: DecoderConfiguration, _ rows: GrownRows) throws -> Student {
@@ -96,7 +97,7 @@ extension Student {
       guard let before = old[entry.name] else { return }
       let table = UnsafeMutableBufferPointer(start: weights, count: entry.count)
       _ = table.update(fromContentsOf: parameters(before))
-      if Self.tables.contains(entry.name) { rows.write(into: table, oldRows: configuration.vocabularySize) }
+      if Self.vocabularyTables.contains(entry.name) { rows.write(into: table, oldRows: configuration.vocabularySize) }
     }
   }
 
@@ -108,7 +109,7 @@ extension Student {
     for entry in new.entries {
       guard let before = old[entry.name] else { continue }
       let source = UnsafeBufferPointer(rebasing: frozen[before.range])
-      guard Self.tables.contains(entry.name) else {
+      guard Self.vocabularyTables.contains(entry.name) else {
         halves.replaceSubrange(entry.offset..<entry.offset + before.count, with: source)
         continue
       }

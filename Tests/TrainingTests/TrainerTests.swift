@@ -1,3 +1,4 @@
+import ModelFiles
 import StudentModel
 import Testing
 import Topics
@@ -203,6 +204,25 @@ import Training
       failure = error
     }
     if let failure { #expect(failure.code == .diverged) }
+  }
+
+  @Test("New tokens add rows to a base's embedding and change nothing else, however many rows other matrices have")
+  func baseWeights() throws {
+    try Fixture.withFolder { folder in
+      let functions = try Fixture.functions()
+      let rows = try BaseModel(folder: Fixture.base(in: folder), functions: functions).configuration.vocabularySize
+      let path = try Fixture.base(in: folder + "/square", feedForward: rows)
+      let base = try BaseModel(folder: path, functions: functions)
+      #expect(base.configuration.vocabularySize == rows && base.configuration.feedForwardSize == rows)
+      let trainer = try Trainer(recipe: Fixture.recipe(), functions: functions, base: base)
+      let student = try #require(trainer.student)
+      let source = try HuggingFaceFolder.read(path)
+      for entry in student.layout.entries {
+        let (now, before) = (Array(student.parameters(entry)), try source.tensor(entry.name).floats())
+        #expect(Array(now.prefix(before.count)) == before, "\(entry.name)")
+        #expect(now.count == before.count || entry.name == "model.embed_tokens.weight")
+      }
+    }
   }
 
   @Test("A student learns 30 samples by heart")
