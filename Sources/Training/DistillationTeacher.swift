@@ -54,9 +54,9 @@ public struct DistillationTeacher {
     return digest(try Student(file), try Tokenizer(file.vocabulary()))
   }
 
-  /// Checks that it is the teacher of a recipe, and speaks the student's tokens.
+  /// Checks that it is the teacher of a recipe, speaks the student's tokens, and reads sequences as long as the student learns.
   ///
-  /// - Throws: ``TrainingError`` `invalid_base`, naming both digests.
+  /// - Throws: ``TrainingError`` `invalid_base`, naming both digests or lengths.
   func check(recipe: TrainingRecipe, tokenizer other: Tokenizer, student: Student) throws(TrainingError) {
     guard digest.hex == recipe.distillTeacher else {
       throw TrainingError(
@@ -71,6 +71,15 @@ public struct DistillationTeacher {
         found: "\(tokenizer.digest.hex), and \(rows.0) rows",
         advice: "distil from a model with the same tokens, in a folder where the student has gained functions, "
           + "or start the student from one of the teacher's family")
+    }
+    let (own, needed) = (
+      self.student.configuration.maximumPositions,
+      min(recipe.maximumSequence, student.configuration.maximumPositions)
+    )
+    guard own >= needed else {
+      throw TrainingError(
+        .invalidBase, context: "the teacher's positions", expected: "at least the \(needed) of the student's sequences",
+        found: "\(own)", advice: "distil from a model that reads longer sequences, or lower maximum_sequence")
     }
   }
 }

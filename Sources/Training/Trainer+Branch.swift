@@ -14,7 +14,7 @@ extension Trainer {
   ///   - steps: The number of steps in which the rate falls; `nil` for what the recipe's `decay_steps` gives.
   ///   - teacher: The model that the recipe's `distill_teacher` names.
   /// - Throws: ``TrainingError`` `not_ready` before the first round, `diverged`, `invalid_base` for a teacher that is
-  ///   missing, another, or of another tokenizer; what ``progress`` throws.
+  ///   missing, another, of another tokenizer, or of shorter sequences; what ``progress`` throws.
   public func branch(steps: Int? = nil, teacher: DistillationTeacher? = nil) throws -> StudentBranch {
     guard let trunk, state.round > 0 else { throw Self.notStarted }
     let teacher = try check(teacher, trunk)

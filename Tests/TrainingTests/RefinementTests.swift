@@ -248,6 +248,25 @@ import Training
     }
   }
 
+  @Test("A teacher that reads shorter sequences than the student learns is refused before the first step")
+  func shortTeacher() throws {
+    let teacher = try Self.trained(Fixture.recipe { $0.maximumSequence = 64 })
+    try Fixture.withFolder { folder in
+      try Self.write(try teacher.branch(), to: folder)
+      let model = try DistillationTeacher(path: folder, tokenizer: try #require(teacher.tokenizer))
+      let trainer = try Self.trained(Fixture.recipe { $0.distillTeacher = model.digest.hex })
+      var steps = 0
+      trainer.progress = { _ in steps += 1 }
+      let error = #expect(throws: TrainingError.self) { try trainer.branch(teacher: model) }
+      #expect(error?.code == .invalidBase && steps == 0)
+      let text = error?.description ?? ""
+      #expect(text.contains("at least the 96 ") && text.contains("64"))
+      let shorter = try Self.trained(
+        Fixture.recipe { ($0.maximumSequence, $0.distillTeacher) = (64, model.digest.hex) })
+      #expect(try shorter.branch(teacher: model).finalLoss.isFinite)
+    }
+  }
+
   @Test(
     "On-policy distillation nears the teacher where the student goes by itself; killed and resumed it has the same bytes"
   )
