@@ -26,8 +26,9 @@ extension Trainer {
     if isNew {
       if trunk != nil, let base = try base() { trunk = try Self.makeTrunk(base, recipe: recipe, functions: set) }
     } else {
+      let before = trunk?.student
       trunk = try trunk?.grown(for: set, recipe: recipe)
-      segments.frozen = nil
+      if trunk?.student !== before { segments.frozen = nil }
     }
     functions = set
     return true

@@ -9,20 +9,26 @@ extension Trunk {
   ///
   /// All weights and moments stay as they are. A new token's row is the mean of two: of what the rows of its kind (functions, or
   /// keys with the same opener) have become on average, and of the pieces of its name on average; where there are neither, the
-  /// mean of all rows. Its moments are zero.
+  /// mean of all rows. Its moments are zero, or those of the row without a token whose place it takes.
+  /// Where there is no new token (another description, say), student and optimizer are the same objects.
   /// Reference: Hewitt 2021, "Initializing new word embeddings for pretrained language models", for rows that are means.
   func grown(for functions: FunctionSet, recipe: TrainingRecipe) throws -> Trunk {
-    let tokenizer = try self.tokenizer.adding(structure: CallCodec.structureTokens(for: functions))
+    let structure = CallCodec.structureTokens(for: functions)
+    let hasAll = structure.allSatisfy { self.tokenizer.structure($0) != nil }
+    let tokenizer = hasAll ? self.tokenizer : try self.tokenizer.adding(structure: structure)
     var sizes = student.configuration
+    let encoder = try SampleEncoder(
+      tokenizer: tokenizer, functions: functions,
+      maximumSequence: min(recipe.maximumSequence, sizes.maximumPositions))
+    guard !hasAll else {
+      return Trunk(student: student, tokenizer: tokenizer, encoder: encoder, optimizer: optimizer)
+    }
     sizes.vocabularySize = max(sizes.vocabularySize, (tokenizer.vocabularySize + 31) / 32 * 32)
     let rows = GrownRows(from: self.tokenizer, to: tokenizer, width: sizes.hiddenSize)
     let student = try self.student.grown(to: sizes, rows)
     student.recomputesActivations = self.student.recomputesActivations
     return Trunk(
-      student: student, tokenizer: tokenizer,
-      encoder: try SampleEncoder(
-        tokenizer: tokenizer, functions: functions,
-        maximumSequence: min(recipe.maximumSequence, sizes.maximumPositions)),
+      student: student, tokenizer: tokenizer, encoder: encoder,
       optimizer: optimizer.grown(from: self.student.layout, to: student.layout))
   }
 }

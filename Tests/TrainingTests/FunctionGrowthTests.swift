@@ -198,6 +198,25 @@ import Training
     #expect(without.missing(of: plain) == ["f"])
   }
 
+  @Test("Another description exchanges the functions and leaves student and tokens the objects they are, to and fro")
+  func descriptionInMidStream() throws {
+    let trainer = try Trainer(recipe: Fixture.recipe(), functions: Fixture.functions())
+    for index in 0..<20 { try trainer.consume(.sample(Fixture.sample(index)), offset: Int64(index)) }
+    let (student, tokens) = (try #require(trainer.student), trainer.tokenizer?.digest)
+    var functions = try #require(Fixture.functionsJSON.arrayValue)
+    functions[2] = [
+      "type": "function",
+      "function": ["name": "stop_all", "description": "ends it", "parameters": ["type": "object", "properties": [:]]],
+    ]
+    let described = try FunctionSet(json: .array(functions))
+    for set in [described, try Fixture.functions(), described] {
+      #expect(try trainer.follow(set))
+      #expect(trainer.functions.digest == set.digest)
+      #expect(trainer.student === student && trainer.tokenizer?.digest == tokens)
+    }
+    try trainer.consume(.sample(Fixture.sample(20)), offset: 20)
+  }
+
   @Test("The first sample decides the functions to begin with, whatever the configuration said")
   func firstSample() throws {
     let one = try Trainer(recipe: Fixture.recipe(), functions: Self.early())
