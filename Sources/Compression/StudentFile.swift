@@ -58,7 +58,7 @@ public enum StudentFile {
     description: StudentDescription, types: Set<ElementType>
   ) throws -> GGUFWriter {
     var writer = GGUFWriter()
-    // The file's type names what most of a mix is; runtimes read each tensor's own.
+    // The file's type names the first of these that a mix has; runtimes read each tensor's own.
     let fileTypes: [(ElementType, GGUFWriter.FileType)] = [
       (.q4_k, .q4k), (.q4_0, .q4), (.q6_k, .q6), (.q8_0, .q8), (.bf16, .bf16), (.f16, .f16),
     ]

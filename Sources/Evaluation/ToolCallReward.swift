@@ -1,7 +1,7 @@
 public import Topics
 
-/// How good sampled calls are, as a number that a policy can climb: −1 for what no program could run, else 0…1 by how much of
-/// the expected calls is there.
+/// How good sampled calls are, as a number that a policy can climb: −1 for what is no call, or names a function or an argument that
+/// does not exist, else 0…1 by how much of the expected calls is there.
 ///
 /// The score is a soft Jaccard index: calls are matched one to one, best pairs first, and Σ similarity / (predicted +
 /// expected − Σ similarity). Two calls of one function are as similar as their arguments are on average over all keys that

@@ -103,10 +103,13 @@ package final class AdamW {
     guard report.lossSum.isFinite else {
       throw TrainingError(
         .diverged, context: "step \(step + 1)", expected: "a finite loss", found: "\(report.lossSum)",
-        advice: "lower learning_rate and start over with `retort train --anew`")
+        advice: lowerRate)
     }
     return report
   }
+
+  private static let lowerRate =
+    "lower learning_rate (in a release's phases distill_rate, rft_rate or rl_rate) and start over with `retort train --anew`"
 
   /// One step along the gradient of a batch, each tensor clipped by its own norm and updated as soon as its gradient is complete,
   /// so that the whole gradient never exists. Where a norm is not finite, tensors handed over before have changed.
@@ -159,6 +162,6 @@ package final class AdamW {
   private func diverged(_ norm: Double, step: Int) -> TrainingError {
     TrainingError(
       .diverged, context: "step \(step)", expected: "a finite gradient", found: "\(norm)",
-      advice: "lower learning_rate and start over with `retort train --anew`")
+      advice: Self.lowerRate)
   }
 }

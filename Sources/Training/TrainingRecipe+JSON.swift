@@ -187,9 +187,11 @@ extension TrainingRecipe {
     try require(
       loraRank == 0 || precision == .bf16, "lora_rank", "0, or \"precision\": \"bf16\" (the base is kept in bf16)",
       loraRank)
-    try require(
-      clipScope == .global || teacherDigest == nil, "distill_teacher",
-      "none or samples with \"clip_scope\": \"tensor\", whose gradients are of the label alone", 1)
+    guard clipScope == .global || teacherDigest == nil else {
+      throw Self.invalid(
+        "distill_teacher", "none or samples with \"clip_scope\": \"tensor\", whose gradients are of the label alone",
+        distillTeacher, "correct the recipe")
+    }
     try require(
       distillSteps == 0 || teacherDigest != nil, "distill_steps",
       "0 without a teacher that can be asked (a folder or a file as train.teacher)", distillSteps)

@@ -86,6 +86,7 @@ public struct TrainingRecipe: Sendable, Hashable {
   /// What is clipped to ``clipNorm``: the whole gradient (`global`), or each tensor's by itself (`tensor`); default `global`.
   ///
   /// With `tensor` a gradient is consumed and released as soon as it is complete, so that the whole one is never in memory.
+  /// Reinforcement learning keeps and clips the whole one either way.
   public var clipScope = ClipScope.global
   /// In how many passes the samples of one step are processed, their gradients added; default 1.
   public var accumulationSteps = 1
