@@ -68,14 +68,14 @@ package struct PrecisionMix {
       rungs: try types.map { ($0, $0.byteCount(elements: entry.count) ?? 0, try harm(of: entry, as: $0)) })
   }
 
-  /// The step up that saves the most for a byte; nil where none fits.
+  /// The step up that saves the most for a byte; nil where none that saves any fits.
   private static func best(_ ladders: [Ladder], within bytes: Int) -> (ladder: Int, rung: Int)? {
     var best: (gain: Double, ladder: Int, rung: Int)?
     for (index, ladder) in ladders.enumerated() {
       for rung in ladder.rungs.indices.dropFirst() {
         let more = ladder.rungs[rung].bytes - ladder.rungs[0].bytes
         let gain = (ladder.rungs[0].harm - ladder.rungs[rung].harm) / Double(max(1, more))
-        if more <= bytes, gain > best?.gain ?? -.infinity { best = (gain, index, rung) }
+        if more <= bytes, gain > best?.gain ?? 0 { best = (gain, index, rung) }
       }
     }
     return best.map { ($0.ladder, $0.rung) }

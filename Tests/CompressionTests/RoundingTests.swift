@@ -119,6 +119,22 @@ import Training
     #expect(throws: CompressionError.self) { try mix.formats(bytes: four - 10_000) }
   }
 
+  @Test("A matrix that more bits would only harm stays in four, however much room there is")
+  func mixOfExactMatrices() throws {
+    let student = try Fixture.student(Fixture.tokenizer())
+    let random = "model.layers.1.mlp.up_proj.weight"
+    for entry in student.layout.entries where entry.shape.count == 2 && entry.name != random {
+      // All of what Q4_0 can say with one scale, which Q8_0 has no scale for.
+      let values = student.parameters(entry)
+      for index in values.indices { values[index] = Float(index % 16 - 8) / 16 }
+    }
+    let formats = try PrecisionMix(student: student, divergence: nil, metadataBytes: 1_000)
+      .formats(bytes: 10_000_000)
+    for entry in student.layout.entries {
+      #expect(formats[entry.name] == (entry.shape.count < 2 ? .f32 : entry.name == random ? .q8_0 : .q4_0))
+    }
+  }
+
   private func trained() throws -> (Student, [PackedBatch]) {
     let tokenizer = try Fixture.tokenizer()
     let student = try Fixture.student(tokenizer)
