@@ -16,9 +16,9 @@ package struct ActivationStatistics {
   package private(set) var rows = 0
   private var channels: [LinearInput: Channels] = [:]
 
-  /// Measures on batches, in order.
-  package init(of student: Student, on batches: [PackedBatch]) throws {
-    for batch in batches {
+  /// Measures on batches, in order, of which about `rows` tokens are held at once; the parts change no bit.
+  package init(of student: Student, on batches: [PackedBatch], rows: Int = 2_048) throws {
+    for batch in batches.parts(rows: rows) {
       try student.observeInputs(batch) { input, values, width in
         var sums =
           channels[input]
@@ -34,7 +34,7 @@ package struct ActivationStatistics {
         }
         channels[input] = sums
       }
-      rows += batch.rowCount
+      self.rows += batch.rowCount
     }
   }
 
@@ -44,7 +44,7 @@ package struct ActivationStatistics {
   }
 
   /// Mean x² by channel; empty for an input that was not seen.
-  func meanSquare(_ input: LinearInput) -> [Double] {
+  package func meanSquare(_ input: LinearInput) -> [Double] {
     (channels[input]?.squares ?? []).map { Double($0) / Double(max(1, rows)) }
   }
 
@@ -59,4 +59,9 @@ package struct ActivationStatistics {
       return batch.rowCount > 0 ? batch : nil
     }
   }
+}
+
+extension [PackedBatch] {
+  /// The same sequences in order, in batches of about so many tokens: what layers read is held for a batch as a whole.
+  func parts(rows: Int) -> [PackedBatch] { flatMap { $0.split(into: ($0.rowCount + rows - 1) / rows) } }
 }

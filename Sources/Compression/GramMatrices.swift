@@ -9,17 +9,19 @@ package final class GramMatrices {
   private let maximumFloats: Int
   private var held: [LinearInput: [Float]] = [:]
 
-  /// - Parameter maximumFloats: about how many numbers are held at once; default 2^27, half a gigabyte.
-  package init(of student: Student, on batches: [PackedBatch], maximumFloats: Int = 1 << 27) {
+  /// - Parameters:
+  ///   - maximumFloats: about how many numbers are held at once; default 2^27, half a gigabyte.
+  ///   - rows: about how many tokens' activations are; the parts change no bit.
+  package init(of student: Student, on batches: [PackedBatch], maximumFloats: Int = 1 << 27, rows: Int = 2_048) {
     self.student = student
-    self.batches = batches
+    self.batches = batches.parts(rows: rows)
     self.maximumFloats = maximumFloats
   }
 
   /// XᵀX of an input, `[width, width]`, over all rows of the batches; nil without batches.
   ///
   /// Asked block by block in ascending order, each block is measured once.
-  func callAsFunction(_ input: LinearInput) throws -> [Float]? {
+  package func callAsFunction(_ input: LinearInput) throws -> [Float]? {
     guard !batches.isEmpty else { return nil }
     if held[input] == nil { try measure(from: input.layer) }
     return held[input]

@@ -143,6 +143,28 @@ import Training
     for shares in importance.energies { #expect(abs(shares.reduce(0, +) - 1) < 1e-9) }
   }
 
+  @Test("What layers read is the same bits, however many tokens are held at once")
+  func parts() throws {
+    let student = try student()
+    var batch = PackedBatch()
+    for start in 0..<9 {
+      let tokens = (0..<5 + start).map { Int32(start * 11 + $0 * 7) % 97 }
+      batch.append(tokens: tokens, targets: tokens)
+    }
+    let whole = try ActivationStatistics(of: student, on: [batch])
+    let gram = GramMatrices(of: student, on: [batch])
+    for rows in [1, 20, 40] {
+      let cut = try ActivationStatistics(of: student, on: [batch], rows: rows)
+      let other = GramMatrices(of: student, on: [batch], rows: rows)
+      #expect(cut.rows == batch.rowCount && whole.rows == cut.rows)
+      for input in [LinearInput(.attention, layer: 0), LinearInput(.hidden, layer: 1), LinearInput(.heads, layer: 2)] {
+        #expect(cut.meanAbsolute(input) == whole.meanAbsolute(input) && !cut.meanAbsolute(input).isEmpty)
+        #expect(cut.meanSquare(input) == whole.meanSquare(input))
+        #expect(try other(input) == gram(input))
+      }
+    }
+  }
+
   @Test("Gradients find what the loss depends on: the first-order change equals what a small step away changes")
   func gradients() throws {
     let student = try student()
