@@ -118,10 +118,16 @@ public struct ArtifactFetcher: Sendable {
     }
     do {
       return try await body(of: file)
-    } catch let error as HTTPClientError {
+    } catch let error where error is ClientError || error is CancellationError {
+      throw error
+    } catch is NIOTooManyBytesError {
       throw ClientError(
-        .fetch, file.uri, expected: "an answer", found: "\(error.shortDescription)", advice: "look at that server",
-        isRetriable: true)
+        .fetch, file.uri, expected: "\(file.bytes) bytes", found: "more", advice: "restore the file or release again")
+    } catch {
+      // A connection that is refused or breaks is an error of the system's, of TLS or of the protocol's, as the case may be.
+      let found = (error as? HTTPClientError)?.shortDescription ?? String(describing: error)
+      throw ClientError(
+        .fetch, file.uri, expected: "an answer", found: found, advice: "look at that server", isRetriable: true)
     }
   }
 

@@ -26,6 +26,8 @@ public actor ReleaseFollower {
   private let shared: SharedWeights?
   private let fetcher: ArtifactFetcher
   private var reader: (any RecordReader)?
+  /// Where partitions ended when the reader was opened that has not come so far: what is the newest is not known until it has.
+  private var ends: [TopicPartition: Int64] = [:]
   private var state: DeploymentState
   private var newest: DeploymentRecord?
   private let firstRetry: Duration
@@ -33,7 +35,8 @@ public actor ReleaseFollower {
 
   /// Why the newest deployment is not run here; nil where it is, or where none came.
   public private(set) var refusal: String?
-  private var refusedEpoch: Int64 = 0
+  /// What was said on `adoptions` last.
+  private var announced: (epoch: Int64, reason: String)?
 
   /// A release whose files were not whole, and when they are looked at again.
   private struct Shelved {
@@ -78,7 +81,7 @@ public actor ReleaseFollower {
   ///
   /// The first call hands over the newest release that is deployed, even if it was accepted before a restart.
   ///
-  /// - Parameter timeout: how long to wait; `nil` waits until one comes.
+  /// - Parameter timeout: how long to wait, once all that is there has been read; `nil` waits until one comes.
   /// - Throws: ``ClientError`` that is retriable (a full disk, a store that cannot be reached), an error of the log,
   ///   `CancellationError`; the next call tries again.
   public func next(timeout: Duration? = nil) async throws -> VerifiedRelease? {
@@ -88,7 +91,13 @@ public actor ReleaseFollower {
       if newest == nil, let shelved, ContinuousClock.now >= shelved.due { newest = shelved.deployment }
       if let deployment = newest {
         newest = nil
-        if let release = try await consider(deployment) { return release }
+        do {
+          if let release = try await consider(deployment) { return release }
+        } catch {
+          // The log's trouble or this machine's, not the release's: it is tried again by the next call.
+          newest = deployment
+          throw error
+        }
       }
       if let deadline, ContinuousClock.now >= deadline { return nil }
       try Task.checkCancellation()
@@ -114,8 +123,12 @@ public actor ReleaseFollower {
     while true {
       let records = try await reader.next(maximum: 500, timeout: timeout)
       for record in records where record.value != nil { read(record) }
-      if records.isEmpty { return }
-      timeout = .zero
+      if !ends.isEmpty {
+        let positions = await reader.positions
+        ends = ends.filter { place, end in positions[place] ?? end < end }
+      }
+      if records.isEmpty, ends.isEmpty { return }
+      timeout = ends.isEmpty ? .zero : .milliseconds(20)
     }
   }
 
@@ -127,10 +140,12 @@ public actor ReleaseFollower {
         .notFound, "the log", expected: "a topic \(names.models)", found: "none",
         advice: "create the topics with `retort topics apply`", isRetriable: true)
     }
+    var ends: [TopicPartition: Int64] = [:]
+    for partition in partitions { ends[partition] = try await log.watermarks(of: partition).high }
     let opened = try await log.reader(
       of: Dictionary(uniqueKeysWithValues: partitions.map { ($0, StartPosition.earliest) }),
       options: ReaderOptions(onLostRange: .skip))
-    reader = opened
+    (reader, self.ends) = (opened, ends)
     return opened
   }
 
@@ -172,8 +187,6 @@ public actor ReleaseFollower {
     } catch let error as MessageLogError {
       throw error
     } catch let error as ClientError where error.isRetriable {
-      // This machine's trouble, not the release's: it is tried again by the next call.
-      newest = newest ?? deployment
       throw error
     } catch {
       shelve(deployment, error)
@@ -209,12 +222,14 @@ public actor ReleaseFollower {
 
   private func refuse(_ deployment: DeploymentRecord, _ error: any Error) async throws {
     let reason = String(describing: error)
+    // Where a newer one runs, an old one that comes again is no reason for anything.
+    if !hasHandedOver || deployment.epoch > state.epoch { refusal = reason }
     // Said once, however often it is tried.
-    guard reason != refusal || deployment.epoch != refusedEpoch else { return }
-    (refusal, refusedEpoch) = (reason, deployment.epoch)
+    if let announced, announced == (deployment.epoch, reason) { return }
     logger.error("release refused", metadata: ["model": "\(model)", "reason": "\(reason)"])
     let code = (error as? ReleaseError)?.code.rawValue ?? (error as? ClientError)?.code.rawValue ?? "failed"
     try await announce(deployment, status: .refused, code: code, reason: reason)
+    announced = (deployment.epoch, reason)
   }
 
   private func announce(

@@ -101,9 +101,11 @@ import Topics
       _ = try await log.append([RecordCoding.record(deployment, topic: names.models, key: "tiny")])
     }
 
-    func follower(_ name: String = "a", firstRetry: Duration = .seconds(30)) throws -> ReleaseFollower {
+    func follower(
+      _ name: String = "a", firstRetry: Duration = .seconds(30), over other: (any MessageLog)? = nil
+    ) throws -> ReleaseFollower {
       try ReleaseFollower(
-        log: log, names: names, model: "tiny", keys: TrustedKeys([key.publicKey]),
+        log: other ?? log, names: names, model: "tiny", keys: TrustedKeys([key.publicKey]),
         folder: ModelFolder("\(folder)/\(name)"), subscriber: name, agent: "retort/0.1.0",
         logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, firstRetry: firstRetry)
     }
@@ -213,6 +215,8 @@ import Topics
     #expect(try await first.next(timeout: .seconds(5))?.deployment.epoch == 5)
     try await bench.deploy(bench.manifest(version: 1, probes: probes), epoch: 4)
     #expect(try await first.next(timeout: .milliseconds(300)) == nil)
+    #expect(try await bench.adoptions().last?.code == "stale_epoch")
+    #expect(await first.refusal == nil, "the newest runs")
     await first.close()
     // After a restart the current release is handed over once more, the older one still not.
     let second = try bench.follower()
