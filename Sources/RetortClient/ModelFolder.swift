@@ -80,18 +80,18 @@ public struct ModelFolder: Sendable {
     }
   }
 
-  /// Deletes all but the current release and the newest others.
-  func retire() {
-    let releases = "\(path)/releases"
+  /// Deletes the releases beside one that is in use, all but the newest others.
+  ///
+  /// - Parameter release: the folder of the one in use.
+  public static func retire(around release: String) {
+    let (releases, own) = ((release as NSString).deletingLastPathComponent, (release as NSString).lastPathComponent)
     let names = (try? FileManager.default.contentsOfDirectory(atPath: releases)) ?? []
-    let current = self.current
-    let others = names.filter { $0 != current }.sorted { version($0) > version($1) }
-    for name in others.dropFirst(Self.keptReleases) {
-      try? FileManager.default.removeItem(atPath: "\(releases)/\(name)")
+    let others = names.compactMap { name in Int(name.prefix { $0 != "-" }).map { (name: name, version: $0) } }
+      .filter { $0.name != own }.sorted { $0.version > $1.version }
+    for other in others.dropFirst(keptReleases) {
+      try? FileManager.default.removeItem(atPath: "\(releases)/\(other.name)")
     }
   }
-
-  private func version(_ name: String) -> Int { Int(name.prefix { $0 != "-" }) ?? 0 }
 
   // MARK: - What was accepted
 

@@ -41,7 +41,7 @@ public struct Subscriber: Sendable {
     try await retrying(isPatient) { try folder.switchCurrent(to: release.folder) }
     let failure = await runCommand(for: release)
     try await retrying(isPatient) { try await follower.acknowledge(release, reason: failure) }
-    folder.retire()
+    ModelFolder.retire(around: release.folder)
     return Adoption(release: release, programFailure: failure)
   }
 

@@ -1,4 +1,3 @@
-import Foundation
 import Logging
 import RetortClient
 import ServiceLifecycle
@@ -11,9 +10,6 @@ struct FollowerService: Service {
   let engine: AnswerEngine
   let metrics: ServingMetrics
   let logger: Logger
-
-  /// How many releases beside the current one stay on disk.
-  private static let keptReleases = 2
 
   func run() async throws {
     do {
@@ -47,7 +43,7 @@ struct FollowerService: Service {
         if let release = unacknowledged {
           try await follower.acknowledge(release)
           unacknowledged = nil
-          Self.retire(around: release.folder)
+          ModelFolder.retire(around: release.folder)
         }
         (delay, complaint) = (.seconds(1), "")
       } catch is CancellationError {
@@ -78,15 +74,5 @@ struct FollowerService: Service {
         "sha256": "\(model.digest.hex.prefix(12))",
       ])
     model.logPlacement(logger)
-  }
-
-  /// Deletes older releases beside the one in service.
-  private static func retire(around folder: String) {
-    let parent = (folder as NSString).deletingLastPathComponent
-    let own = (folder as NSString).lastPathComponent
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: parent)) ?? []
-    func version(_ name: String) -> Int { Int(name.prefix { $0 != "-" }) ?? Int.max }
-    let others = names.filter { $0 != own && version($0) != Int.max }.sorted { version($0) > version($1) }
-    for name in others.dropFirst(keptReleases) { try? FileManager.default.removeItem(atPath: "\(parent)/\(name)") }
   }
 }
