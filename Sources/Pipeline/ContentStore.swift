@@ -27,18 +27,6 @@ public struct ContentStore: Sendable {
     FileManager.default.fileExists(atPath: path(of: digest))
   }
 
-  /// Takes over a file: hard-links or copies it into the store under its digest.
-  ///
-  /// - Parameters:
-  ///   - file: the path of a finished file on the same machine.
-  ///   - digest: its SHA-256, which is checked.
-  /// - Throws: ``PipelineError`` with `store`, or the file system's error.
-  public func put(file: String, digest: Digest) throws {
-    guard !contains(digest) else { return }
-    let bytes = try read(file)
-    try put(bytes, digest: digest, source: file)
-  }
-
   /// Puts bytes and returns their digest.
   @discardableResult
   public func put(_ bytes: [UInt8]) throws -> Digest {
