@@ -47,9 +47,11 @@ public enum GarbageCollection {
     let history = DeploymentScan(log: log, names: names, keys: keys)
     let releases = try await history.releases(of: model)
     let deployed = try await history.newest(of: model)
-    var kept = releases.filter { $0.verdict?.promoted == true }.suffix(keep).map(\.manifest)
+    // What others wrote into the history keeps nothing, and takes no own release's place.
+    let own = releases.filter { history.trusts($0.manifest) }
+    var kept = own.filter { $0.verdict?.promoted == true }.suffix(keep).map(\.manifest)
     // The gate compares with the deployed and with the best.
-    kept += [deployed?.manifest, ReleaseWorker.best(of: releases), releases.last?.manifest].compactMap { $0 }
+    kept += [deployed?.manifest, GateContext.best(of: own), own.last?.manifest].compactMap { $0 }
     // Other models, replays for instance, share the topic and the folder: theirs is not this call's business.
     for other in try await history.models() where other != model {
       kept += try await history.releases(of: other).map(\.manifest)

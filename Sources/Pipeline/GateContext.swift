@@ -36,4 +36,24 @@ package struct GateContext {
     }
     self.evidence = evidence + window.labelEvidence
   }
+
+  /// The promoted release that stands highest by the differences from each to the one that was deployed when it was measured,
+  /// its parent: after a rollback, or a promotion by hand, that is another than the release before.
+  ///
+  /// Each was measured between two models on the same samples, so that they add up whatever became of the traffic; shares of right
+  /// answers, each of a window of its own, do not compare.
+  package static func best(of history: [(manifest: Manifest, verdict: ReleaseVerdict?)]) -> Manifest? {
+    var levels: [Digest: Double] = [:]
+    var best: (manifest: Manifest, level: Double)?
+    for (manifest, verdict) in history {
+      let difference = manifest.evidence.first {
+        $0.subject == .incumbent && $0.metric == "exact_match_difference"
+      }
+      let level = (manifest.parent.flatMap { levels[$0] } ?? 0) + (difference?.value ?? 0)
+      levels[manifest.digest] = level
+      guard verdict?.promoted == true else { continue }
+      if best.map({ level > $0.level }) ?? true { best = (manifest, level) }
+    }
+    return best?.manifest
+  }
 }

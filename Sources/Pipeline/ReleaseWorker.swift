@@ -28,7 +28,9 @@ actor ReleaseWorker {
   func release(_ checkpoint: CheckpointRecord, point: Int) async throws -> FinishedCandidate {
     let own = try await stage.history.releases(of: stage.model)
     let version = (own.map(\.manifest.version).max() ?? 0) + 1
-    let history = stage.replay == nil ? own : try await stage.history.releases(of: stage.incumbent)
+    // What a stranger signed is no try, and nothing to be compared with.
+    let history = (stage.replay == nil ? own : try await stage.history.releases(of: stage.incumbent))
+      .filter { stage.history.trusts($0.manifest) }
     let deployed = try await deployed()
     let epoch = try await stage.history.nextEpoch(of: stage.incumbent)
     // A replay is measured on all held-out samples: no training ever sees one, whatever its range.
@@ -192,7 +194,7 @@ actor ReleaseWorker {
   ) async throws -> GateMeasurement.Rivals {
     var rivals = GateMeasurement.Rivals()
     if let deployed { rivals.incumbent = try await load(deployed.manifest) }
-    guard let best = Self.best(of: history), best.digest != deployed?.manifestDigest else { return rivals }
+    guard let best = GateContext.best(of: history), best.digest != deployed?.manifestDigest else { return rivals }
     do {
       rivals.best = try await load(best)
     } catch let error where error is ClientError || error is ReleaseError {
@@ -202,21 +204,6 @@ actor ReleaseWorker {
         metadata: ["version": "\(best.version)", "reason": "\(error)"])
     }
     return rivals
-  }
-
-  /// The promoted release that stands highest by the differences from each to the next.
-  ///
-  /// Each was measured between two models on the same samples, so that they add up whatever became of the traffic; shares of right
-  /// answers, each of a window of its own, do not compare.
-  static func best(of history: [(manifest: Manifest, verdict: ReleaseVerdict?)]) -> Manifest? {
-    var level = 0.0
-    var best: (manifest: Manifest, level: Double)?
-    for entry in history where entry.verdict?.promoted == true {
-      level +=
-        entry.manifest.evidence.first { $0.subject == .incumbent && $0.metric == "exact_match_difference" }?.value ?? 0
-      if best.map({ level > $0.level }) ?? true { best = (entry.manifest, level) }
-    }
-    return best?.manifest
   }
 
   /// A released model, from the store or, where it is gone, from where its manifest says.

@@ -5,8 +5,8 @@ public import Topics
 /// What the deploy topic and the release history say now, to one who trusts certain keys.
 ///
 /// Whoever may write to a topic can write anything there. A deployment counts only if a trusted key signed it; of the history
-/// what is unsigned, or signed wrongly by a trusted key, is passed over. What another key signed stays in the history: a
-/// deployment's key may have been exchanged.
+/// what is unsigned, or signed wrongly by a trusted key, is passed over. What another key signed stays in the history, since a
+/// deployment's key may have been exchanged, but takes no trusted one's place.
 public struct DeploymentScan: Sendable {
   private let log: any MessageLog
   private let names: TopicNames
@@ -103,6 +103,8 @@ public struct DeploymentScan: Sendable {
   }
 
   /// Every manifest of a model with its verdict, oldest first.
+  ///
+  /// Verdicts are not signed: the first of a manifest, which its release stage writes together with it, counts.
   public func releases(of model: String) async throws -> [(manifest: Manifest, verdict: ReleaseVerdict?)] {
     var order: [Int] = []
     var manifests: [Int: Manifest] = [:]
@@ -114,12 +116,20 @@ public struct DeploymentScan: Sendable {
       switch release.content {
       case .manifest(let manifest):
         guard manifest.version < Self.countable, !isForged(manifest) else { return }
-        if manifests.updateValue(manifest, forKey: manifest.version) == nil { order.append(manifest.version) }
-      case .verdict(let verdict): verdicts[verdict.manifestDigest] = verdict
+        if let before = manifests[manifest.version], trusts(before), !trusts(manifest) { return }
+        if manifests.updateValue(manifest, forKey: manifest.version) != nil {
+          order.removeAll { $0 == manifest.version }
+        }
+        order.append(manifest.version)
+      case .verdict(let verdict):
+        if verdicts[verdict.manifestDigest] == nil { verdicts[verdict.manifestDigest] = verdict }
       }
     }
     return order.compactMap { version in manifests[version].map { ($0, verdicts[$0.digest]) } }
   }
+
+  /// Whether a trusted key signed a manifest; where nobody is known to trust, every one counts.
+  public func trusts(_ manifest: Manifest) -> Bool { keys?.problem(with: manifest) == nil }
 
   private func isForged(_ manifest: Manifest) -> Bool {
     guard let problem = keys?.problem(with: manifest) else { return false }

@@ -12,17 +12,19 @@ import Topics
   private static func time(_ second: Int) -> String { RFC3339.text(milliseconds: Int64(second) * 1_000) }
 
   private static func release(
-    _ version: Int, promoted: Bool, to offset: Int64, second: Int = 0
+    _ version: Int, promoted: Bool, to offset: Int64, second: Int = 0, parent: Manifest? = nil, difference: Double = 0
   ) -> (manifest: Manifest, verdict: ReleaseVerdict?) {
+    let evidence = Evidence(metric: "exact_match_difference", value: difference, n: 100, subject: .incumbent)
     let manifest = Manifest(
       model: "m", version: version, files: [],
       architecture: Architecture(
         layers: 1, hiddenSize: 32, heads: 1, keyValueHeads: 1, feedForwardSize: 32, vocabularySize: 300,
         maximumPositions: 64), parameters: 1, quantization: "none", tokenizerDigest: .sha256([]), template: "t",
-      functionsDigest: .sha256([]), minimumRuntime: "1",
+      functionsDigest: .sha256([]), minimumRuntime: "1", parent: parent?.digest,
       lineage: Lineage(
         base: nil, chain: .sha256([]), fromOffset: 0, toOffset: offset, samples: 1, recipe: .sha256([]), seed: 0,
-        numerics: "n", code: "c", teachers: []), evidence: [], licence: "none", created: "2026-01-01T00:00:00Z")
+        numerics: "n", code: "c", teachers: []), evidence: parent == nil ? [] : [evidence], licence: "none",
+      created: "2026-01-01T00:00:00Z")
     let verdict = ReleaseVerdict(
       model: "m", version: version, manifestDigest: manifest.digest, promoted: promoted, reasons: ["Because."],
       evidence: [], time: time(second))
@@ -66,5 +68,23 @@ import Topics
       history: history, deployed: deployed(3, second: 3),
       window: GateWindow((0..<40).map { Self.entry($0) }, limit: 1_000))
     #expect(context.evidence.first { $0.metric == "gate_fresh_share" }?.value == 0.25)
+  }
+
+  @Test("the best release is found by whom each was compared with, not by which came before")
+  func best() {
+    let first = Self.release(1, promoted: true, to: 10)
+    let second = Self.release(2, promoted: true, to: 20, parent: first.manifest, difference: 0.05)
+    #expect(GateContext.best(of: []) == nil)
+    #expect(GateContext.best(of: [first])?.version == 1)
+    #expect(GateContext.best(of: [first, second])?.version == 2)
+    // Taken back to version 1: the third stands one point above that, four below the second.
+    let third = Self.release(3, promoted: true, to: 30, parent: first.manifest, difference: 0.01)
+    #expect(GateContext.best(of: [first, second, third])?.version == 2)
+    // A rejected one that was deployed by hand is nobody's best, but what came after it stands on it.
+    let rejected = Self.release(4, promoted: false, to: 40, parent: second.manifest, difference: -0.04)
+    let fifth = Self.release(5, promoted: true, to: 50, parent: rejected.manifest, difference: 0.03)
+    #expect(GateContext.best(of: [first, second, third, rejected, fifth])?.version == 2)
+    let sixth = Self.release(6, promoted: true, to: 60, parent: fifth.manifest, difference: 0.02)
+    #expect(GateContext.best(of: [first, second, third, rejected, fifth, sixth])?.version == 6)
   }
 }
