@@ -193,7 +193,7 @@ public struct ReleaseStage: Sendable {
     }
     // After the group's position was lost, or the trainer started over, points come again; the same samples make the same
     // release. What a stranger signed is not one of ours.
-    let released = try await history.releases(of: model).map(\.manifest).filter { trusted.problem(with: $0) == nil }
+    let released = try await history.releases(of: model).map(\.manifest).filter(history.trusts)
     guard
       !released.contains(where: { $0.lineage.chain == checkpoint.chain && $0.lineage.recipe == checkpoint.recipe })
     else {
@@ -241,7 +241,8 @@ extension ReleaseStage {
     guard let newest = try await TrainStage.announced(log: log, names: names, model: model).releasePoint,
       let own = try? RecordCoding.value(of: record, as: CheckpointRecord.self)
     else { return false }
-    return newest.releasePoint ?? 0 > own.releasePoint ?? 0
+    // By its place in the log: a trainer that started over numbers its points from 1 again.
+    return newest.digest != own.digest
   }
 }
 

@@ -376,4 +376,64 @@ import Training
     #expect(all.count == released.count)
     try await bench.log.close()
   }
+
+  @Test("a stranger's manifest takes no own release's place, its verdict is none, and what it had rejected is no try")
+  func strangersHistory() async throws {
+    let bench = try await Bench()
+    try await bench.release()
+    let before = try await bench.history.releases(of: Bench.model)
+    let last = try #require(before.last)
+    func append(_ record: ReleaseRecord) async throws {
+      _ = try await bench.log.append([
+        RecordCoding.record(record, topic: bench.names.releases, key: Bench.model)
+      ])
+    }
+    func verdict(of manifest: Manifest, promoted: Bool) -> ReleaseVerdict {
+      ReleaseVerdict(
+        model: Bench.model, version: manifest.version, manifestDigest: manifest.digest, promoted: promoted,
+        reasons: ["Because."], evidence: [], time: "2099-01-01T00:00:00Z")
+    }
+    let stranger = SigningKey.generate()
+    var same = last.manifest
+    same.parameters += 1
+    try await append(ReleaseRecord(manifest: try stranger.sign(same)))
+    try await append(ReleaseRecord(verdict: verdict(of: last.manifest, promoted: false)))
+    let after = try await bench.history.releases(of: Bench.model)
+    #expect(after.map(\.manifest) == before.map(\.manifest) && after.map(\.verdict) == before.map(\.verdict))
+    #expect(last.verdict?.promoted == true)
+
+    var next = last.manifest
+    next.version += 1
+    next = try stranger.sign(next)
+    try await append(ReleaseRecord(manifest: next))
+    try await append(ReleaseRecord(verdict: verdict(of: next, promoted: false)))
+    #expect(try await bench.history.releases(of: Bench.model).last?.verdict?.promoted == false)
+    try await bench.learn(60..<120)
+    try await bench.release()
+    let made = try #require(
+      try await bench.history.releases(of: Bench.model).first { $0.manifest.version > next.version })
+    #expect(made.verdict?.evidence.first { $0.metric == "gate_look" }?.value == 1)
+    try await bench.log.close()
+  }
+
+  @Test("a point whose checkpoint is lost is passed over for one of a trainer that started over, whatever its number")
+  func lostPoint() async throws {
+    let bench = try await Bench()
+    try await bench.release()
+    let before = try await bench.history.releases(of: Bench.model)
+    try await bench.learn(60..<120)
+    let old = try #require(
+      try await TrainStage.announced(log: bench.log, names: bench.names, model: Bench.model).releasePoint)
+    try FileManager.default.removeItem(atPath: bench.checkpoints.folder)
+    try await bench.learn(0..<0, mayStartAnew: true, seed: 5)
+    let new = try #require(
+      try await TrainStage.announced(log: bench.log, names: bench.names, model: Bench.model).releasePoint)
+    try #require(new.releasePoint ?? 0 <= old.releasePoint ?? 0 && new.digest != old.digest)
+    try await bench.release()
+    let after = try await bench.history.releases(of: Bench.model)
+    #expect(after.prefix(before.count).map(\.manifest) == before.map(\.manifest))
+    #expect(after.count > before.count)
+    #expect(after.dropFirst(before.count).allSatisfy { $0.manifest.lineage.recipe == new.recipe })
+    try await bench.log.close()
+  }
 }
