@@ -73,9 +73,12 @@ struct GateJudge {
     let isSure = bound > -policy.margin
     rule(
       isSure,
-      "This is try \(measured.look) against this incumbent: at the level \(Self.percent(level)) that is left for it, "
+      "This is try \(measured.look) against this incumbent: at the level \(Self.small(level)) that is left for it, "
         + "the candidate is at worst \(Self.signed(bound)) points."
-        + (isSure ? "" : " More gate samples (split.gate) tell better; models promote begins the count anew."))
+        + (isSure
+          ? ""
+          : " More gate samples tell better: more labels, or a larger split.gate, where texts that were trained on are left "
+            + "out; models promote begins the count anew."))
   }
 
   mutating func compareWithBest() {
@@ -188,12 +191,20 @@ struct GateJudge {
 
   private static func percent(_ share: Double) -> String { "\(tenths(share * 100)) %" }
 
+  /// A percentage with as many places as show that it is not nothing.
+  private static func small(_ share: Double) -> String {
+    var scale = 10.0
+    while share > 0, (share * 100 * scale).rounded() < 1, scale < 1e9 { scale *= 10 }
+    return "\((share * 100 * scale).rounded() / scale) %"
+  }
+
   private static func points(_ interval: Interval) -> String {
     "\(signed(interval.estimate)) points (\(signed(interval.lower)) to \(signed(interval.upper)))"
   }
 
   private static func signed(_ share: Double) -> String {
-    let value = (share * 1_000).rounded() / 10
+    // What rounds to −0 is 0.
+    let value = (share * 1_000).rounded() / 10 + 0
     return value < 0 ? "−\(-value)" : "+\(value)"
   }
 

@@ -40,11 +40,25 @@ struct GateRuleTests {
     let verdict = Gate.verdict(.init(candidate: candidate, parent: candidate, incumbent: incumbent, look: 3))
     #expect(verdict.reasons.first?.contains("try 3") == true)
     #expect(verdict.evidence.contains { $0.metric == "gate_look" && $0.value == 3 })
+    // However many tries there were, a level is left, and it is said.
+    let thirtieth = Gate.verdict(.init(candidate: candidate, parent: candidate, incumbent: incumbent, look: 30))
+    #expect(thirtieth.reasons.contains { $0.contains("at the level 0.04 %") }, "\(thirtieth.reasons)")
+    #expect(thirtieth.reasons.first?.contains("texts that were trained on are left out") == true)
     // A clear improvement passes at any try.
     let better = Gate.verdict(
       .init(
         candidate: Self.answers(390, of: 400), parent: Self.answers(390, of: 400), incumbent: incumbent, look: 8))
     #expect(better.isPromoted)
+  }
+
+  @Test("A difference that rounds to nothing is +0.0 points")
+  func nothing() {
+    let parent = Self.answers(3_600, of: 4_000)
+    var candidate = parent
+    candidate[0] = false
+    let verdict = Gate.verdict(.init(candidate: candidate, parent: parent, incumbent: parent))
+    #expect(verdict.reasons.contains { $0.contains("it is +0.0 points") }, "\(verdict.reasons)")
+    #expect(!verdict.reasons.contains { $0.contains("+-") })
   }
 
   @Test("Compression may cost up to twice the margin where few samples tell nothing apart, and no more")
