@@ -16,13 +16,16 @@ public struct HeldOutSamples: Sendable {
   private(set) var teacherCalls = 0
   /// Samples that have been erased.
   private(set) var erased = 0
+  /// Held-out samples that are left out, since what the user says in them was trained on: it is so where the shares of the split
+  /// were changed.
+  package private(set) var trained = 0
   /// The first offset that is still in the log.
   private(set) var firstOffset: Int64 = 0
 
   /// The most development samples that a release is measured on.
   public static let devLimit = 2_000
 
-  /// Reads them; of each id the newest version counts, and none after a tombstone.
+  /// Reads them; of each id the newest version counts, and none that has been erased, at the position or behind it.
   ///
   /// - Parameters:
   ///   - position: the offset after the last one that the student has consumed; all there are by default.
@@ -36,6 +39,7 @@ public struct HeldOutSamples: Sendable {
     firstOffset = try await log.watermarks(of: partition).low
     var versions: [String: (entry: GateWindow.Entry, split: Split)] = [:]
     var erasedIDs: Set<String> = []
+    var learned: Set<Digest> = []
     var producers: Set<String> = []
     var calls = 0
     try await TopicScan.each(log: log, partition: partition, to: position) { record in
@@ -53,6 +57,7 @@ public struct HeldOutSamples: Sendable {
       erasedIDs.remove(sample.id)
       if split == .train {
         versions[sample.id] = nil
+        learned.insert(Self.text(of: sample.messages))
       } else {
         let measured = MeasuredSample(
           id: sample.id, messages: sample.messages, call: call, weight: 1 / (sample.propensity ?? 1))
@@ -69,8 +74,15 @@ public struct HeldOutSamples: Sendable {
     let erasures = try await Erasures(log: log, names: names)
     erased =
       erasures.samples.count { $0 < position } + erasedIDs.count { erasures.accounts[.sha256($0)] == nil }
-    let ordered = versions.values.sorted { $0.entry.offset < $1.entry.offset }
+    let gone = erasures.samples
+    let whole = versions.values.filter { !gone.contains($0.entry.offset) }
+    let ordered = whole.filter { !learned.contains(Self.text(of: $0.entry.sample.messages)) }
+      .sorted { $0.entry.offset < $1.entry.offset }
+    trained = whole.count - ordered.count
     dev = ordered.filter { $0.split == .dev }.suffix(devLimit).map(\.entry.sample)
     window = GateWindow(ordered.filter { $0.split == .gate }.map(\.entry), limit: gateLimit)
   }
+
+  /// What a split goes by.
+  private static func text(of messages: [ChatMessage]) -> Digest { .sha256(NormalisedText.of(messages)) }
 }

@@ -37,6 +37,13 @@ actor ReleaseWorker {
     let samples = try await HeldOutSamples(
       log: stage.log, names: stage.names, before: stage.replay == nil ? checkpoint.position : .max,
       gateLimit: stage.policy.gate.window)
+    if samples.trained > 0 {
+      stage.logger.notice(
+        """
+        release: \(samples.trained) held-out samples are left out, since the same texts were trained on; that is so where \
+        split.gate, split.dev or split.salt was changed
+        """)
+    }
     warnOfFewSamples(samples.gate.count, version: version)
 
     let folder = "\(stage.store.folder)/incoming-\(stage.model)-\(point)"

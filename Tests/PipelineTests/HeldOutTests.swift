@@ -1,0 +1,59 @@
+import MessageLog
+import Pipeline
+import RetortClient
+import SQLiteLog
+import Testing
+import Topics
+
+/// What a candidate is measured on.
+@Suite struct HeldOutTests {
+  private static func sample(_ id: String, _ text: String, _ split: Split, _ names: TopicNames) -> NewRecord {
+    let record = SampleRecord(
+      id: id, messages: [.user(text)], call: Call(name: "lock_door", arguments: ["door": "front", "locked": true]),
+      split: split)
+    return RecordCoding.record(record, topic: names.samples, key: id, partition: 0)
+  }
+
+  @Test("a text that was trained on is no question for the gate, whatever the split says of it now")
+  func trained() async throws {
+    let bench = try await LabelStageTests.Bench()
+    let (log, names) = (bench.log, bench.names)
+    _ = try await log.append([
+      Self.sample("a", "lock the front door", .train, names), Self.sample("b", "open the front door", .gate, names),
+      // The shares were changed: the text comes again, and the sample itself was relabelled.
+      Self.sample("c", "Lock the  front door!", .gate, names), Self.sample("d", "lock the front door.", .dev, names),
+      Self.sample("e", "lock the back door", .train, names), Self.sample("e", "lock the back door", .gate, names),
+      Self.sample("f", "open the back door", .dev, names), Self.sample("g", "open the front door", .train, names),
+    ])
+    let all = try await HeldOutSamples(log: log, names: names)
+    #expect(all.gate.isEmpty && all.dev.map(\.id) == ["f"])
+    #expect(all.trained == 4)
+    // What comes later than the candidate's last sample it was not trained on.
+    let before = try await HeldOutSamples(log: log, names: names, before: 7)
+    #expect(before.gate.map(\.id) == ["b"] && before.dev.map(\.id) == ["f"])
+    #expect(before.trained == 3)
+    try await log.close()
+  }
+
+  @Test("what was erased is measured no more, though its tombstone lies behind the candidate's last sample")
+  func erased() async throws {
+    let bench = try await LabelStageTests.Bench()
+    let (log, names) = (bench.log, bench.names)
+    _ = try await log.append([
+      Self.sample("a", "lock the front door", .gate, names), Self.sample("b", "open the front door", .gate, names),
+      Self.sample("c", "open the back door", .train, names),
+    ])
+    let erasure = Erasure(
+      idDigest: .sha256("a"), heldOut: [OffsetRange(partition: 0, from: 0, to: 1)])
+    let account = LedgerRecord(erasure: erasure, time: "2026-01-01T00:00:00Z")
+    _ = try await log.append([
+      NewRecord(topic: names.samples, partition: 0, key: Array("a".utf8), value: nil),
+      RecordCoding.record(account, topic: names.ledger, key: account.transaction),
+      // Sent again after the erasure, it is a sample like any other.
+      Self.sample("a", "lock the front door", .gate, names),
+    ])
+    #expect(try await HeldOutSamples(log: log, names: names, before: 3).gate.map(\.id) == ["b"])
+    #expect(try await HeldOutSamples(log: log, names: names).gate.map(\.id) == ["b", "a"])
+    try await log.close()
+  }
+}
