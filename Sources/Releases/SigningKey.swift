@@ -139,13 +139,19 @@ private enum KeyFile {
       unlink(partial)
     }
     let bytes = json.bytes + [0x0A]
-    let written = bytes.withUnsafeBytes { buffer in buffer.baseAddress.map { put(descriptor, $0, buffer.count) } }
-    guard written == bytes.count, fsync(descriptor) == 0 else {
+    guard bytes.withUnsafeBytes({ put($0, into: descriptor) }), fsync(descriptor) == 0 else {
       throw ReleaseError(
         .keyFile, path, expected: "a file that can be written", found: "a failure to write",
         advice: "check the free space")
     }
     guard link(partial, path) == 0 || moveWithoutLinks(partial, path) else { throw noPlace(path) }
+    // What is signed with it outlives a power failure, and so must its name.
+    let parent = (path as NSString).deletingLastPathComponent
+    let folder = open(parent.isEmpty ? "." : parent, O_RDONLY | O_CLOEXEC)
+    if folder >= 0 {
+      fsync(folder)
+      close(folder)
+    }
   }
 
   /// On file systems that know no links (SMB, FAT): the name may be taken between the look and the renaming.
@@ -165,4 +171,14 @@ private enum KeyFile {
   }
 }
 
-private func put(_ descriptor: Int32, _ base: UnsafeRawPointer, _ count: Int) -> Int { write(descriptor, base, count) }
+/// Writes all of them; whether that went well.
+private func put(_ bytes: UnsafeRawBufferPointer, into descriptor: Int32) -> Bool {
+  var rest = bytes[...]
+  while !rest.isEmpty {
+    let count = write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
+    if count < 0, errno == EINTR { continue }
+    guard count > 0 else { return false }
+    rest = rest.dropFirst(count)
+  }
+  return true
+}
