@@ -91,9 +91,16 @@ struct ReleaseLookup {
     let standing = try await wiring.history(in: log).standing(of: model)
     guard let deployed = standing.newest else {
       if let refused = standing.refused { throw refused }
+      let made = try await wiring.history(in: log).releases(of: model).count
       throw ClientError(
-        .notFound, model, expected: "a deployed version", found: "none",
-        advice: "see what was made with `retort models list`, make more with `retort run`")
+        .notFound, model, expected: "a deployed version",
+        found: made == 0 ? "none" : "none among \(made) that were made",
+        advice: made == 0
+          ? "make one with `retort run`"
+          : """
+          see why with `retort models show N`; use one all the same (`--version N` of `retort predict` and `eval`), deploy it \
+          (`retort models promote N`), or make more with `retort run`
+          """)
     }
     return deployed.manifest
   }
