@@ -194,9 +194,10 @@ public struct ReleaseStage: Sendable {
     // After the group's position was lost, or the trainer started over, points come again; the same samples make the same
     // release. What a stranger signed is not one of ours.
     let released = try await history.releases(of: model).map(\.manifest).filter(history.trusts)
-    guard
-      !released.contains(where: { $0.lineage.chain == checkpoint.chain && $0.lineage.recipe == checkpoint.recipe })
-    else {
+    let same = released.filter { $0.lineage.chain == checkpoint.chain && $0.lineage.recipe == checkpoint.recipe }
+    // Of a checkpoint that is lost the base is not known.
+    let made = same.isEmpty ? nil : try? checkpoints.summary(of: checkpoint.digest)
+    guard !same.contains(where: { made == nil || made?.baseDigest == $0.lineage.base }) else {
       logger.info(
         "release: a release point is passed over, which was released before", metadata: ["point": "\(number)"])
       return try await reader.commit(next)

@@ -78,12 +78,15 @@ public struct Replay: Sendable {
     return finished.manifest
   }
 
-  /// What the same replay made before: the same samples, by their chain, and the same recipe.
+  /// What the same replay made before: the same samples, by their chain, the same recipe and the same base.
   private func candidate() async throws -> Manifest? {
     let announced = try await TrainStage.announced(log: train.log, names: train.names, model: train.model)
     guard let point = announced.releasePoint, point.isReplay(of: range) else { return nil }
     return try await release.history.releases(of: release.model)
-      .map(\.manifest).last { $0.lineage.chain == point.chain && $0.lineage.recipe == train.recipe.digest }
+      .map(\.manifest).last {
+        try $0.lineage.chain == point.chain && $0.lineage.recipe == train.recipe.digest
+          && train.startsFrom($0.lineage.base)
+      }
   }
 }
 

@@ -37,8 +37,8 @@ public struct TrainStage: Sendable {
   ///   - checkpoints: where checkpoints lie.
   ///   - bodies: the folder where pretrained bodies are kept, for recipes with `base_steps`; `nil` keeps none.
   ///   - range: the samples of a replay; `nil` trains on all that come. A replay appends nothing to `samples`.
-  ///   - mayStartAnew: whether it starts over from the first sample where the announced checkpoint is lost or of another recipe; else
-  ///     that is an error.
+  ///   - mayStartAnew: whether it starts over from the first sample where the announced checkpoint is lost, or of another recipe
+  ///     or base; else that is an error.
   public init(
     log: any MessageLog, names: TopicNames, model: String, recipe: TrainingRecipe, functions: FunctionSet,
     base: (@Sendable (FunctionSet) throws -> BaseModel)? = nil, checkpoints: CheckpointStore,
@@ -72,6 +72,13 @@ public struct TrainStage: Sendable {
     try await StageRetry.run("train", repeatsFenced: false, logger: logger) { _ in
       try await runOnce(mode, upstreamIsIdle: upstreamIsIdle)
     }
+  }
+
+  /// Whether a student of this base, `nil` for one from scratch, is what this stage trains. A body that the recipe names is known
+  /// by the recipe.
+  func startsFrom(_ digest: Digest?) throws -> Bool {
+    if let base { return try base(functions).digest == digest }
+    return digest == nil || recipe.baseSteps > 0
   }
 
   private func runOnce(_ mode: RunMode, upstreamIsIdle: @escaping UpstreamCheck) async throws {

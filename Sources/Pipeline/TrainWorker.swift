@@ -23,7 +23,12 @@ actor TrainWorker {
   /// This process is the only one that trains into the folder.
   private var hold: FolderHold?
   private var announcedPosition: Int64 = -1
-  private var recent: [Digest] = []
+  /// The files of the last checkpoints between release points, each with its own first.
+  private var recent: [[Digest]] = []
+  /// Files of release points and of what was written before this process: what others may still need.
+  private var kept: Set<Digest> = []
+  private var hasWritten = false
+  private var hasSaidThatItWaits = false
   /// Sets of functions that the student's own has all of.
   private var contained: Set<Digest> = []
 
@@ -45,9 +50,11 @@ actor TrainWorker {
     writer = try await stage.log.transactionalWriter(id: "\(stage.names.prefix)train.\(stage.model)")
     functions = try await TaskFunctions(stage.functions, log: stage.log, names: stage.names)
     let announced = try await TrainStage.announced(log: stage.log, names: stage.names, model: stage.model)
-    if let checkpoint = announced.progress, !Self.startsAnew(instead: checkpoint, stage) {
+    if let checkpoint = announced.progress, try !Self.startsAnew(instead: checkpoint, stage) {
       try Self.check(checkpoint, stage)
       trainer = try Trainer(restoring: checkpoint.digest, from: stage.checkpoints, recipe: stage.recipe)
+      try Self.checkBase(trainer.baseDigest, checkpoint, stage)
+      if checkpoint.digest != announced.releasePoint?.digest { recent = [[checkpoint.digest]] }
       let digest = trainer.functions.digest
       guard functions[digest] != nil else { throw functions.unknown(digest) }
       announcedPosition = checkpoint.position
@@ -67,15 +74,23 @@ actor TrainWorker {
     }
   }
 
-  /// Whether the checkpoint is lost or of another recipe, and the stage was told to start over then: a student is a function of
-  /// its samples and its recipe.
-  private static func startsAnew(instead checkpoint: CheckpointRecord, _ stage: TrainStage) -> Bool {
+  /// Whether the checkpoint is lost or of another recipe or base, and the stage was told to start over then: a student is a
+  /// function of its base, its samples and its recipe.
+  private static func startsAnew(instead checkpoint: CheckpointRecord, _ stage: TrainStage) throws -> Bool {
     guard stage.mayStartAnew else { return false }
-    let isOther = checkpoint.recipe != stage.recipe.digest || checkpoint.numerics != stage.recipe.numerics
-    let files = try? stage.checkpoints.files(of: checkpoint.digest)
-    guard isOther || files?.allSatisfy(stage.checkpoints.contains) != true else { return false }
+    let summary = try? stage.checkpoints.summary(of: checkpoint.digest)
+    let reason: String
+    if checkpoint.recipe != stage.recipe.digest || checkpoint.numerics != stage.recipe.numerics {
+      reason = "of another recipe"
+    } else if summary?.files.allSatisfy(stage.checkpoints.contains) != true {
+      reason = "lost"
+    } else if let summary, try !stage.startsFrom(summary.baseDigest) {
+      reason = "of another base"
+    } else {
+      return false
+    }
     stage.logger.warning(
-      "train: starting over from the first sample, since the checkpoint is \(isOther ? "of another recipe" : "lost")",
+      "train: starting over from the first sample, since the checkpoint is \(reason)",
       metadata: ["checkpoint": "\(stage.checkpoints.path(of: checkpoint.digest))"])
     return true
   }
@@ -97,6 +112,18 @@ actor TrainWorker {
     }
   }
 
+  /// A student goes on only from the base that is configured.
+  private static func checkBase(_ digest: Digest?, _ checkpoint: CheckpointRecord, _ stage: TrainStage) throws {
+    guard try !stage.startsFrom(digest) else { return }
+    throw TrainingError(
+      .checkpointMismatch, context: stage.checkpoints.path(of: checkpoint.digest),
+      expected: stage.base == nil ? "a student from scratch, as no train.base is set" : "a student of this train.base",
+      found: digest.map { "one of the base \($0.hex)" } ?? "one from scratch",
+      advice: stage.range == nil
+        ? "restore train.base, or start over from the first sample with this one: `retort train --anew`"
+        : "restore train.base, or choose another name")
+  }
+
   func close() async {
     await reader.close()
     await writer.close()
@@ -115,6 +142,7 @@ actor TrainWorker {
         try await work()
       }
       lag.note([partition: trainer.position])
+      if records.isEmpty, mode == .forever { sayThatItWaits() }
       if let range = stage.range {
         if try await finish(range) { return }
       } else if records.isEmpty, mode == .untilIdle, try await finish() {
@@ -122,6 +150,17 @@ actor TrainWorker {
       }
     }
     try Task.checkCancellation()
+  }
+
+  /// A student from scratch learns its tokens from many requests, and does not begin before they are there.
+  private func sayThatItWaits() {
+    guard !hasSaidThatItWaits, trainer.student == nil, trainer.pendingSamples > 0 else { return }
+    hasSaidThatItWaits = true
+    stage.logger.notice(
+      """
+      train: a student from scratch begins with \(stage.recipe.tokenizerSamples) training samples (tokenizer_samples of \
+      train.recipe), and there are \(trainer.pendingSamples); `retort train --until-idle` begins with what is there
+      """)
   }
 
   /// Does what is due and announces it.
@@ -169,19 +208,24 @@ actor TrainWorker {
     }
     _ = try await writer.commit(append: records, offsets: nil)
     announcedPosition = trainer.position
-    if releasePoint == nil { retire(after: file.digest) }
+    // Its samples are in files that release points before this process may name too.
+    if !hasWritten { kept.formUnion(file.files.dropFirst()) }
+    hasWritten = true
+    if releasePoint == nil { retire(after: file.files) } else { kept.formUnion(file.files) }
   }
 
-  /// Deletes the checkpoint before the last two; those of release points stay until `retort models gc`.
-  private func retire(after digest: Digest) {
-    recent.append(digest)
+  /// Deletes the checkpoint before the last two, and what only it needs; those of release points stay until `retort models gc`.
+  private func retire(after files: [Digest]) {
+    recent.append(files)
     guard recent.count > 2 else { return }
     let old = recent.removeFirst()
-    guard !recent.contains(old) else { return }
-    do {
-      try FileManager.default.removeItem(atPath: stage.checkpoints.path(of: old))
-    } catch {
-      stage.logger.info("train: old checkpoint not deleted", metadata: ["reason": "\(error)"])
+    let needed = kept.union(recent.joined())
+    for file in old where !needed.contains(file) {
+      do {
+        try FileManager.default.removeItem(atPath: stage.checkpoints.path(of: file))
+      } catch {
+        stage.logger.info("train: old checkpoint not deleted", metadata: ["reason": "\(error)"])
+      }
     }
   }
 

@@ -18,14 +18,14 @@ struct DistillationJourneyTests {
   private static let rooms = ["kitchen", "garden", "attic", "hall", "bath"]
 
   /// A folder with a small model and the teacher's tokenizer.
-  private static func base(in folder: String) throws -> Tokenizer {
+  private static func base(in folder: String, seed: UInt64 = 3) throws -> Tokenizer {
     let tokenizer = try Tokenizer.train(
       rooms.map { "Turn on the light in the \($0)" }, vocabularySize: 330, spaceFused: 8, structure: [])
     var recipe = TrainingRecipe()
     (recipe.hiddenSize, recipe.layerCount, recipe.headCount, recipe.keyValueHeadCount) = (32, 1, 2, 1)
     (recipe.feedForwardSize, recipe.maximumSequence) = (64, 96)
     let student = try Student(
-      configuration: recipe.configuration(vocabularySize: tokenizer.vocabularySize), seed: 3)
+      configuration: recipe.configuration(vocabularySize: tokenizer.vocabularySize), seed: seed)
     try HuggingFaceFolder.write(
       folder + "/base", configuration: student.configuration,
       parameters: student.layout.entries.map {
@@ -100,12 +100,37 @@ struct DistillationJourneyTests {
     let samples = try await Self.samples(log, names)
     #expect(samples.count == 24)
     for sample in samples { #expect((sample.topLogprobs != nil) == (sample.split == .train)) }
-    let first = try await Self.train(log, names, functions, folder.path, "one")
+    let first = try await Self.train(log, names, functions, folder.path, "one", base: folder.path)
     #expect(first.soft == samples.count { $0.split == .train } && first.soft > 15)
-    let again = try await Self.train(log, names, functions, folder.path, "two")
+    let again = try await Self.train(log, names, functions, folder.path, "two", base: folder.path)
     #expect(again.weights == first.weights)
+    try await Self.changeBase(log, names, functions, folder.path)
     try await Self.correct(samples.filter { $0.split == .train }, log, names, functions)
     try await log.close()
+  }
+
+  /// A student of one base does not go on with another, or with none; told to, it starts over with the other.
+  private static func changeBase(
+    _ log: SQLiteLog, _ names: TopicNames, _ functions: FunctionSet, _ folder: String
+  ) async throws {
+    let other = folder + "/other"
+    try FileManager.default.createDirectory(atPath: other, withIntermediateDirectories: true)
+    _ = try base(in: other, seed: 4)
+    for base in [other, nil] {
+      let refused = await #expect(throws: TrainingError.self) {
+        _ = try await train(log, names, functions, folder, "one", base: base)
+      }
+      #expect(refused?.code == .checkpointMismatch && refused?.description.contains("--anew") == true)
+    }
+    let before = try await TrainStage.announced(log: log, names: names, model: "one").progress
+    _ = try await train(log, names, functions, folder, "one", base: folder, mayStartAnew: true)
+    #expect(try await TrainStage.announced(log: log, names: names, model: "one").progress?.digest == before?.digest)
+    _ = try await train(log, names, functions, folder, "one", base: other, mayStartAnew: true)
+    let after = try #require(try await TrainStage.announced(log: log, names: names, model: "one").progress)
+    let store = CheckpointStore(folder: folder + "/checkpoints")
+    #expect(after.digest != before?.digest && after.chain == before?.chain)
+    let digest = try BaseModel(folder: other + "/base", functions: functions).digest
+    #expect(try store.summary(of: after.digest).baseDigest == digest)
   }
 
   /// A judgement leaves the label's log-probabilities; with another label they go.
@@ -142,15 +167,19 @@ struct DistillationJourneyTests {
     return found.withLock { $0 }
   }
 
-  /// Trains on all samples; how many were learned with the teacher's distributions, and what the weights are.
+  /// Trains on all samples from the base in the folder or another; how many were learned with the teacher's distributions, and what the weights are.
   private static func train(
-    _ log: SQLiteLog, _ names: TopicNames, _ functions: FunctionSet, _ folder: String, _ model: String
+    _ log: SQLiteLog, _ names: TopicNames, _ functions: FunctionSet, _ folder: String, _ model: String,
+    base: String?, mayStartAnew: Bool = false
   ) async throws -> (soft: Int, weights: Digest?) {
     let soft = Mutex(0)
+    var load: (@Sendable (FunctionSet) throws -> BaseModel)?
+    if let base { load = { try BaseModel(folder: base + "/base", functions: $0) } }
     let store = CheckpointStore(folder: folder + "/checkpoints")
     try await TrainStage(
       log: log, names: names, model: model, recipe: recipe, functions: functions,
-      base: { try BaseModel(folder: folder + "/base", functions: $0) }, checkpoints: store, logger: Fixtures.quiet
+      base: load, checkpoints: store,
+      mayStartAnew: mayStartAnew, logger: Fixtures.quiet
     ) { event in
       if case .round(let report, _, _) = event { soft.withLock { $0 += report.softSamples } }
     }.run(.untilIdle)

@@ -89,7 +89,9 @@ struct TrainCommand: AsyncParsableCommand {
 
   @Flag(
     name: .long,
-    help: "Start over from the first sample where the checkpoint is lost, or of another recipe than is configured now.")
+    help: """
+      Start over from the first sample where the checkpoint is lost, or of another recipe or base than is configured now.
+      """)
   var anew = false
 
   @Flag(name: .long, help: "Print the recipe with every default, and end.")
