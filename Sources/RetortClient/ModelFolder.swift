@@ -73,13 +73,6 @@ public struct ModelFolder: Sendable {
     }
   }
 
-  /// The release that `current` points at, by its folder's name; `nil` for none.
-  public var current: String? {
-    (try? FileManager.default.destinationOfSymbolicLink(atPath: "\(path)/current")).map {
-      ($0 as NSString).lastPathComponent
-    }
-  }
-
   /// Deletes the releases beside one that is in use, all but the newest others.
   ///
   /// - Parameter release: the folder of the one in use.

@@ -224,6 +224,18 @@ import Topics
     #expect(try await second.next(timeout: .milliseconds(300)) == nil)
   }
 
+  @Test("beside the release in use the two newest others stay, and what is no release")
+  func retired() throws {
+    let files = FileManager.default
+    let folder = files.temporaryDirectory.appendingPathComponent("retort-\(UUID().uuidString)").path
+    defer { try? files.removeItem(atPath: folder) }
+    for name in ["1-a", "2-b", "9-c", "10-d", "11-e", "notes"] {
+      try files.createDirectory(atPath: "\(folder)/\(name)", withIntermediateDirectories: true)
+    }
+    ModelFolder.retire(around: "\(folder)/2-b")
+    #expect(try files.contentsOfDirectory(atPath: folder).sorted() == ["10-d", "11-e", "2-b", "notes"])
+  }
+
   @Test("chunks are found wherever they lie, whatever the manifest's hint says")
   func hints() async throws {
     let bench = try await Bench()
