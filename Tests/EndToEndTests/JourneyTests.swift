@@ -12,7 +12,8 @@ struct JourneyTests {
     try await teacher.whileRunning { endpoint in
       let world = try World(requests: 300, endpoint: endpoint)
       let retort = try await world.deployment("journey")
-      let run = try await retort.json("run", "--until-idle", "--set", "serve.alternatives=3")
+      let run = try await retort.json(
+        "run", "--until-idle", "--set", "serve.alternatives=3", "--set", "release.gate.minimum=1000")
       #expect(run["requests"]?.integerValue == 300)
 
       let audit = try await retort.json("audit")
@@ -26,7 +27,10 @@ struct JourneyTests {
       let last = try #require(models.last)
       for key in ["name", "version", "status", "sha256", "bytes", "exact_match"] { #expect(last[key] != nil, "\(key)") }
 
-      // The small student has learned nothing to speak of; a person deploys it all the same.
+      // There are too few samples for any release; a person deploys one all the same.
+      let nothing = try await retort.run("predict", "turn on the light in the kitchen")
+      #expect(nothing.status == 1 && nothing.errors.contains("found none among \(models.count) that were made"))
+      #expect(nothing.errors.contains("--version N") && nothing.errors.contains("retort models promote N"))
       let version = String(last["version"]?.integerValue ?? 0)
       _ = try await retort.json("models", "promote", version)
       #expect(try await retort.json("models", "verify", version)["verified"]?.boolValue == true)
