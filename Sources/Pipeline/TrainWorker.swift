@@ -29,6 +29,7 @@ actor TrainWorker {
   private var kept: Set<Digest> = []
   private var hasWritten = false
   private var hasSaidThatItWaits = false
+  private var hasAskedToBegin = false
   /// Sets of functions that the student's own has all of.
   private var contained: Set<Digest> = []
 
@@ -142,7 +143,7 @@ actor TrainWorker {
         try await work()
       }
       lag.note([partition: trainer.position])
-      if records.isEmpty, mode == .forever { sayThatItWaits() }
+      if records.isEmpty, mode == .forever, stage.range == nil { try await beginOrWait() }
       if let range = stage.range {
         if try await finish(range) { return }
       } else if records.isEmpty, mode == .untilIdle, try await finish() {
@@ -152,15 +153,28 @@ actor TrainWorker {
     try Task.checkCancellation()
   }
 
-  /// A student from scratch learns its tokens from many requests, and does not begin before they are there.
-  private func sayThatItWaits() {
-    guard !hasSaidThatItWaits, trainer.student == nil, trainer.pendingSamples > 0 else { return }
+  /// A student from scratch learns its tokens from many requests. Where no more come for now, those between two releases are
+  /// enough: a cut in the log begins with them, so that every replay does too.
+  private func beginOrWait() async throws {
+    guard trainer.student == nil, trainer.pendingSamples > 0, !hasAskedToBegin else { return }
+    let enough = min(stage.recipe.releaseEvery, stage.recipe.tokenizerSamples)
+    guard trainer.pendingSamples < enough else {
+      hasAskedToBegin = true
+      return try await appendCut()
+    }
+    guard !hasSaidThatItWaits else { return }
     hasSaidThatItWaits = true
     stage.logger.notice(
       """
-      train: a student from scratch begins with \(stage.recipe.tokenizerSamples) training samples (tokenizer_samples of \
+      train: a student from scratch begins with \(enough) training samples (release.every, or fewer: tokenizer_samples of \
       train.recipe), and there are \(trainer.pendingSamples); `retort train --until-idle` begins with what is there
       """)
+  }
+
+  private func appendCut() async throws {
+    let cut = SampleRecord.cut(trainer.releasePoints + 1)
+    _ = try await writer.commit(
+      append: [RecordCoding.record(cut, topic: stage.names.samples, key: cut.id, partition: 0)], offsets: nil)
   }
 
   /// Does what is due and announces it.
@@ -285,11 +299,7 @@ actor TrainWorker {
     let reached = await reader.positions[partition] ?? trainer.position
     guard reached >= marks.high || marks.low == marks.high else { return false }
     if trainer.pendingSamples > 0 || trainer.state.sinceRelease > 0 {
-      let cut = SampleRecord.cut(trainer.releasePoints + 1)
-      _ = try await writer.commit(
-        append: [
-          RecordCoding.record(cut, topic: stage.names.samples, key: cut.id, partition: 0)
-        ], offsets: nil)
+      try await appendCut()
       return false
     }
     if trainer.position > announcedPosition, trainer.round > 0 { try await announce(releasePoint: nil) }

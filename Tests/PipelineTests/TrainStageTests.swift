@@ -39,18 +39,21 @@ import Training
       _ = try await labels.log.append(records)
     }
 
-    /// Trains until all is done, or is stopped after so many rounds.
-    func train(stopAfter rounds: Int = .max) async throws {
+    /// Trains until all is done, or is stopped: after so many rounds, or at the first release point where it is not to end by itself.
+    func train(
+      _ mode: RunMode = .untilIdle, stopAfter rounds: Int = .max, tokenizerSamples: Int = 8, releaseEvery: Int = 1_000
+    ) async throws {
       let recipe = try TrainingRecipe(json: [
         "hidden_size": 32, "layer_count": 1, "head_count": 2, "key_value_head_count": 1, "feed_forward_size": 32,
-        "vocabulary_size": 400, "space_fused_pieces": 8, "tokenizer_samples": 8, "round_size": 8,
-        "replay_per_sample": 1, "release_every": 1_000,
+        "vocabulary_size": 400, "space_fused_pieces": 8, "round_size": 8, "replay_per_sample": 1,
+        "tokenizer_samples": .init(tokenizerSamples), "release_every": .init(releaseEvery),
       ])
       let done = Mutex(0)
       let stage = TrainStage(
         log: log, names: names, model: "home", recipe: recipe, functions: try HomeFunctions.functions(),
         checkpoints: checkpoints, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
       ) { event in
+        if case .releasePoint = event, mode == .forever { withUnsafeCurrentTask { $0?.cancel() } }
         guard case .round = event else { return }
         let count = done.withLock { count in
           count += 1
@@ -58,7 +61,7 @@ import Training
         }
         if count == rounds { withUnsafeCurrentTask { $0?.cancel() } }
       }
-      let training = Task { try await stage.run(.untilIdle) }
+      let training = Task { try await stage.run(mode) }
       do { try await training.value } catch is CancellationError {}
     }
 
@@ -107,6 +110,25 @@ import Training
     try await bench.log.close()
   }
 
+  @Test(
+    "a service begins with the samples of one release where no more come, by one cut in the log",
+    .timeLimit(.minutes(2)))
+  func begins() async throws {
+    let bench = try await Bench()
+    try await bench.train(.forever, tokenizerSamples: 8_000, releaseEvery: 8 * Bench.rounds)
+    var cuts: [Int64] = []
+    let end = try await bench.log.watermarks(of: TopicPartition(topic: bench.names.samples, partition: 0)).high
+    try await TopicScan.each(log: bench.log, topic: bench.names.samples) { record in
+      guard record.value != nil else { return }
+      if try RecordCoding.value(of: record, as: SampleRecord.self).kind == .cut { cuts.append(record.offset) }
+    }
+    #expect(cuts == [end - 1])
+    let progress = try #require(
+      try await TrainStage.announced(log: bench.log, names: bench.names, model: "home").progress)
+    #expect(progress.samplesSeen == 8 * Bench.rounds && progress.position == end)
+    try await bench.log.close()
+  }
+
   @Test("a student from scratch that waits for its samples says so", .timeLimit(.minutes(2)))
   func waits() async throws {
     let bench = try await Bench()
@@ -117,7 +139,7 @@ import Training
       logger: Logger(label: "test") { _ in Listener(continuation: continuation) })
     let training = Task { try await stage.run(.forever) }
     let said = await messages.first { $0.contains("tokenizer_samples") }
-    #expect(said?.contains("begins with 8000 training samples") == true, "\(said ?? "nothing")")
+    #expect(said?.contains("begins with 4000 training samples") == true, "\(said ?? "nothing")")
     #expect(said?.contains("there are \(8 * Bench.rounds);") == true, "\(said ?? "nothing")")
     training.cancel()
     _ = await training.result
