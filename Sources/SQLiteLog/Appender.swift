@@ -23,8 +23,9 @@ struct Appender: Sendable {
   /// Checks, routes and encodes; order within a partition is the caller's.
   func prepare(_ records: [NewRecord]) async throws -> [PreparedBatch] {
     var topics: [String: TopicEntry] = [:]
-    for record in records where topics[record.topic] == nil {
-      topics[record.topic] = try await store.topic(record.topic)
+    for record in records {
+      if let known = topics[record.topic], known.partitionIDs.indices.contains(record.partition ?? 0) { continue }
+      topics[record.topic] = try await store.topic(record.topic, partition: record.partition)
     }
     let now = SystemTime.wallMilliseconds()
     var groups: [TopicPartition: PartitionInput] = [:]
@@ -103,9 +104,6 @@ struct Appender: Sendable {
       throw MessageLogError(
         .invalid, "a record without a key cannot go to a compacted topic", topic: topic.name, expected: "a key",
         advice: "give the record a key")
-    }
-    if let partition = record.partition, !(0..<topic.partitions).contains(partition) {
-      throw MessageLogError.unknown(topic.name, partition: partition)
     }
   }
 

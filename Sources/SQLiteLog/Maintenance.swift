@@ -18,7 +18,7 @@ struct Maintenance: Sendable {
   func run() async throws -> MaintenanceReport {
     var report = MaintenanceReport()
     for topic in try await store.read({ try TopicTable.all($0) }) where !topic.cleanup.isEmpty {
-      let entry = try await store.topic(topic.name)
+      let entry = try await store.topic(topic.name, partition: topic.partitions - 1)
       for (number, id) in entry.partitionIDs.enumerated() {
         let place = TopicPartition(topic: topic.name, partition: number)
         try Task.checkCancellation()

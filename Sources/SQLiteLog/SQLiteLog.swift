@@ -164,7 +164,7 @@ public final class SQLiteLog: MessageLog {
     }
     var count = 0
     for topic in try await topics() {
-      let entry = try await store.topic(topic.name)
+      let entry = try await store.topic(topic.name, partition: topic.partitions - 1)
       for (number, id) in entry.partitionIDs.enumerated() {
         count += try await verify(TopicPartition(topic: topic.name, partition: number), id: id)
       }

@@ -15,7 +15,9 @@ final class Store: Sendable {
   private let checkpointer: Checkpointer
   private let identity: UInt64
   private let isClosed = Mutex(false)
-  private let catalogue = Mutex<[String: TopicEntry]>([:])
+  private let catalogue = Mutex<[String: (entry: TopicEntry, readAt: ContinuousClock.Instant)]>([:])
+  /// How old what is remembered of a topic may be: another process may change it at any time.
+  private static let topicLifetime = Duration.seconds(60)
 
   /// Opens or creates the file.
   init(path: String, options: SQLiteLog.Options) throws(MessageLogError) {
@@ -180,22 +182,27 @@ final class Store: Sendable {
   /// Forgets what is remembered of topics, because they were changed.
   func forgetTopics() { catalogue.withLock { $0 = [:] } }
 
-  /// A topic, remembered: a change by another process is seen when the log is opened again.
-  func topic(_ name: String) async throws -> TopicEntry {
-    if let known = catalogue.withLock({ $0[name] }) { return known }
+  /// A topic, remembered for a while, and read again where it or the partition is not known: other processes make both.
+  ///
+  /// - Throws: `.unknownTopic`.
+  func topic(_ name: String, partition: Int? = nil) async throws -> TopicEntry {
+    if let known = catalogue.withLock({ $0[name] }), .now - known.readAt < Self.topicLifetime,
+      known.entry.partitionIDs.indices.contains(partition ?? 0)
+    {
+      return known.entry
+    }
     guard let entry = try await read({ try TopicTable.entry($0, name: name) }) else {
       throw MessageLogError.unknown(name)
     }
-    catalogue.withLock { $0[name] = entry }
+    catalogue.withLock { $0[name] = (entry, .now) }
+    guard entry.partitionIDs.indices.contains(partition ?? 0) else {
+      throw MessageLogError.unknown(name, partition: partition)
+    }
     return entry
   }
 
   /// A partition's row.
   func partitionID(_ partition: TopicPartition) async throws -> Int64 {
-    let entry = try await topic(partition.topic)
-    guard entry.partitionIDs.indices.contains(partition.partition) else {
-      throw MessageLogError.unknown(partition.topic, partition: partition.partition)
-    }
-    return entry.partitionIDs[partition.partition]
+    try await topic(partition.topic, partition: partition.partition).partitionIDs[partition.partition]
   }
 }

@@ -13,6 +13,35 @@ struct ProcessTests {
 
   private func open() throws -> SQLiteLog { try SQLiteLog(path: folder.file("log.db")) }
 
+  @Test("partitions that another process added are known to logs that were open before")
+  func addedPartitions() async throws {
+    var logs: [SQLiteLog] = []
+    for _ in 0..<3 { logs.append(try SQLiteLog(path: folder.file("log.db"), options: .init(maintenanceInterval: nil))) }
+    var topic = TopicConfiguration(name: "t", cleanup: [.delete], retentionMilliseconds: 1_000)
+    try await logs[0].create([topic])
+    for log in logs { _ = try await log.append([NewRecord(topic: "t", key: nil, value: [1], timestamp: 5)]) }
+    topic.partitions = 3
+    try await logs[0].alter([topic])
+    let added = TopicPartition(topic: "t", partition: 2)
+    let old = NewRecord(topic: "t", partition: 2, key: nil, value: [2], timestamp: 5)
+    #expect(try await logs[1].append([old])[0].topicPartition == added)
+    #expect(try await logs[2].maintain().expiredRecords == 4)
+    let late = try open()
+    #expect(try await late.watermarks(of: Self.place).high == 3)
+    topic.partitions = 4
+    try await logs[0].alter([topic])
+    let last = TopicPartition(topic: "t", partition: 3)
+    #expect(try await logs[1].watermarks(of: last).high == 0)
+    #expect(try await logs[2].reader(of: [last: .earliest], options: ReaderOptions()).positions == [last: 0])
+    #expect(try await late.offset(of: last, at: 0) == nil)
+    let none = await #expect(throws: MessageLogError.self) {
+      _ = try await late.watermarks(of: TopicPartition(topic: "t", partition: 4))
+    }
+    #expect(none?.code == .unknownTopic && none?.partition == 4)
+    for log in logs { try await log.close() }
+    try await late.close()
+  }
+
   @Test("many create the file at the same moment")
   func creation() async throws {
     let path = folder.file("log.db")
