@@ -49,8 +49,6 @@ struct Compaction: Sendable {
 
   /// Rewrites the chunk from an offset on; call it within a transaction.
   func rewrite(_ db: Database, from: Int64) throws -> (records: Int, bytes: Int64) {
-    _ = try db.rows("PRAGMA secure_delete = ON")
-    defer { _ = try? db.rows("PRAGMA secure_delete = OFF") }
     let chunk = try chunk(db, from: from)
     let joins = Self.isFragmented(chunk.map(\.bytes))
     var removed: (records: Int, bytes: Int64) = (0, 0)

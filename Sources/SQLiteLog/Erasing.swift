@@ -29,8 +29,6 @@ struct Erasing: Sendable {
     let records = try StoredBatch.records(of: batch)
     let kept = records.filter { !wanted.contains($0.offset) }
     guard kept.count < records.count else { return (0, batch.next) }
-    _ = try db.rows("PRAGMA secure_delete = ON")
-    defer { _ = try? db.rows("PRAGMA secure_delete = OFF") }
     guard
       let row = try db.row("SELECT id, appended, bytes FROM batch WHERE partition = ? AND base = ?", [id, batch.base])
     else { throw Failure.damagedRow("batch") }

@@ -139,12 +139,15 @@ public final class SQLiteLog: MessageLog {
     try await Maintenance(store: store, isLazy: false).run()
   }
 
-  /// Erases single records, batch by batch; their bytes are overwritten with zeros in the file's pages.
+  /// Erases single records, batch by batch; when this returns, neither the file nor its write-ahead log has their bytes.
+  ///
+  /// - Throws: also `.unavailable` where a long read keeps the bytes in the files; doing the same again later removes them.
   public func erase(_ offsets: [TopicPartition: Set<Int64>]) async throws -> Int {
     var count = 0
     for (place, wanted) in offsets.sorted(by: { $0.key < $1.key }) {
       count += try await Erasing(place: place, id: try await store.partitionID(place)).run(wanted, store: store)
     }
+    try await store.emptyWriteAheadLog()
     return count
   }
 

@@ -68,6 +68,8 @@ final class Store: Sendable {
           try db.execute(sql: "PRAGMA synchronous = FULL")
           try db.execute(sql: "PRAGMA wal_autocheckpoint = 4096")
           try db.execute(sql: "PRAGMA journal_size_limit = 134217728")
+          // What is erased, compacted or too old is overwritten with zeros, whatever this build of SQLite does by itself.
+          try db.execute(sql: "PRAGMA secure_delete = ON")
           if let maximum = options.maximumBytes { try limit(db, to: maximum) }
         }
         let found = try pool.write { try Schema.prepare($0, path: path) }
@@ -145,6 +147,34 @@ final class Store: Sendable {
     beacon.announce(identity: identity, commits: commits)
     checkpointer.appended(bytes)
     return result
+  }
+
+  /// Copies the write-ahead log into the main file and empties it: until then neither has lost what was erased.
+  ///
+  /// It waits for reads under way, here and in other processes.
+  ///
+  /// - Throws: `.unavailable` where one goes on for longer than writers wait.
+  func emptyWriteAheadLog() async throws {
+    let patience = options.busyTimeout.milliseconds
+    let deadline = SystemTime.bootMilliseconds() + patience
+    while true {
+      try check()
+      do {
+        return try await pool.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) }
+      } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
+        guard SystemTime.bootMilliseconds() < deadline else {
+          throw MessageLogError(
+            .unavailable,
+            "the records are removed, but the bytes stay in the files of the log \(path) while it is read",
+            expected: "no read longer than \(patience) ms",
+            advice: "wait for the other process to end, such as a backup or `retort doctor`, then do the same again")
+        }
+        // For another connection that copies SQLite does not wait by itself.
+        try await Task.sleep(for: .milliseconds(20))
+      } catch {
+        throw translate(error)
+      }
+    }
   }
 
   /// Closes the connections; what waits is woken and finds the log closed.
