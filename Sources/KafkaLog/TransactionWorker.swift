@@ -50,6 +50,8 @@ actor TransactionWorker {
     if let fenced { throw fenced }
     var positions: [RecordPosition] = []
     var flow = TransactionFlow(hasOffsets: offsets != nil, needsRebuild: needsRebuild)
+    // After a success too: a producer that is ready must not take the id once more.
+    defer { needsRebuild = flow.needsRebuild }
     let began = ContinuousClock.now
     var action = flow.first
     while true {
@@ -61,7 +63,6 @@ actor TransactionWorker {
         step = next
       case .succeed: return positions
       case .fail(let error):
-        needsRebuild = flow.needsRebuild
         if flow.isFenced {
           fenced = error
           producer?.close()

@@ -154,6 +154,25 @@ struct FaultTests {
     try await log.close()
   }
 
+  @Test("a writer whose new producer was refused goes on for good once it is taken", .timeLimit(.minutes(1)))
+  func refusedRebuild() async throws {
+    let cluster = try MockCluster()
+    let log = try cluster.open()
+    try await log.create([TopicConfiguration(name: "t")])
+    let writer = try await log.transactionalWriter(id: "w")
+    // AddPartitionsToTxn: fatal; then InitProducerId of the new producer.
+    cluster.push(24, [RD_KAFKA_RESP_ERR_INVALID_TXN_STATE])
+    cluster.push(22, [RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED])
+    let error = await #expect(throws: MessageLogError.self) {
+      _ = try await writer.commit(append: [record("a")], offsets: nil)
+    }
+    #expect(error?.isFatal == false, "\(String(describing: error))")
+    for text in ["a", "b", "c"] {
+      #expect(try await writer.commit(append: [record(text)], offsets: nil).count == 1, "\(text)")
+    }
+    try await log.close()
+  }
+
   @Test("brokers that cannot be reached are an error with the reason, soon", .timeLimit(.minutes(1)))
   func unreachable() async throws {
     let log = try KafkaLog(servers: "127.0.0.1:1")
