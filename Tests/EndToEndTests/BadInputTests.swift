@@ -144,6 +144,25 @@ struct BadInputTests {
       let result = try await retort.run(["config", "lint"] + settings.flatMap { ["--set", $0] })
       #expect(result.status == 2 && result.output.contains(sentence), "\(result.output)\(result.errors)")
     }
+    func lookup(_ name: String, _ binding: String) -> String {
+      #"{"function":{"name":"\#(name)","parameters":{"type":"object","properties":{}}},\#(binding)}"#
+    }
+    for (binding, sentence) in [
+      (#""command":["lookup","--limit",5]"#, "task.lookups[0].command: expected a list of texts"),
+      (#""http":{"url":"http://h","metod":"GET"}"#, "task.lookups[0].http: unknown key metod; did you mean method?"),
+      (#""http":{"url":"http://h","headers":{"x-tenant":42}}"#, "http.headers.x-tenant: expected a text"),
+      (#""http":"http://h","timeout_ms":"30s""#, "timeout_ms: expected a whole number of milliseconds, found"),
+      (#""sql":{"database":"a.db","query":"SELECT 1","max_rows":1.5}"#, "sql.max_rows: expected a whole number"),
+      (#""http":"http://h","command":["lookup"]"#, "expected one of http"),
+      (#""timeout_ms":5"#, "expected one of http"),
+    ] {
+      let result = try await retort.run("config", "lint", "--set", "task.lookups=[\(lookup("f", binding))]")
+      #expect(result.status == 2 && result.output.contains(sentence), "\(result.output)\(result.errors)")
+    }
+    let http = lookup("f", #""http":{"url":"http://h","headers":{"a":"b"}}"#)
+    let sound = try await retort.run(
+      "config", "lint", "--set", "task.lookups=[\(http),\(lookup("g", #""command":["a","5"]"#))]")
+    #expect(sound.status == 0, "\(sound.output)\(sound.errors)")
     try write("train:\n  recipe:\n    lerning_rate: 1\n", "retort.yaml", in: retort)
     expectSentence(try await retort.run("train", "--until-idle"), status: 2, containing: "learning_rate")
     try write("release: {recovery_steps: autp}\n", "retort.yaml", in: retort)

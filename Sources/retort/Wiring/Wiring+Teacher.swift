@@ -125,12 +125,7 @@ private struct LookupReading {
 
   func lookup() throws -> LookupFunction {
     guard let object = json.objectValue else { throw problem("a map", json.text) }
-    let known = ["function", "http", "command", "sql", "timeout_ms"]
-    if let unknown = object.keys.first(where: { !known.contains($0) }) {
-      throw ConfigurationError(
-        "\(place): unknown key \(unknown)"
-          + (NearestKey.of(unknown, among: known).map { "; did you mean \($0)?" } ?? ""))
-    }
+    try refuseUnknown(object, at: place, known: ["function", "http", "command", "sql", "timeout_ms"])
     guard let function = json["function"] else { throw problem("a function definition under function", "nothing") }
     let set: FunctionSet
     do {
@@ -144,21 +139,68 @@ private struct LookupReading {
   }
 
   private func binding() throws -> LookupBinding {
-    let timeout = Duration.milliseconds(json["timeout_ms"]?.integerValue ?? 10_000)
-    if let http = json["http"], let url = http["url"]?.stringValue ?? http.stringValue {
+    let number = try value("timeout_ms", of: json, at: place, "a whole number of milliseconds", \.integerValue)
+    let timeout = Duration.milliseconds(number ?? 10_000)
+    let given = ["http", "command", "sql"].filter { json[$0] ?? .null != .null }
+    switch given.count == 1 ? given[0] : "" {
+    case "http":
+      if let url = json["http"]?.stringValue { return .http(url: url, timeout: timeout) }
+      let (http, place) = try part("http", ["url", "method", "headers"])
+      guard let url = try text("url", of: http, at: place) else { break }
+      let method = try text("method", of: http, at: place)
+      let given = try value("headers", of: http, at: place, "a map of texts", \.objectValue) ?? [:]
       var headers: [String: String] = [:]
-      for (name, value) in http["headers"]?.objectValue ?? [:] { headers[name] = value.stringValue }
-      return .http(url: url, method: http["method"]?.stringValue ?? "POST", headers: headers, timeout: timeout)
-    }
-    if let command = json["command"]?.arrayValue?.compactMap(\.stringValue), !command.isEmpty {
+      for (name, _) in given { headers[name] = try text(name, of: .object(given), at: "\(place).headers") }
+      return .http(url: url, method: method ?? "POST", headers: headers, timeout: timeout)
+    case "command":
+      let words = try value("command", of: json, at: place, "a list of texts", \.arrayValue) ?? []
+      let command = words.compactMap(\.stringValue)
+      guard !command.isEmpty, command.count == words.count else {
+        throw ConfigurationError(
+          "\(place).command: expected a list of texts, numbers in quotes, found \(JSON.array(words).text.prefix(120))")
+      }
       return .command(command, timeout: timeout)
+    case "sql":
+      let (sql, place) = try part("sql", ["database", "query", "max_rows"])
+      let rows = try value("max_rows", of: sql, at: place, "a whole number", \.integerValue)
+      guard let path = try text("database", of: sql, at: place), let query = try text("query", of: sql, at: place)
+      else { break }
+      return .sql(databasePath: resolve(path), query: query, maximumRows: Int(rows ?? 100), timeout: timeout)
+    default: break
     }
-    if let sql = json["sql"], let path = sql["database"]?.stringValue, let query = sql["query"]?.stringValue {
-      return .sql(
-        databasePath: resolve(path), query: query, maximumRows: Int(sql["max_rows"]?.integerValue ?? 100),
-        timeout: timeout)
+    throw problem(
+      "one of http: {url}, command: [program, argument…] and sql: {database, query}", json.text)
+  }
+
+  /// The map under a key, with no keys but these, and where it is.
+  private func part(_ name: String, _ keys: [String]) throws -> (map: JSON, place: String) {
+    let place = "\(place).\(name)"
+    guard let map = json[name], let object = map.objectValue else {
+      throw ConfigurationError("\(place): expected a map, found \(json[name]?.text.prefix(120) ?? "nothing")")
     }
-    throw problem("http: {url}, command: [program, argument…] or sql: {database, query}", json.text)
+    try refuseUnknown(object, at: place, known: keys)
+    return (map, place)
+  }
+
+  private func text(_ key: String, of map: JSON, at place: String) throws -> String? {
+    try value(key, of: map, at: place, "a text, in quotes", \.stringValue)
+  }
+
+  /// The value of a key; nil where there is none.
+  private func value<T>(
+    _ key: String, of map: JSON, at place: String, _ expected: String, _ read: (JSON) -> T?
+  ) throws -> T? {
+    guard let found = map[key], found != .null else { return nil }
+    guard let value = read(found) else {
+      throw ConfigurationError("\(place).\(key): expected \(expected), found \(found.text.prefix(120))")
+    }
+    return value
+  }
+
+  private func refuseUnknown(_ object: JSONObject, at place: String, known: [String]) throws {
+    guard let unknown = object.keys.first(where: { !known.contains($0) }) else { return }
+    let nearest = NearestKey.of(unknown, among: known).map { "; did you mean \($0)?" } ?? ""
+    throw ConfigurationError("\(place): unknown key \(unknown)\(nearest)")
   }
 
   private func problem(_ expected: String, _ found: String) -> ConfigurationError {
