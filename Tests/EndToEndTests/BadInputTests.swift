@@ -144,6 +144,12 @@ struct BadInputTests {
       let result = try await retort.run(["config", "lint"] + settings.flatMap { ["--set", $0] })
       #expect(result.status == 2 && result.output.contains(sentence), "\(result.output)\(result.errors)")
     }
+    // The weights to distil from need only be where students are made.
+    for command in ["label", "train"] {
+      let result = try await retort.run(command, "--until-idle", "--set", "train.teacher=elsewhere.gguf")
+      #expect(result.status == (command == "label" ? 0 : 2), "\(result.errors)")
+      #expect(result.errors.contains("train.teacher:") == (command == "train"), "\(result.errors)")
+    }
     func lookup(_ name: String, _ binding: String) -> String {
       #"{"function":{"name":"\#(name)","parameters":{"type":"object","properties":{}}},\#(binding)}"#
     }

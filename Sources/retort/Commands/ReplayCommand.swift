@@ -42,7 +42,7 @@ struct ReplayCommand: AsyncParsableCommand {
 
   func run() async throws {
     let configuration = try global.configuration(threads.map { ["threads": String($0)] } ?? [:])
-    if let first = Wiring.problems(of: configuration).first { throw ConfigurationError(first) }
+    if let first = Wiring.problems(of: configuration, running: .all).first { throw ConfigurationError(first) }
     let wiring = Wiring(configuration)
     try check(name, isNot: wiring.model)
     let bounds = (try Self.bound(from, "--from"), try Self.bound(to, "--to"))

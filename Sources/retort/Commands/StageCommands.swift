@@ -26,7 +26,7 @@ struct StageOptions: ParsableArguments {
   /// Runs stages and prints what came of it.
   func run(_ choice: StageChoice, mayTrainAnew: Bool = false) async throws {
     let configuration = try global.configuration(threads.map { ["threads": String($0)] } ?? [:])
-    let problems = Wiring.problems(of: configuration)
+    let problems = Wiring.problems(of: configuration, running: choice)
     if let first = problems.first { throw ConfigurationError(first) }
     let wiring = Wiring(configuration)
     let logger = Wiring.logger("retort")

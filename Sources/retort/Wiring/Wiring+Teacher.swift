@@ -60,7 +60,7 @@ extension Wiring {
 
   /// Whether the student can learn from the log-probabilities that it is to learn from: they must be of its tokens.
   func checkDistillation() throws {
-    guard try recipe().distillsSamples else { return }
+    guard try recipe(readsTeacher: false).distillsSamples else { return }
     guard configuration.optionalText("train.base") != nil else {
       throw ConfigurationError(
         "train.base: expected a folder with the teacher's tokenizer.json, as samples teach, found nothing; "

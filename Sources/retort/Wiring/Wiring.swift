@@ -6,6 +6,7 @@ import MessageLog
 import Pipeline
 import SQLiteLog
 import StudentModel
+import Synchronization
 import Teacher
 import Topics
 import Training
@@ -133,8 +134,11 @@ struct Wiring: Sendable {
 
   /// How the student is trained.
   ///
-  /// - Parameter file: a recipe in place of `train.recipe`, in the same form, as YAML or JSON.
-  func recipe(file: String? = nil) throws -> TrainingRecipe {
+  /// - Parameters:
+  ///   - file: a recipe in place of `train.recipe`, in the same form, as YAML or JSON.
+  ///   - readsTeacher: whether the recipe names the model of `train.teacher` as it is, for which all of it is read; else it
+  ///     is only good for being checked.
+  func recipe(file: String? = nil, readsTeacher: Bool = true) throws -> TrainingRecipe {
     var object =
       try file.map { try Configuration.object(in: $0) } ?? configuration.tree("train.recipe")?.objectValue ?? [:]
     if object["seed"] == nil { object["seed"] = .integer(Int64(configuration.integer("train.seed"))) }
@@ -145,11 +149,8 @@ struct Wiring: Sendable {
       object["distill_teacher"] = .string(TrainingRecipe.samples)
     }
     if object["distill_teacher"] == nil, let path = teacherPath {
-      do {
-        object["distill_teacher"] = .string(try DistillationTeacher.digest(path: path).hex)
-      } catch {
-        throw ConfigurationError("train.teacher: \(error)")
-      }
+      let digest = readsTeacher ? try teacherDigest(path) : Digest.sha256("")
+      object["distill_teacher"] = .string(digest.hex)
     }
     do {
       return try TrainingRecipe(json: .object(object))
@@ -157,6 +158,20 @@ struct Wiring: Sendable {
       throw ConfigurationError("\(file ?? "train.recipe"): \(error)")
     }
   }
+
+  /// What a recipe names the model at `path` by; a large one takes minutes to read, and is read once in a process.
+  private func teacherDigest(_ path: String) throws -> Digest {
+    if let known = Self.teacherDigests.withLock({ $0[path] }) { return known }
+    do {
+      let digest = try DistillationTeacher.digest(path: path)
+      Self.teacherDigests.withLock { $0[path] = digest }
+      return digest
+    } catch {
+      throw ConfigurationError("train.teacher: \(error)")
+    }
+  }
+
+  private static let teacherDigests = Mutex<[String: Digest]>([:])
 
   /// Where the model is that releases are distilled from; nil for none, and where that is what samples bring along.
   var teacherPath: String? {
@@ -193,7 +208,10 @@ struct Wiring: Sendable {
   }
 
   /// What is wrong with a configuration that each key alone does not show.
-  static func problems(of configuration: Configuration) -> [String] {
+  ///
+  /// - Parameter choice: the stages that are about to run; only those that learn from `train.teacher` read it, and it need
+  ///   not be on the other machines.
+  static func problems(of configuration: Configuration, running choice: StageChoice = []) -> [String] {
     let wiring = Wiring(configuration)
     var problems: [String] = []
     func check(_ body: () throws -> Void) {
@@ -205,7 +223,7 @@ struct Wiring: Sendable {
       }
     }
     check { problems += FunctionFile.doubts(try wiring.functions()) }
-    check { _ = try wiring.recipe() }
+    check { _ = try wiring.recipe(readsTeacher: !choice.isDisjoint(with: [.train, .release])) }
     check { _ = try wiring.split() }
     check { try wiring.task().validate() }
     check { try wiring.teacherConfiguration().validate() }
