@@ -94,6 +94,7 @@ struct BadInputTests {
     // Names become parts of files and topics, and texts parts of records that every reader checks.
     for (setting, sentence) in [
       ("model=../x", "expected 1 to 64 of a-z"), ("model=", "expected 1 to 64 of a-z"),
+      ("state=", "state: expected text of 1 to 4096 bytes"), ("task.functions=", "expected text of 1 to 4096 bytes"),
       ("release.licence=\(String(repeating: "x", count: 513))", "expected text of 1 to 512 bytes"),
     ] {
       expectSentence(try await retort.run("run", "--once", "--set", setting), status: 2, containing: sentence)

@@ -21,7 +21,7 @@ enum Settings {
 
   private static let model: [Setting] = [
     Setting("model", .name, "assistant", "Name of the student and of the models released from it."),
-    Setting("state", .text, ".retort", "Folder for checkpoints, keys and the teacher's cache."),
+    Setting("state", .bytes(1...4_096), ".retort", "Folder for checkpoints, keys and the teacher's cache."),
     Setting("threads", .integer(0...64), 0, "Threads for training and inference; 0 is one a core."),
   ]
 
@@ -49,7 +49,8 @@ enum Settings {
 
   private static let task: [Setting] = [
     Setting(
-      "task.functions", .text, "functions.json", "OpenAI tool definitions: the functions whose call is the answer."),
+      "task.functions", .bytes(1...4_096), "functions.json",
+      "OpenAI tool definitions: the functions whose call is the answer."),
     Setting(
       "task.instructions", .text,
       "Answer the user's request with exactly one function call. Copy values from the request.",
