@@ -68,11 +68,8 @@ final class AdminHandle {
     for index in 0..<count {
       guard let resource = results?[index] else { continue }
       let name = String(cString: rd_kafka_ConfigResource_name(resource))
-      let code = rd_kafka_ConfigResource_error(resource)
-      if code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART { continue }
-      if code != RD_KAFKA_RESP_ERR_NO_ERROR {
-        throw failure(code, "asking for the settings of a topic", topic: name)
-      }
+      if rd_kafka_ConfigResource_error(resource) == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART { continue }
+      try check(resource, "asking for the settings of a topic", topic: name)
       found[name] = Self.settings(resource) { _ in true }
     }
     return found
@@ -147,12 +144,7 @@ final class AdminHandle {
     var count = 0
     let results = rd_kafka_AlterConfigs_result_resources(rd_kafka_event_AlterConfigs_result(event), &count)
     for index in 0..<count {
-      guard let resource = results?[index] else { continue }
-      let code = rd_kafka_ConfigResource_error(resource)
-      guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { continue }
-      throw failure(
-        code, "changing a topic's settings", topic: topic,
-        detail: rd_kafka_ConfigResource_error_string(resource).map { String(cString: $0) })
+      if let resource = results?[index] { try check(resource, "changing a topic's settings", topic: topic) }
     }
   }
 
@@ -166,7 +158,10 @@ final class AdminHandle {
     defer { rd_kafka_event_destroy(event) }
     var count = 0
     let results = rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event), &count)
-    guard count > 0, let result = results?[0] else { return [:] }
+    guard count > 0, let result = results?[0] else {
+      throw failure(RD_KAFKA_RESP_ERR__BAD_MSG, "asking for a topic's settings", topic: topic)
+    }
+    try check(result, "asking for a topic's settings", topic: topic)
     return Self.settings(result) {
       rd_kafka_ConfigEntry_source($0) == RD_KAFKA_CONFIG_SOURCE_DYNAMIC_TOPIC_CONFIG
     }
@@ -183,18 +178,16 @@ final class AdminHandle {
     rd_kafka_AdminOptions_set_request_timeout(options, timeout, nil, 0)
     client.context.forgetTrouble()
     submit(options)
-    while true {
-      client.poll()
-      guard let event = rd_kafka_queue_poll(replies, timeout + 5_000) else {
-        throw failure(RD_KAFKA_RESP_ERR__TIMED_OUT, doing)
-      }
-      let code = rd_kafka_event_error(event)
-      if code == RD_KAFKA_RESP_ERR_NO_ERROR { return event }
-      let text = rd_kafka_event_error_string(event).map { String(cString: $0) }
-      rd_kafka_event_destroy(event)
-      client.poll()
-      throw failure(code, doing, detail: text)
+    client.poll()
+    guard let event = rd_kafka_queue_poll(replies, timeout + 5_000) else {
+      throw failure(RD_KAFKA_RESP_ERR__TIMED_OUT, doing)
     }
+    let code = rd_kafka_event_error(event)
+    if code == RD_KAFKA_RESP_ERR_NO_ERROR { return event }
+    let text = rd_kafka_event_error_string(event).map { String(cString: $0) }
+    rd_kafka_event_destroy(event)
+    client.poll()
+    throw failure(code, doing, detail: text)
   }
 
   private func check(
@@ -208,6 +201,13 @@ final class AdminHandle {
         code, doing, topic: String(cString: rd_kafka_topic_result_name(result)),
         detail: rd_kafka_topic_result_error_string(result).map { String(cString: $0) })
     }
+  }
+
+  private func check(_ resource: OpaquePointer, _ doing: String, topic: String) throws(MessageLogError) {
+    let code = rd_kafka_ConfigResource_error(resource)
+    guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { return }
+    throw failure(
+      code, doing, topic: topic, detail: rd_kafka_ConfigResource_error_string(resource).map { String(cString: $0) })
   }
 
   /// An error, explained by what was wrong with the brokers where the call merely timed out.
