@@ -312,6 +312,12 @@ struct BadInputTests {
       #expect(chmod(key, 0o644) == 0)
       #expect(try await retort.run("doctor").output.contains("others may read it (mode 644)"))
       #expect(chmod(key, 0o600) == 0)
+      // Killed between the two files, who made the pair has left the private one alone.
+      let published = "\(retort.folder)/.retort/keys/signing.pub"
+      let half = FileManager.default.contents(atPath: published)
+      try FileManager.default.removeItem(atPath: published)
+      #expect(try await retort.run("doctor").output.contains("ok   signing key: "))
+      #expect(half != nil && FileManager.default.contents(atPath: published) == half)
 
       // A damaged file of the store is fetched again from the log, and answers as before.
       let sound = try await retort.run("predict", "--version", version, "lock the front door")

@@ -47,6 +47,14 @@ struct KeyFolder {
       }
     }
     let key = try SigningKey.load(files.private)
+    if publicFile == nil {
+      // Who made the pair was stopped between its two files, or is still there.
+      do {
+        try key.publicKey.save(files.public)
+      } catch {
+        guard publicFile != nil else { throw error }
+      }
+    }
     if let publicFile, case let other = try PublicKey.load(publicFile).id, other != key.id {
       throw ConfigurationError(
         "\(publicFile): expected the public half of \(files.private), \(key.id), found \(other); put the one back that belongs to it"
