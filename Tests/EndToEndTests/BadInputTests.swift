@@ -318,6 +318,9 @@ struct BadInputTests {
       try FileManager.default.removeItem(atPath: published)
       #expect(try await retort.run("doctor").output.contains("ok   signing key: "))
       #expect(half != nil && FileManager.default.contents(atPath: published) == half)
+      // A machine that does not sign needs no key.
+      let elsewhere = try await retort.run("doctor", "--set", "state=else/where/entirely")
+      #expect(elsewhere.output.contains("ok   signing key: none here; "), "\(elsewhere.output)")
 
       // A damaged file of the store is fetched again from the log, and answers as before.
       let sound = try await retort.run("predict", "--version", version, "lock the front door")

@@ -58,7 +58,7 @@ struct DoctorCommand: AsyncParsableCommand {
     let (ofLog, signer) = await self.log(wiring)
     findings += ofLog
     findings.append(folder(wiring.state))
-    findings.append(key(wiring.keys, signer: signer))
+    findings.append(key(wiring, signer: signer))
     findings.append(space(wiring.state))
     return findings
   }
@@ -159,10 +159,15 @@ struct DoctorCommand: AsyncParsableCommand {
     return Finding(subject: "state folder", problem: nil, detail: path)
   }
 
-  private func key(_ keys: KeyFolder, signer: String?) -> Finding {
+  private func key(_ wiring: Wiring, signer: String?) -> Finding {
+    let keys = wiring.keys
+    let trustsOthers = !wiring.configuration.texts("serve.trusted_keys").isEmpty
     do {
-      guard keys.publicFile != nil || signer != nil else {
-        return Finding(subject: "signing key", problem: nil, detail: "none yet; the first release makes one")
+      guard keys.canSign || keys.publicFile != nil && !trustsOthers else {
+        return Finding(
+          subject: "signing key", problem: nil,
+          detail: signer.map { "none here; \($0) has signed the newest release (only release and promote need it)" }
+            ?? "none yet; the first release makes one")
       }
       let key = try keys.signingKey(after: signer)
       if let mode = keys.exposure {

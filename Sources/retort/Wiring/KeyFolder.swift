@@ -70,6 +70,9 @@ struct KeyFolder {
     return String(mode, radix: 8)
   }
 
+  /// Whether the private half is here.
+  var canSign: Bool { FileManager.default.fileExists(atPath: files.private) }
+
   /// The public key's file, if there is one.
   var publicFile: String? { FileManager.default.fileExists(atPath: files.public) ? files.public : nil }
 }
