@@ -321,6 +321,7 @@ struct BadInputTests {
       // A machine that does not sign needs no key.
       let elsewhere = try await retort.run("doctor", "--set", "state=else/where/entirely")
       #expect(elsewhere.output.contains("ok   signing key: none here; "), "\(elsewhere.output)")
+      #expect(elsewhere.output.contains("ok   state folder: else/where/entirely"), "\(elsewhere.output)")
 
       // A damaged file of the store is fetched again from the log, and answers as before.
       let sound = try await retort.run("predict", "--version", version, "lock the front door")

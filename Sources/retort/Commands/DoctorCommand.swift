@@ -149,14 +149,20 @@ struct DoctorCommand: AsyncParsableCommand {
   }
 
   private func folder(_ path: String) -> Finding {
-    let files = FileManager.default
-    let existing = files.fileExists(atPath: path) ? path : (path as NSString).deletingLastPathComponent
-    let place = existing.isEmpty ? "." : existing
-    guard files.isWritableFile(atPath: place) else {
+    guard FileManager.default.isWritableFile(atPath: Self.existing(path)) else {
       return Finding(
         subject: "state folder", problem: "\(path) cannot be written; change `state` or its permissions", detail: "")
     }
     return Finding(subject: "state folder", problem: nil, detail: path)
+  }
+
+  /// The folder, or the nearest above that is there: what is missing is made when it is needed.
+  private static func existing(_ path: String) -> String {
+    var place = path
+    while !place.isEmpty, !FileManager.default.fileExists(atPath: place) {
+      place = (place as NSString).deletingLastPathComponent
+    }
+    return place.isEmpty ? "." : place
   }
 
   private func key(_ wiring: Wiring, signer: String?) -> Finding {
@@ -183,8 +189,7 @@ struct DoctorCommand: AsyncParsableCommand {
   }
 
   private func space(_ path: String) -> Finding {
-    let place = FileManager.default.fileExists(atPath: path) ? path : "."
-    let attributes = try? FileManager.default.attributesOfFileSystem(forPath: place)
+    let attributes = try? FileManager.default.attributesOfFileSystem(forPath: Self.existing(path))
     let free = (attributes?[.systemFreeSize] as? NSNumber)?.int64Value ?? 0
     guard free > 500_000_000 else {
       return Finding(
