@@ -152,6 +152,9 @@ struct ServingJourneyTests {
       #expect(failing.status == 1, "\(failing.errors)")
       let adoptions = try await retort.run("topics", "tail", "adoptions", "--once").output
       #expect(adoptions.contains("the program after the switch ended with status 3"))
+      let folder = (retort.folder as NSString).lastPathComponent
+      #expect(
+        adoptions.contains("/\(folder)/there"), "who has adopted it is told apart from other folders of that name")
       #expect(FileManager.default.fileExists(atPath: retort.folder + "/there/current/model.gguf"))
     }
   }

@@ -28,7 +28,9 @@ struct SubscribeCommand: AsyncParsableCommand {
   @Flag(name: .long, help: "End after the release that is deployed now; exit status 1 where there is none.")
   var once = false
 
-  @Option(name: .long, help: ArgumentHelp("This subscriber's name on adoptions.", valueName: "name"))
+  @Option(
+    name: .long,
+    help: ArgumentHelp("This subscriber's name on adoptions; host and folder by default.", valueName: "name"))
   var name: String?
 
   func run() async throws {
@@ -41,8 +43,7 @@ struct SubscribeCommand: AsyncParsableCommand {
       let folder = ModelFolder(dir)
       let follower = try ReleaseFollower(
         log: log, names: wiring.names, model: model ?? wiring.model, keys: try wiring.trustedKeys(), folder: folder,
-        subscriber: name ?? "\(ProcessInfo.processInfo.hostName):\(dir)", agent: "retort/\(BuildVersion.text)",
-        logger: logger)
+        subscriber: name ?? standardName, agent: "retort/\(BuildVersion.text)", logger: logger)
       do {
         let subscriber = Subscriber(follower: follower, folder: folder, command: exec, logger: logger)
         repeat {
@@ -61,6 +62,12 @@ struct SubscribeCommand: AsyncParsableCommand {
       throw error
     }
     try await log.close()
+  }
+
+  /// The host and the whole path, of which a name has no room for more than the end: services may have folders of one name.
+  private var standardName: String {
+    let path = URL(fileURLWithPath: dir).standardizedFileURL.path
+    return "\(ProcessInfo.processInfo.hostName):\(String(decoding: path.utf8.suffix(160), as: UTF8.self))"
   }
 
   /// This deployment's own key is made with its first release.
