@@ -85,14 +85,13 @@ struct Configuration: Sendable {
   /// Variables that look like settings and are none, one sentence each. Variables that other programs have given such names are
   /// not near any setting.
   static func doubts(about environment: [String: String] = ProcessInfo.processInfo.environment) -> [String] {
-    let known = Set(Settings.all.map(\.variable))
+    let known = Set(Settings.all.map(\.variable) + KafkaProperties.secretVariables + ["RETORT_TEACHER_API_KEY"])
     return environment.keys.filter { $0.hasPrefix("RETORT_") && !known.contains($0) }.sorted().compactMap { name in
-      if name.hasPrefix("RETORT_LOG_KAFKA_") || name == "RETORT_TEACHER_API_KEY" { return nil }
-      if let whole = Settings.all.first(where: { $0.isTree && name.hasPrefix($0.variable + "_") }) {
-        return "the variable \(name) is no setting; give all of \(whole.variable) as JSON"
+      if let nearest = NearestKey.of(name, among: known, within: 2) {
+        return "the variable \(name) is no setting; did you mean \(nearest)?"
       }
-      return NearestKey.of(name, among: known, within: 2).map {
-        "the variable \(name) is no setting; did you mean \($0)?"
+      return Settings.all.first { $0.isTree && name.hasPrefix($0.variable + "_") }.map {
+        "the variable \(name) is no setting; give all of \($0.variable) as JSON"
       }
     }
   }

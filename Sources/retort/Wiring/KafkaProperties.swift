@@ -35,6 +35,9 @@ enum KafkaProperties {
     return properties
   }
 
+  /// The variables that are read here; every other property stands under `log.kafka`.
+  static var secretVariables: [String] { KafkaLog.secretProperties.map(variable) }
+
   private static func variable(_ name: String) -> String {
     "RETORT_LOG_KAFKA_" + name.uppercased().replacingOccurrences(of: ".", with: "_")
   }
