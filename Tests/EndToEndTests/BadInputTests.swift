@@ -52,10 +52,11 @@ struct BadInputTests {
   func deadLetters() async throws {
     let (folder, retort) = try await deployment()
     defer { withExtendedLifetime(folder) {} }
+    let long = "types" + String(repeating: "x", count: 70)
     let lines = [
       #"{"id":"ok","text":"lock the front door","call":{"name":"lock_door","arguments":{"door":"front","locked":true}}}"#,
       #"{"id":"unknown","text":"fly me","call":{"name":"fly","arguments":{}}}"#,
-      #"{"id":"types","text":"lock it","call":{"name":"lock_door","arguments":{"door":5,"locked":true}}}"#,
+      #"{"id":"\#(long)","text":"lock it","call":{"name":"lock_door","arguments":{"door":5,"locked":true}}}"#,
       #"{"id":"none","text":"nobody answers this"}"#,
       #"{"id":"ok","text":"another text under a used id","call":{"name":"lock_door","arguments":{"door":"front","locked":true}}}"#,
     ]
@@ -68,7 +69,9 @@ struct BadInputTests {
     let letters = try await retort.json("deadletters", "list").arrayValue ?? []
     let codes = Dictionary(letters.map { ($0["key"]?.stringValue ?? "", $0["code"]?.stringValue ?? "") }) { $1 }
     #expect(codes["unknown"] == "unknown_function")
-    #expect(codes["types"] == "invalid_arguments")
+    #expect(codes[long] == "invalid_arguments")
+    let unknown = try await retort.run("deadletters", "redrive", "1000000")
+    expectSentence(unknown, status: 1, containing: "expected one at offset 1000000, found none")
 
     // Putting one back: once, and only once.
     #expect(

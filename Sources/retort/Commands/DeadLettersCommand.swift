@@ -26,7 +26,9 @@ struct DeadLettersCommand: AsyncParsableCommand {
         var table = Table(["offset", "code", "request", "attempts", "redriven", "message"])
         for entry in entries {
           table.add([
-            "\(entry.offset)", entry.letter.code, entry.requestKey, "\(entry.letter.attempts)",
+            "\(entry.offset)", entry.letter.code,
+            entry.requestKey.count > 60 ? entry.requestKey.prefix(59) + "…" : entry.requestKey,
+            "\(entry.letter.attempts)",
             entry.isRedriven ? "yes" : "", String(entry.letter.message.prefix(100)),
           ])
         }
@@ -73,7 +75,9 @@ struct DeadLettersCommand: AsyncParsableCommand {
 
     @OptionGroup var global: GlobalOptions
 
-    @Argument(help: ArgumentHelp("Offsets or request keys, as `list` shows them.", valueName: "id"))
+    @Argument(
+      help: ArgumentHelp(
+        "Offsets, as `list` shows them, or request keys; a number is always an offset.", valueName: "id"))
     var ids: [String] = []
 
     @Option(name: .long, help: "All dead letters with this code.")
@@ -111,7 +115,9 @@ struct DeadLettersCommand: AsyncParsableCommand {
       }
       if let first = unknown.sorted().first {
         throw PipelineError(
-          .notFound, "the dead letters", expected: "one at offset or of key \(first)", found: "none",
+          .notFound, "the dead letters",
+          expected: Int64(first) == nil ? "one of key \(first)" : "one at offset \(first)",
+          found: "none",
           advice: "choose one of `retort deadletters list`")
       }
     }
@@ -124,7 +130,7 @@ extension DeadLetters.Entry {
     Int64(id).map { $0 == offset } ?? (letter.key == Array(id.utf8))
   }
 
-  fileprivate var requestKey: String { String(decoding: (letter.key ?? []).prefix(60), as: UTF8.self) }
+  fileprivate var requestKey: String { String(decoding: letter.key ?? [], as: UTF8.self) }
 
   fileprivate var summary: JSON {
     [
