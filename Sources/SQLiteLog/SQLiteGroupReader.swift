@@ -155,9 +155,12 @@ actor SQLiteGroupReader: GroupReader {
   /// One heartbeat at a time; who comes while one is under way waits for it.
   private func synchronise() async throws {
     if let running { return try await running.value }
-    let task = Task { try await self.beat() }
+    // It ends itself, before who waits for it resumes: who comes in between needs a heartbeat of its own.
+    let task = Task {
+      defer { self.running = nil }
+      try await self.beat()
+    }
     running = task
-    defer { running = nil }
     try await task.value
   }
 
