@@ -105,6 +105,15 @@ struct BadInputTests {
     expectSentence(try await retort.run("init", "--set", "model=x"), status: 2, containing: "no --log and no --set")
     #expect(try await retort.run("init", "--config", "\(retort.folder)/other.yaml").status == 0)
     #expect(FileManager.default.fileExists(atPath: "\(retort.folder)/other.yaml"))
+    let functions = "\(retort.folder)/functions.json"
+    let own = Array((FileManager.default.contents(atPath: functions) ?? Data()) + [0x0A])
+    _ = FileManager.default.createFile(atPath: functions, contents: Data(own))
+    for path in ["functions.json", "./functions.json", functions] {
+      #expect(try await retort.run("init", "--config", "here.yaml", "--functions", path).status == 0, "\(path)")
+    }
+    expectSentence(try await retort.run("init", "--config", "none.yaml"), status: 2, containing: "is there already")
+    #expect(!FileManager.default.fileExists(atPath: "\(retort.folder)/none.yaml"))
+    #expect(FileManager.default.contents(atPath: functions) == Data(own))
     try write("log: {url: \"kafka://me:hush@h:9092\"}\n", "retort.yaml", in: retort)
     let secret = try await retort.run("audit")
     expectSentence(secret, status: 2, containing: "found …@h:9092")

@@ -24,9 +24,14 @@ struct InitCommand: AsyncParsableCommand {
     let folder = (path as NSString).deletingLastPathComponent
     let functionsPath = folder.isEmpty ? "functions.json" : folder + "/functions.json"
     let definitions = try functions.map(FunctionFile.read) ?? StarterFunctions.set()
-    let yaml = ConfigurationTemplate.text()
-    try write(yaml, to: path)
-    if functions != functionsPath { try write(FunctionFile.text(of: definitions), to: functionsPath) }
+    var files = [(path: path, text: ConfigurationTemplate.text())]
+    // A file that is where it belongs stays as it is written.
+    if functions.map(Self.absolute) != Self.absolute(functionsPath) {
+      files.append((functionsPath, FunctionFile.text(of: definitions)))
+    }
+    // All are looked at before any is written.
+    let missing = try files.filter { try force || !isThere($0.path, $0.text) }
+    for file in missing { try write(file.text, to: file.path) }
     if global.json {
       Output.print([
         "files": [.string(path), .string(functionsPath)], "functions": .integer(Int64(definitions.functions.count)),
@@ -37,12 +42,20 @@ struct InitCommand: AsyncParsableCommand {
     }
   }
 
-  private func write(_ text: String, to path: String) throws {
-    if FileManager.default.fileExists(atPath: path) && !force {
-      let same = FileManager.default.contents(atPath: path) == Data(text.utf8)
-      guard same else { throw ConfigurationError("\(path) is there already; use --force to replace it") }
-      return
+  private static func absolute(_ path: String) -> String { URL(fileURLWithPath: path).resolvingSymlinksInPath().path }
+
+  /// Whether a file has this text already.
+  ///
+  /// - Throws: ``ConfigurationError`` where it has another.
+  private func isThere(_ path: String, _ text: String) throws -> Bool {
+    guard FileManager.default.fileExists(atPath: path) else { return false }
+    guard FileManager.default.contents(atPath: path) == Data(text.utf8) else {
+      throw ConfigurationError("\(path) is there already; use --force to replace it")
     }
+    return true
+  }
+
+  private func write(_ text: String, to path: String) throws {
     do {
       try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
     } catch {
