@@ -57,6 +57,8 @@ struct ReplayTests {
       #expect(moved["lineage"]?["to_offset"] != again["lineage"]?["to_offset"])
 
       #expect(try await untouched(retort) == before)
+      // A folder of that name is no file.
+      try FileManager.default.createDirectory(atPath: "\(retort.folder)/again", withIntermediateDirectories: false)
       let diff = try await retort.json("models", "diff", "small@\(last["version"]?.integerValue ?? 0)", "again")
       #expect(diff["exact_match"]?["difference"]?.doubleValue == 0)
       #expect(diff["exact_match"]?["only_a"]?.integerValue == 0)

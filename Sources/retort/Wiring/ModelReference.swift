@@ -41,7 +41,10 @@ enum ModelReference {
 
   /// - Throws: ``ConfigurationError`` where the text after `@` is no version.
   init(_ text: String) throws {
-    if text.hasSuffix(".gguf") || FileManager.default.fileExists(atPath: text) {
+    var isFolder: ObjCBool = false
+    let isThere = FileManager.default.fileExists(atPath: text, isDirectory: &isFolder)
+    // A folder is no file: subscribers may have one of the model's name.
+    if text.hasSuffix(".gguf") || isThere && !isFolder.boolValue {
       self = .file(text)
     } else if let at = text.lastIndex(of: "@") {
       guard let version = Int(text[text.index(after: at)...]), version > 0, at > text.startIndex else {
