@@ -134,7 +134,9 @@ struct TopicsCommand: AsyncParsableCommand {
     }
 
     private func follow(_ topic: String, of log: any MessageLog) async throws {
-      guard let configuration = try await log.topics().first(where: { $0.name == topic }) else { return }
+      guard let configuration = try await log.topics().first(where: { $0.name == topic }) else {
+        throw MessageLogError.unknown(topic)
+      }
       let start: StartPosition = fromBeginning ? .earliest : .latest
       let reader = try await log.reader(
         of: Dictionary(uniqueKeysWithValues: configuration.topicPartitions.map { ($0, start) }),
