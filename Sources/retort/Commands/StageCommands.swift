@@ -33,11 +33,31 @@ struct StageOptions: ParsableArguments {
     let port = configuration.integer("metrics.port")
     guard port > 0 else { return try await run(choice, mayTrainAnew, wiring, logger) }
     let registry = PrometheusRegistry()
+    for (name, help) in Self.help { registry.describe(name, help) }
     MetricsSystem.bootstrap(registry)
     let server = MetricsServer(
       host: configuration.text("metrics.host"), port: port, registry: registry, logger: logger)
     try await server.whileServing { try await run(choice, mayTrainAnew, wiring, logger) }
   }
+
+  /// What stands above each metric of a stage.
+  private static let help = [
+    "retort_requests_total": "Requests that went through labelling, by outcome and reason.",
+    "retort_samples_trained_total": "New samples that were trained on.",
+    "retort_samples_logprobs_total": "Samples with the teacher's log-probabilities, by whose tokens these are of.",
+    "retort_prequential_exact_match":
+      "Share of a round's new samples that were answered rightly before training on them.",
+    "retort_releases_total": "Candidates, by the gate's verdict.",
+    "retort_stage_lag_records": "Records from what a stage has finished to the end of what it reads.",
+    "retort_kafka_send_queue_records": "Records that wait to be sent or acknowledged.",
+    "retort_kafka_send_queue_bytes": "Bytes of those records.",
+    "retort_kafka_fetch_queue_records": "Records that were fetched and wait to be read.",
+    "retort_kafka_fetch_queue_bytes": "Bytes of those records.",
+    "retort_kafka_lag_records": "Records from what a client has read to the end of a partition.",
+    "retort_kafka_round_trip_seconds": "Time to a broker's answer, by quantile.",
+    "retort_kafka_broker_errors_total": "Errors in talking to a broker, by kind.",
+    "retort_kafka_rebalances_total": "Rebalances of the group.",
+  ]
 
   private func run(_ choice: StageChoice, _ mayTrainAnew: Bool, _ wiring: Wiring, _ logger: Logger) async throws {
     let log = try await wiring.openLog()
