@@ -36,8 +36,6 @@ package struct ReaderState {
   package var positions: [TopicPartition: Int64] {
     Dictionary(uniqueKeysWithValues: entries.compactMap { entry in entry.position.map { (entry.place, $0) } })
   }
-  /// The partitions that are being handed over.
-  package var leaving: Set<TopicPartition> { Set(entries.filter(\.isLeaving).map(\.place)) }
 
   package func contains(_ place: TopicPartition) -> Bool { entry(place) != nil }
   package func position(of place: TopicPartition) -> Int64? { entry(place)?.position }

@@ -18,7 +18,6 @@ enum GroupTable {
       /// Where a new owner starts: the committed offset, or as the reader's options say.
       var start: Int64
     }
-    var memberID: String
     var generation: Int64
     var owned: [Owned]
     /// Partitions that this member must let go of.
@@ -81,7 +80,7 @@ enum GroupTable {
     }
     let mine = owners.filter { $0.value.member == member.id }
     return Outcome(
-      memberID: member.id, generation: generation, owned: try owned(db, member, mine.mapValues(\.epoch), ids),
+      generation: generation, owned: try owned(db, member, mine.mapValues(\.epoch), ids),
       excess: Set(mine.keys.filter { target[$0] != member.id }),
       nextDeadline: try nextDeadline(db, member), hasChanged: hasChanged)
   }

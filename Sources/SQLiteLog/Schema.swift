@@ -45,7 +45,7 @@ enum Schema {
   ///
   /// - Returns: the log's identity.
   /// - Throws: `.invalid`, `.corrupt`, or SQLite's error.
-  static func prepare(_ db: Database, path: String) throws -> (identity: UInt64, commits: UInt64) {
+  static func prepare(_ db: Database, path: String) throws -> UInt64 {
     let application = try db.row("PRAGMA application_id")?.integer(0, of: "pragma") ?? 0
     let version = try db.row("PRAGMA user_version")?.integer(0, of: "pragma") ?? 0
     let objects = try db.row("SELECT count(*) FROM sqlite_master")?.integer(0, of: "sqlite_master") ?? 0
@@ -60,12 +60,8 @@ enum Schema {
         .invalid, "the log \(path) has another format", expected: "format \(self.version)", found: "format \(version)",
         advice: version > self.version ? "use a newer version of the program" : "use the version that wrote it")
     }
-    guard let row = try db.row("SELECT identity, commits FROM log WHERE id = 1") else {
-      throw Failure.damagedRow("log")
-    }
-    let identity = try row.integer(0, of: "log")
-    let commits = try row.integer(1, of: "log")
-    return (UInt64(bitPattern: identity), UInt64(bitPattern: commits))
+    guard let row = try db.row("SELECT identity FROM log WHERE id = 1") else { throw Failure.damagedRow("log") }
+    return UInt64(bitPattern: try row.integer(0, of: "log"))
   }
 
   private static func create(_ db: Database) throws {

@@ -72,8 +72,7 @@ final class Store: Sendable {
           try db.execute(sql: "PRAGMA secure_delete = ON")
           if let maximum = options.maximumBytes { try limit(db, to: maximum) }
         }
-        let found = try pool.write { try Schema.prepare($0, path: path) }
-        return (pool, found.identity)
+        return (pool, try pool.write { try Schema.prepare($0, path: path) })
       } catch {
         let failure = Failure.translate(error, path: path)
         guard let failure = failure as? MessageLogError else { throw Failure.damagedRow("log") }

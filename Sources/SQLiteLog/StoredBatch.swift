@@ -46,24 +46,20 @@ package struct StoredBatch: Sendable {
     return records
   }
 
-  /// Decodes up to `limit` further records whose offset is at least `from`; stops after `maximumBytes` of them.
+  /// Decodes up to `limit` further records whose offset is at least `from`.
   ///
   /// - Throws: `.corrupt` where the bytes are not what was written; then nothing was decoded.
-  mutating func decode(
-    into records: inout [Record], limit: Int, from: Int64, maximumBytes: Int = .max
-  ) throws(MessageLogError) {
+  mutating func decode(into records: inout [Record], limit: Int, from: Int64) throws(MessageLogError) {
     if at == 0 { try open() }
     var cursor = ByteReader(at: at)
     var left = limit
-    var bytes = 0
     let mark = records.count
     let outcome: Bool = data.withUnsafeBytes { buffer in
-      while decoded < count, left > 0, bytes < maximumBytes {
+      while decoded < count, left > 0 {
         guard let record = self.record(&cursor, buffer) else { return false }
         decoded += 1
         previous = record.offset
         if record.offset >= from {
-          bytes += (record.key?.count ?? 0) + (record.value?.count ?? 0) + 64
           records.append(record)
           left -= 1
         }

@@ -18,9 +18,6 @@ package enum KafkaFailure {
       found: "\(name(of: code)): \(said.prefix(400))", advice: meaning.advice, isRetriable: meaning.isRetriable)
   }
 
-  /// Whether the code says that somebody newer has taken over a transactional id or a group member's place.
-  static func isFenced(_ code: rd_kafka_resp_err_t) -> Bool { meaning(of: code).code == .fenced }
-
   /// The code's name, such as `TOPIC_AUTHORIZATION_FAILED`.
   static func name(of code: rd_kafka_resp_err_t) -> String { String(cString: rd_kafka_err2name(code)) }
 

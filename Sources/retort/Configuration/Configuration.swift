@@ -21,8 +21,7 @@ struct Configuration: Sendable {
     environment: [String: String] = ProcessInfo.processInfo.environment
   ) throws {
     let file = path ?? "retort.yaml"
-    folder = (file as NSString).deletingLastPathComponent
-    for setting in Settings.all { values[setting.key] = setting.standard }
+    self.init(defaultsBeside: file)
     if path != nil || FileManager.default.fileExists(atPath: file) {
       let problems = try read(file: file)
       if let first = problems.first { throw ConfigurationError(first) }
@@ -40,13 +39,12 @@ struct Configuration: Sendable {
 
   /// Everything that is wrong with a file, one sentence each.
   static func problems(in file: String) throws -> [String] {
-    var configuration = try Configuration(path: nil, overrides: [:], environment: [:], emptyFolderOf: file)
+    var configuration = Configuration(defaultsBeside: file)
     return try configuration.read(file: file)
   }
 
-  private init(path: String?, overrides: [String: String], environment: [String: String], emptyFolderOf file: String)
-    throws
-  {
+  /// The defaults alone.
+  private init(defaultsBeside file: String) {
     folder = (file as NSString).deletingLastPathComponent
     for setting in Settings.all { values[setting.key] = setting.standard }
   }

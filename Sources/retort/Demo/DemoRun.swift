@@ -21,7 +21,6 @@ struct DemoRun {
     let adopted: [Int]
     let prequential: [Double]
     let unseen: EvaluationReport
-    let uncompressed: Double
     let examples: [Example]
     let teacher: StandInStatistics
     let seconds: Double
@@ -146,9 +145,8 @@ struct DemoRun {
     let elapsed = ContinuousClock.now - started
     return Result(
       labelled: audit, refused: refused, releases: report.releases, adopted: adopted, prequential: curve.values,
-      unseen: EvaluationReport(cases), uncompressed: report.releases.last?.parentExactMatch ?? 0,
-      examples: Array(examples),
-      teacher: teacher, seconds: Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) / 1e18,
+      unseen: EvaluationReport(cases), examples: Array(examples), teacher: teacher,
+      seconds: Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) / 1e18,
       threads: wiring.threads)
   }
 }
