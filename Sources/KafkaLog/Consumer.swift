@@ -82,11 +82,7 @@ actor Consumer: GroupReader {
   // MARK: - Reading
 
   func next(maximum: Int, timeout: Duration) async throws -> [Record] {
-    guard maximum > 0 else {
-      throw MessageLogError(
-        .invalid, "a reader was asked for no records", expected: "maximum above 0", found: "\(maximum)",
-        advice: "ask for at least one")
-    }
+    try LogChecks.maximum(maximum)
     try Task.checkCancellation()
     try check()
     nextRequest += 1
@@ -112,11 +108,7 @@ actor Consumer: GroupReader {
 
   func seek(_ place: TopicPartition, to position: StartPosition) throws {
     try check()
-    guard state.contains(place) else {
-      throw MessageLogError(
-        .invalid, "the partition is not assigned to this reader", topic: place.topic, partition: place.partition,
-        advice: "seek only in assigned partitions")
-    }
+    guard state.contains(place) else { throw MessageLogError.notAssigned(place) }
     for (place, offset) in try resolve([place: position]) { try move(place, to: offset) }
   }
 

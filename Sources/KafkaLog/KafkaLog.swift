@@ -150,11 +150,7 @@ public final class KafkaLog: MessageLog {
   /// Takes the transactional id; a transaction that an older writer left open is aborted.
   public func transactionalWriter(id: String) async throws -> any TransactionalWriter {
     try check()
-    guard (1...1000).contains(id.utf8.count) else {
-      throw MessageLogError(
-        .invalid, "a transactional id has the wrong length", expected: "1 to 1,000 bytes",
-        found: "\(id.utf8.count) bytes", advice: "choose another id")
-    }
+    try LogChecks.transactionalID(id)
     let worker = TransactionWorker(
       id: id, properties: ClientProperties(.transactions(id: id), servers: servers, properties: options.properties),
       logger: options.logger)
@@ -177,11 +173,7 @@ public final class KafkaLog: MessageLog {
   ) async throws -> any GroupReader {
     try check()
     try readerOptions.validate()
-    guard (1...249).contains(group.utf8.count), !topics.isEmpty else {
-      throw MessageLogError(
-        .invalid, "a group reader needs a group and topics", expected: "a name of 1 to 249 bytes, and a topic",
-        found: "a name of \(group.utf8.count) bytes and \(topics.count) topics", advice: "name both")
-    }
+    try LogChecks.group(group, topics: topics)
     for topic in topics { _ = try await directory.topic(topic) }
     let consumer = try consumer(group: group, readerOptions)
     do {

@@ -65,7 +65,7 @@ actor TopicDirectory {
         guard records[index].topic == topic.name, (0..<topic.partitions).contains(records[index].partition ?? 0) else {
           return index
         }
-        if knowsSettings { try Self.check(records[index], topic) }
+        if knowsSettings { try LogChecks.record(records[index], in: topic) }
       }
       return records.count
     }
@@ -81,19 +81,5 @@ actor TopicDirectory {
     let turn = turns[topic.name, default: 0]
     turns[topic.name] = turn &+ 1
     return turn % topic.partitions
-  }
-
-  private static func check(_ record: NewRecord, _ topic: TopicConfiguration) throws(MessageLogError) {
-    guard record.byteCount <= topic.maximumMessageBytes else {
-      throw MessageLogError(
-        .tooLarge, "the record exceeds the topic's limit", topic: topic.name,
-        expected: "at most \(topic.maximumMessageBytes) bytes of key, value and headers",
-        found: "\(record.byteCount)", advice: "make the record smaller, or raise the topic's limit")
-    }
-    guard record.key != nil || !topic.cleanup.contains(.compact) else {
-      throw MessageLogError(
-        .invalid, "a record without a key cannot go into a compacted topic", topic: topic.name, expected: "a key",
-        advice: "give the record a key")
-    }
   }
 }

@@ -33,7 +33,7 @@ struct Appender: Sendable {
     var sticky: [String: Int] = [:]
     for (index, record) in records.enumerated() {
       guard let entry = topics[record.topic] else { throw MessageLogError.unknown(record.topic) }
-      try check(record, entry.configuration)
+      try LogChecks.record(record, in: entry.configuration)
       let number = route(record, entry.configuration, &sticky)
       let place = TopicPartition(topic: record.topic, partition: number)
       let stamp = entry.configuration.timestampType == .logAppend ? now : (record.timestamp ?? now)
@@ -89,21 +89,6 @@ struct Appender: Sendable {
       try statement.execute(arguments: [
         partition, base, next, batch.count, batch.maximumTime, appended, batch.tombstones, checksum, bytes.count, data,
       ])
-    }
-  }
-
-  private func check(_ record: NewRecord, _ topic: TopicConfiguration) throws(MessageLogError) {
-    let size = record.byteCount
-    guard size <= topic.maximumMessageBytes else {
-      throw MessageLogError(
-        .tooLarge, "a record exceeds its topic's limit", topic: topic.name,
-        expected: "at most \(topic.maximumMessageBytes) bytes", found: "\(size) bytes",
-        advice: "send less, or create the topic with a higher limit")
-    }
-    if topic.cleanup.contains(.compact), record.key == nil {
-      throw MessageLogError(
-        .invalid, "a record without a key cannot go to a compacted topic", topic: topic.name, expected: "a key",
-        advice: "give the record a key")
     }
   }
 

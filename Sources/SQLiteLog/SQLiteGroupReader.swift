@@ -51,7 +51,7 @@ actor SQLiteGroupReader: GroupReader {
   }
 
   func next(maximum: Int, timeout: Duration) async throws -> [Record] {
-    try ReaderSupport.check(maximum)
+    try LogChecks.maximum(maximum)
     let deadline = ContinuousClock.now + timeout
     while true {
       try Task.checkCancellation()
@@ -79,7 +79,7 @@ actor SQLiteGroupReader: GroupReader {
 
   func seek(_ partition: TopicPartition, to position: StartPosition) async throws {
     try check()
-    guard let id = queue.id(of: partition) else { throw ReaderSupport.notAssigned(partition) }
+    guard let id = queue.id(of: partition) else { throw MessageLogError.notAssigned(partition) }
     let offset = try await store.read { try PartitionRows.resolve($0, partition, id: id, position) }
     queue.seek(partition, to: offset)
   }

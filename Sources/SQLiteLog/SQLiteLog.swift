@@ -77,11 +77,7 @@ public final class SQLiteLog: MessageLog {
     group: String, topics: [String], options: ReaderOptions
   ) async throws -> any GroupReader {
     try options.validate()
-    guard (1...249).contains(group.utf8.count), !topics.isEmpty else {
-      throw MessageLogError(
-        .invalid, "a group reader needs a group and topics", expected: "a name of 1 to 249 bytes, and a topic",
-        found: "a name of \(group.utf8.count) bytes and \(topics.count) topics", advice: "name both")
-    }
+    try LogChecks.group(group, topics: topics)
     for topic in topics { _ = try await store.topic(topic) }
     let slot = readers.withLock { readers in
       readers.next += 1

@@ -12,7 +12,7 @@ actor SQLiteReader: RecordReader {
   }
 
   func next(maximum: Int, timeout: Duration) async throws -> [Record] {
-    try ReaderSupport.check(maximum)
+    try LogChecks.maximum(maximum)
     let deadline = ContinuousClock.now + timeout
     while true {
       try Task.checkCancellation()
@@ -35,7 +35,7 @@ actor SQLiteReader: RecordReader {
   }
 
   func seek(_ partition: TopicPartition, to position: StartPosition) async throws {
-    guard let id = queue.id(of: partition) else { throw ReaderSupport.notAssigned(partition) }
+    guard let id = queue.id(of: partition) else { throw MessageLogError.notAssigned(partition) }
     let offset = try await store.read { try PartitionRows.resolve($0, partition, id: id, position) }
     queue.seek(partition, to: offset)
   }
@@ -59,21 +59,4 @@ actor SQLiteReader: RecordReader {
 
   /// Bytes that wait in memory, for tests of the bound.
   var queuedBytes: Int { queue.queuedBytes }
-}
-
-/// What both kinds of reader share.
-enum ReaderSupport {
-  static func check(_ maximum: Int) throws(MessageLogError) {
-    guard maximum > 0 else {
-      throw MessageLogError(
-        .invalid, "a reader was asked for no records", expected: "maximum above 0", found: "\(maximum)",
-        advice: "ask for at least one")
-    }
-  }
-
-  static func notAssigned(_ place: TopicPartition) -> MessageLogError {
-    MessageLogError(
-      .invalid, "the partition is not assigned to this reader", topic: place.topic, partition: place.partition,
-      advice: "seek only in assigned partitions")
-  }
 }

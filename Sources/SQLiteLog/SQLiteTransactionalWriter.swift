@@ -13,11 +13,7 @@ final class SQLiteTransactionalWriter: TransactionalWriter {
 
   /// Takes the id; older writers that have it are fenced from now on.
   init(id: String, store: Store, appender: Appender, janitor: Janitor) async throws {
-    guard (1...1000).contains(id.utf8.count) else {
-      throw MessageLogError(
-        .invalid, "a transactional id has the wrong length", expected: "1 to 1,000 bytes",
-        found: "\(id.utf8.count) bytes", advice: "choose another id")
-    }
+    try LogChecks.transactionalID(id)
     self.id = id
     self.store = store
     self.appender = appender
