@@ -1,0 +1,101 @@
+import Foundation
+import MessageLog
+import Pipeline
+import Releases
+import RetortClient
+import Topics
+
+/// A deployment that a person decides.
+struct ManualDeployment {
+  let global: GlobalOptions
+  let model: String?
+  let action: DeploymentRecord.Action
+  let reason: String
+
+  func deploy(
+    _ choose: ([(manifest: Manifest, verdict: ReleaseVerdict?)], DeploymentRecord) throws -> Int
+  ) async throws {
+    let wiring = Wiring(try global.configuration())
+    let log = try await wiring.openExistingLog()
+    let name = model ?? wiring.model
+    let key = try await wiring.signingKey(log: log)
+    let keys = (try wiring.keysIfAny() ?? TrustedKeys([])).adding(key.publicKey)
+    let history = DeploymentScan(log: log, names: wiring.names, keys: keys)
+    // What cannot be deployed takes the transactional id from no release stage.
+    try keys.verify(try await release(of: name, history, choose))
+    var deployed: DeploymentRecord?
+    for attempt in 1... {
+      do {
+        deployed = try await write(history, of: name, log, wiring, choose) { try key.sign($0) }
+        break
+      } catch let error as MessageLogError where error.code == .fenced && attempt < Self.attempts {
+        // The release stage deployed meanwhile: what is chosen may be another version now.
+      }
+    }
+    try await log.close()
+    guard let record = deployed else { return }
+    let version = record.manifest.version
+    if global.json {
+      Output.print([
+        "version": .integer(Int64(version)), "epoch": .integer(record.epoch), "action": .string(action.rawValue),
+      ])
+    } else {
+      Output.print("\(name) version \(version) is deployed, epoch \(record.epoch)")
+    }
+  }
+
+  /// How often the transactional id is taken again from a release stage that took it.
+  private static let attempts = 10
+
+  private func write(
+    _ history: DeploymentScan, of name: String, _ log: any MessageLog, _ wiring: Wiring,
+    _ choose: ([(manifest: Manifest, verdict: ReleaseVerdict?)], DeploymentRecord) throws -> Int,
+    sign: (DeploymentRecord) throws -> DeploymentRecord
+  ) async throws -> DeploymentRecord {
+    let writer = try await log.transactionalWriter(id: ReleaseStage.transactionalID(of: name, names: wiring.names))
+    do {
+      let manifest = try await release(of: name, history, choose)
+      let record = try sign(
+        DeploymentRecord(
+          epoch: try await history.nextEpoch(of: name), action: action, manifest: manifest, reason: reason,
+          time: RFC3339.text(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))))
+      _ = try await writer.commit(
+        append: [try RecordCoding.checked(record, topic: wiring.names.models, key: name)], offsets: nil)
+      await writer.close()
+      return record
+    } catch {
+      await writer.close()
+      throw error
+    }
+  }
+
+  private func release(
+    of name: String, _ history: DeploymentScan,
+    _ choose: ([(manifest: Manifest, verdict: ReleaseVerdict?)], DeploymentRecord) throws -> Int
+  ) async throws -> Manifest {
+    let releases = try await history.releases(of: name)
+    let version: Int
+    if let deployed = try await history.newest(of: name) {
+      version = try choose(releases, deployed)
+    } else if let first = releases.first {
+      guard action == .promote else {
+        throw ClientError(
+          .notFound, name, expected: "a deployed version to go back from", found: "none",
+          advice: "promote one with `retort models promote`")
+      }
+      let stand = DeploymentRecord(
+        epoch: 1, action: .promote, manifest: first.manifest, reason: reason, time: first.manifest.created)
+      version = try choose(releases, stand)
+    } else {
+      throw ClientError(
+        .notFound, name, expected: "the name of a model that was released", found: "no release of it",
+        advice: "make one with `retort run`, or give the model's name with --model")
+    }
+    guard let chosen = releases.first(where: { $0.manifest.version == version }) else {
+      throw ClientError(
+        .notFound, name, expected: "version \(version)", found: "none of that number",
+        advice: "choose one of `retort models list`")
+    }
+    return chosen.manifest
+  }
+}
