@@ -7,25 +7,25 @@ import MessageLog
 /// The thread answers the group all the time, so that slow processing costs no membership. The position of a partition is
 /// known from the first answer of the log on.
 actor Consumer: GroupReader {
-  private let thread: HandleThread
-  private let handle: ConsumerHandle
+  let thread: HandleThread
+  let handle: ConsumerHandle
   let options: ReaderOptions
   /// The group, nil for a reader without one.
-  private let group: String?
-  private let logger: Logger
+  let group: String?
+  let logger: Logger
   private let onClose: @Sendable () -> Void
-  private var state = ReaderState()
-  private var rebalance = RebalanceFlow()
+  var state = ReaderState()
+  var rebalance = RebalanceFlow()
   private var requests: [Request] = []
   private var nextRequest: UInt64 = 0
-  private var joinWaiters: [JoinWaiter] = []
+  var joinWaiters: [JoinWaiter] = []
   /// Partitions whose position was lost, and the offset at which that happened.
-  private var lost: [TopicPartition: Int64] = [:]
+  var lost: [TopicPartition: Int64] = [:]
   /// Partitions of which the group's position could not be asked: librdkafka leaves them unread until they are taken anew.
-  private var unplaced: Set<TopicPartition> = []
-  private var retryLostAt: ContinuousClock.Instant?
-  private var failure: MessageLogError?
-  private var isClosed = false
+  var unplaced: Set<TopicPartition> = []
+  var retryLostAt: ContinuousClock.Instant?
+  var failure: MessageLogError?
+  var isClosed = false
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
@@ -38,7 +38,7 @@ actor Consumer: GroupReader {
   }
 
   /// A caller who waits until the group has been joined.
-  private struct JoinWaiter {
+  struct JoinWaiter {
     let deadline: ContinuousClock.Instant
     let continuation: CheckedContinuation<GroupMembership, any Error>
   }
@@ -133,60 +133,6 @@ actor Consumer: GroupReader {
     serveRequests()
   }
 
-  // MARK: - The group
-
-  /// The partitions of this reader; those whose beginning is not known yet count only where it cannot be missed.
-  var ownership: [TopicPartition: Int64] {
-    let isKnown = state.positions
-    return state.ownership.filter { options.startWhenNoCommit == .earliest || isKnown[$0.key] != nil }
-  }
-
-  /// What this member may commit for, once it has joined.
-  var membership: GroupMembership {
-    get async throws {
-      try check()
-      if let membership = currentMembership() { return membership }
-      let patience = options.sessionTimeout + .seconds(30)
-      return try await withCheckedThrowingContinuation { continuation in
-        joinWaiters.append(JoinWaiter(deadline: .now + patience, continuation: continuation))
-        thread.wake()
-      }
-    }
-  }
-
-  private func currentMembership() -> GroupMembership? {
-    guard let group, let (identity, token) = handle.identity() else { return nil }
-    return GroupMembership(
-      group: group, memberID: identity.member, generation: Int64(identity.generation), token: token)
-  }
-
-  func commit(_ offsets: [TopicPartition: Int64]) async throws {
-    let deadline = ContinuousClock.now + .seconds(30)
-    while true {
-      try check()
-      // The brokers ask only whether the member is one; that it owns what it commits is ours to see to.
-      if let foreign = offsets.keys.sorted().first(where: { !state.contains($0) }) {
-        throw MessageLogError(
-          .fenced, "the partition belongs to another member of the group", topic: foreign.topic,
-          partition: foreign.partition, advice: "read on from what the group has committed", isRetriable: true)
-      }
-      if offsets.isEmpty { return }
-      let code = await withCheckedContinuation { continuation in
-        handle.commit(offsets) { continuation.resume(returning: $0) }
-      }
-      if code == RD_KAFKA_RESP_ERR_NO_ERROR { return }
-      let isPassing =
-        code == RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS || code == RD_KAFKA_RESP_ERR__WAIT_COORD
-        || code == RD_KAFKA_RESP_ERR_NOT_COORDINATOR || code == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE
-        || code == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS || code == RD_KAFKA_RESP_ERR__TRANSPORT
-      guard isPassing, ContinuousClock.now < deadline else {
-        throw KafkaFailure.error(
-          code, "committing offsets of group \(group ?? "")", detail: handle.context.lastTrouble?.text)
-      }
-      try await Task.sleep(for: .milliseconds(50))
-    }
-  }
-
   // MARK: - Ending
 
   func close() { end(abruptly: false) }
@@ -204,7 +150,7 @@ actor Consumer: GroupReader {
     onClose()
   }
 
-  private func check() throws(MessageLogError) {
+  func check() throws(MessageLogError) {
     if isClosed { throw .closed("reader") }
     if let fatal = handle.context.fatal {
       throw KafkaFailure.error(fatal.code, "the reader can go on no longer", detail: fatal.text)
@@ -291,152 +237,6 @@ actor Consumer: GroupReader {
     default:
       logger.debug("kafka: trouble while reading", metadata: ["reason": "\(error)"])
       if group != nil { noteUnplaced(place) }
-    }
-  }
-
-  /// Trouble before anything came of a partition, or, where none is named, of any: perhaps the answer to where the group stands.
-  private func noteUnplaced(_ place: TopicPartition?) {
-    let places = (place.map { [$0] } ?? state.places).filter { state.contains($0) && state.position(of: $0) == nil }
-    if places.isEmpty { return }
-    unplaced.formUnion(places)
-    retryLostAt = max(retryLostAt ?? .now, .now + .milliseconds(500))
-    thread.wake()
-  }
-
-  // MARK: - Rebalances
-
-  private func apply(_ actions: [RebalanceFlow.Action]) {
-    for action in actions {
-      do {
-        switch action {
-        case .assign(let places):
-          for place in places { state.add(place, at: nil) }
-          try handle.assignWhereCommitted(places)
-        case .drain(let places):
-          state.leave(places)
-          drain(places)
-        case .unassign(let places):
-          state.remove(places)
-          for place in places { lost[place] = nil }
-          unplaced.subtract(places)
-          try handle.unassign(places)
-        }
-      } catch {
-        failure = error
-      }
-    }
-  }
-
-  /// Lets the consumer finish its work on partitions that go to others, for at most the session time-out.
-  private func drain(_ places: Set<TopicPartition>) {
-    guard let willRevoke = options.willRevoke else { return }
-    let turn = rebalance.startDraining(until: .now + options.sessionTimeout)
-    Task { [weak self] in
-      await willRevoke(places)
-      await self?.drained(turn)
-    }
-  }
-
-  private func drained(_ turn: Int) {
-    if isClosed { return }
-    apply(rebalance.drained(turn))
-  }
-
-  private func serveJoinWaiters() {
-    guard !joinWaiters.isEmpty else { return }
-    if let membership = currentMembership() {
-      for waiter in joinWaiters { waiter.continuation.resume(returning: membership) }
-      joinWaiters = []
-      return
-    }
-    let error =
-      failure
-      ?? KafkaFailure.error(
-        RD_KAFKA_RESP_ERR__TIMED_OUT, "joining the group \(group ?? "")", detail: handle.context.lastTrouble?.text)
-    for waiter in joinWaiters where waiter.deadline <= .now || failure != nil {
-      waiter.continuation.resume(throwing: error)
-    }
-    joinWaiters.removeAll { $0.deadline <= .now || failure != nil }
-    failure = nil
-  }
-
-  // MARK: - Positions
-
-  /// Offsets for positions; a time after the last record means the end.
-  private func resolve(_ positions: [TopicPartition: StartPosition]) throws(MessageLogError) -> [TopicPartition: Int64]
-  {
-    var times: [TopicPartition: Int64] = [:]
-    var offsets: [TopicPartition: Int64] = [:]
-    for (place, position) in positions {
-      switch position {
-      case .earliest: times[place] = OffsetLookup.oldest
-      case .latest: times[place] = OffsetLookup.end
-      case .offset(let offset): offsets[place] = max(0, offset)
-      case .timestamp(let time): times[place] = max(0, time)
-      }
-    }
-    let found = try handle.offsets(times)
-    let late = found.filter { $0.value < 0 }.mapValues { _ in OffsetLookup.end }
-    return offsets.merging(found) { $1 }.merging(try handle.offsets(late)) { $1 }
-  }
-
-  private func move(_ place: TopicPartition, to offset: Int64) throws(MessageLogError) {
-    if try !handle.seek(place, to: offset) {
-      try handle.unassign([place])
-      try handle.assign([place: offset])
-      if state.isPaused(place) { handle.pause([place]) }
-    }
-    lost[place] = nil
-    state.move(place, to: offset)
-  }
-
-  /// Finds a place for partitions that have lost theirs: the group's beginning, or what is left after a loss.
-  private func findLost() {
-    if lost.isEmpty && unplaced.isEmpty || rebalance.isDraining { return }
-    if let retryLostAt, retryLostAt > .now { return }
-    retryLostAt = nil
-    do {
-      try takeUnplacedAnew()
-      for (place, offset) in lost { try find(place, at: offset) }
-    } catch {
-      logger.notice("kafka: cannot find where to go on", metadata: ["reason": "\(error)"])
-      retryLostAt = .now + .milliseconds(500)
-    }
-  }
-
-  private func takeUnplacedAnew() throws(MessageLogError) {
-    let places = unplaced.filter { state.contains($0) && state.position(of: $0) == nil }
-    if !places.isEmpty {
-      try handle.unassign(places)
-      try handle.assignWhereCommitted(places)
-      handle.pause(places.filter { state.isPaused($0) })
-    }
-    unplaced = []
-  }
-
-  private func find(_ place: TopicPartition, at offset: Int64) throws(MessageLogError) {
-    guard state.contains(place) else {
-      lost[place] = nil
-      return
-    }
-    guard let position = state.position(of: place) ?? (offset >= 0 ? offset : nil) else {
-      let start: StartPosition = options.startWhenNoCommit == .earliest ? .earliest : .latest
-      for (place, offset) in try resolve([place: start]) { try move(place, to: offset) }
-      return
-    }
-    let low = try handle.offsets([place: OffsetLookup.oldest])[place] ?? 0
-    let high = try handle.offsets([place: OffsetLookup.end])[place] ?? 0
-    if position < low, options.onLostRange == .skip {
-      logger.warning(
-        "kafka: records were removed before they were read here",
-        metadata: ["partition": "\(place)", "offsets": "\(position) to \(low - 1)"])
-      try move(place, to: low)
-    } else if position >= low, position <= high {
-      try move(place, to: position)
-    } else {
-      lost[place] = nil
-      state.fail(
-        place, .outOfRange(place, offset: position, watermarks: Watermarks(low: low, high: high)), isStuck: true)
     }
   }
 }
