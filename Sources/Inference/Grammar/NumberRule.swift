@@ -4,7 +4,7 @@
 /// integer arithmetic. Whole numbers have 64 bits, others at most 18 significant digits;
 /// sums are of 128, so that none overflows.
 struct NumberRule: Sendable, Hashable {
-  /// Digits allowed after the point: 0 (integers) or 9.
+  /// Digits allowed after the point, at most 9; 0 for whole numbers.
   let fractionDigits: Int
   /// Digits allowed before the point.
   let integerDigits: Int
@@ -26,7 +26,8 @@ struct NumberRule: Sendable, Hashable {
     var mantissa: UInt64 = 0
   }
 
-  private static let powers: [Int128] = (0...19).map { exponent in (0..<exponent).reduce(1) { value, _ in value * 10 } }
+  /// The powers of ten up to the 19th.
+  static let powers: [Int128] = (0...19).map { exponent in (0..<exponent).reduce(1) { value, _ in value * 10 } }
 
   /// The rule of given scaled bounds, or nil when no number is within them.
   init?(fractionDigits: Int, integerDigits: Int, lower: Int128, upper: Int128, step: Int128) {
