@@ -160,6 +160,37 @@ struct ConstraintTests {
     #expect(try isLegal(answer, "in the kitchen at 7pm, this is Zürich "))
   }
 
+  @Test("A required key that is not declared may be anything, unless the schema allows no such key")
+  func undeclared() throws {
+    func forecast(_ parameters: JSONObject) -> JSON {
+      var schema: JSONObject = ["type": "object"]
+      for (key, value) in parameters { schema[key] = value }
+      return [["name": "forecast", "parameters": .object(schema)]]
+    }
+    let needed: JSONObject = ["properties": ["city": ["type": "string"]], "required": ["city", "units"]]
+    let answers = [#"{"city":"Bern","units":"metric"}"#, #"{"units":[7],"city":"Bern"}"#]
+    var closed = needed
+    closed["additionalProperties"] = false
+    for parameters: JSONObject in [
+      needed, ["$ref": "#/$defs/a", "$defs": ["a": .object(needed)]],
+      ["properties": ["city": ["type": "string"]], "anyOf": [["required": ["city", "units"]]]],
+    ] {
+      let functions = forecast(parameters)
+      for arguments in answers {
+        #expect(
+          try isLegal(#"{"name":"forecast","arguments":\#(arguments)}"#, "metric in Bern", functions), "\(parameters)")
+      }
+      for arguments in [#"{"city":"Bern"}"#, #"{"city":"Bern","units":1,"days":2}"#, "{}"] {
+        #expect(
+          try !isLegal(#"{"name":"forecast","arguments":\#(arguments)}"#, "metric in Bern", functions), "\(parameters)")
+      }
+    }
+    #expect(
+      try !isLegal(#"{"name":"forecast","arguments":\#(answers[0])}"#, "metric in Bern", forecast(closed)))
+    #expect(try isLegal(#"{"name":"forecast","arguments":{}}"#, "metric in Bern", forecast([:])))
+    #expect(try !isLegal(#"{"name":"forecast","arguments":{"a":1}}"#, "metric in Bern", forecast([:])))
+  }
+
   @Test("A schema that limits a string's length may cut words")
   func limitedLength() throws {
     let functions: JSON = [

@@ -18,6 +18,8 @@ struct SchemaCompiler {
   private var anything: [RuleID] = []
   private var document: JSONSchema?
   private var function = ""
+  /// Whether what is compiled is the arguments themselves, not something in them.
+  private var isOutermost = true
 
   private static let constraints: Set<String> = [
     "type", "properties", "required", "additionalProperties", "enum", "const", "anyOf", "items", "minItems", "maxItems",
@@ -25,16 +27,14 @@ struct SchemaCompiler {
     "format", "$ref",
   ]
 
-  /// The rule of a function's arguments: an object, without undeclared members unless the schema asks for them.
+  /// The rule of a function's arguments: an object, without undeclared members unless the schema allows or requires them by name.
   ///
   /// - Throws: ``InferenceError`` `bad_schema` for references that lead nowhere and for grammars above the limits.
   mutating func arguments(of function: FunctionDefinition) throws(InferenceError) -> RuleID {
     document = function.parameters
     references = [:]
     self.function = function.name
-    var object = function.parametersJSON.objectValue ?? [:]
-    if object["additionalProperties"] == nil { object["additionalProperties"] = false }
-    let merged = SchemaMerge.merge(object, ["type": "object"])
+    let merged = SchemaMerge.merge(function.parametersJSON.objectValue ?? [:], ["type": "object"])
     return try compile(.object(merged), depth: 0)
   }
 
@@ -175,6 +175,9 @@ struct SchemaCompiler {
   }
 
   private mutating func object(_ schema: JSONObject, depth: Int) throws(InferenceError) -> RuleID {
+    let isOutermost = isOutermost
+    self.isOutermost = false
+    defer { self.isOutermost = isOutermost }
     let properties = schema["properties"]?.objectValue ?? [:]
     let required = schema["required"]?.arrayValue?.compactMap(\.stringValue) ?? []
     var names = properties.keys
@@ -187,7 +190,7 @@ struct SchemaCompiler {
     var additional: RuleID = -1
     switch schema["additionalProperties"] {
     case .bool(false)?: break
-    case nil: if properties.isEmpty { additional = try anything(level: 2) }
+    case nil: if properties.isEmpty, !isOutermost { additional = try anything(level: 2) }
     case .some(let rest): additional = try compile(rest, depth: depth + 1)
     }
     var values: [RuleID] = []
