@@ -284,6 +284,41 @@ struct ConstraintTests {
     #expect(try !isLegal(#"{"name":"tree","arguments":{"root":"# + deep, "a b", functions))
   }
 
+  @Test("Of undeclared keys only what is written is kept, and not for ever")
+  func undeclaredNames() throws {
+    let set = try FunctionSet(
+      json: [
+        [
+          "name": "tag",
+          "parameters": ["type": "object", "properties": [:], "additionalProperties": ["type": "boolean"]],
+        ]
+      ])
+    let grammar = try AnswerGrammar(set)
+    let constraint = AnswerConstraint(grammar: grammar, vocabulary: Self.vocabulary(set))
+    let context = RequestContext(grammar: grammar, texts: [""])
+    func read(_ text: String, _ start: AnswerConstraint.State) -> AnswerConstraint.State {
+      text.utf8.reduce(start) { constraint.advance($0, token: Int32($1), context) }
+    }
+    let opening = #"{"name":"tag","arguments":{""#
+    var state = read(opening, constraint.start(context))
+    let empty = constraint.nameCount
+    for (index, letter) in "play".enumerated() {
+      #expect(constraint.allowed(state, context).ids.count > 90)
+      #expect(constraint.nameCount == empty + index)
+      state = read(String(letter), state)
+    }
+    #expect(!read(#"":true,"play"#, state).isDead)
+    #expect(read(#"":true,"play":"#, state).isDead)
+    #expect(read(#"":true,"plays":false}}"#, state).isComplete)
+    for number in 10_000..<18_000 {
+      _ = read(opening + "\(number)" + String(repeating: "x", count: 26), constraint.start(context))
+    }
+    #expect(constraint.nameCount > 200_000)
+    constraint.tidy()
+    #expect(constraint.nameCount == empty)
+    #expect(read(opening + #"a":true,"b":false}}"#, constraint.start(context)).isComplete)
+  }
+
   @Test("The only sensible structure token is forced")
   func forced() throws {
     let set = try FunctionSet(json: Self.lights)

@@ -14,12 +14,15 @@ package final class AnswerConstraint {
     package var isDead: Bool { threads.isEmpty }
   }
 
-  private static let maximumFrames = 200_000
+  private static let maximumKept = 200_000
   private static let maximumCached = 4_096
+  private static let maximumCachedTokens = 1 << 24
 
   private let machine: GrammarMachine
   private let vocabulary: ConstraintVocabulary
   private var cache: [CacheKey: AllowedTokens] = [:]
+  /// How many tokens stand in ``cache``.
+  private var cachedTokens = 0
   private var scratch: [GrammarThread] = []
   private var found: [Int32] = []
   private var dependsOnRequest = false
@@ -37,10 +40,18 @@ package final class AnswerConstraint {
 
   /// Frees what earlier requests left behind, when there is much of it. States made before are void afterwards.
   package func tidy() {
-    guard machine.frameCount > Self.maximumFrames else { return }
+    guard machine.frameCount + machine.nameCount > Self.maximumKept else { return }
     machine.reset()
-    cache.removeAll(keepingCapacity: true)
+    forgetResults()
   }
+
+  private func forgetResults() {
+    cache.removeAll(keepingCapacity: true)
+    cachedTokens = 0
+  }
+
+  /// How many beginnings of undeclared keys are kept.
+  package var nameCount: Int { machine.nameCount }
 
   /// The state before the first token of an answer to a request.
   package func start(_ context: RequestContext) -> State { State(threads: context.isHopeless ? [] : machine.start()) }
@@ -63,11 +74,15 @@ package final class AnswerConstraint {
     scratch.removeAll(keepingCapacity: true)
     scratch.append(contentsOf: state.threads)
     dependsOnRequest = false
+    // A walk through an undeclared key meets a name for nearly every token, and none of them is written but one.
+    let names = machine.nameCount
     collect(0, 0, scratch.count, context)
     let result = AllowedTokens(ids: found, forced: forced(among: found, from: state, context))
+    machine.forgetNames(beyond: names)
     if context.isOrdinary, !dependsOnRequest {
-      if cache.count >= Self.maximumCached { cache.removeAll(keepingCapacity: true) }
+      if cache.count >= Self.maximumCached || cachedTokens + found.count > Self.maximumCachedTokens { forgetResults() }
       cache[key] = result
+      cachedTokens += found.count
     }
     return result
   }

@@ -23,6 +23,12 @@ package final class GrammarMachine {
   /// How many stack frames are kept; grows with use, and ``reset()`` empties it.
   var frameCount: Int { frames.count }
 
+  /// How many beginnings of undeclared keys are kept; grows with use, and ``reset()`` empties it.
+  var nameCount: Int { names.count }
+
+  /// Forgets the names that came after the first `count`; states that are kept hold none of them.
+  func forgetNames(beyond count: Int) { names.forget(beyond: count) }
+
   /// Forgets all stacks and names; states made before are void.
   func reset() {
     frames.removeSubrange(1...)

@@ -10,6 +10,15 @@ struct NameTable {
   private var listSteps: [Step] = [Step(parent: -1, value: 0)]
   private var listNumbers: [Step: Int32] = [:]
 
+  /// How many names there are, beginnings of others and the empty one included.
+  var count: Int { nameSteps.count }
+
+  /// Forgets the names that came after the first `count`. A list of them means nothing until their numbers are given again.
+  mutating func forget(beyond count: Int) {
+    for step in nameSteps[count...] { nameNumbers[step] = nil }
+    nameSteps.removeSubrange(count...)
+  }
+
   /// Whether such names hold `byte`: printable ASCII that JSON does not escape.
   static func isNameByte(_ byte: UInt8) -> Bool {
     (0x20...0x7E).contains(byte) && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
