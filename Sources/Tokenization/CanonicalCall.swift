@@ -14,9 +14,9 @@ struct CanonicalCall {
     self.schema = SchemaNavigator(root: schema)
   }
 
-  func arguments(_ arguments: JSONObject) -> JSONObject { ordered(arguments, [schema.root], depth: 0).object }
+  func arguments(_ arguments: JSONObject) -> JSONObject { ordered(arguments, [schema.root]).object }
 
-  private func ordered(_ object: JSONObject, _ schemas: [JSON], depth: Int) -> (object: JSONObject, place: Int?) {
+  private func ordered(_ object: JSONObject, _ schemas: [JSON]) -> (object: JSONObject, place: Int?) {
     struct Entry {
       let key: String
       let value: JSON
@@ -26,7 +26,7 @@ struct CanonicalCall {
     let names = schema.propertyNames(of: schemas)
     var entries: [Entry] = []
     for (key, value) in object {
-      let (value, place) = ordered(value, schema.property(key, of: schemas), depth: depth + 1)
+      let (value, place) = ordered(value, schema.property(key, of: schemas))
       let rank = names.firstIndex(of: key) ?? names.count
       entries.append(Entry(key: key, value: value, place: place ?? .max, rank: rank))
     }
@@ -40,17 +40,17 @@ struct CanonicalCall {
     return (result, entries.first.flatMap { $0.place == .max ? nil : $0.place })
   }
 
-  private func ordered(_ value: JSON, _ schemas: [JSON], depth: Int) -> (value: JSON, place: Int?) {
+  private func ordered(_ value: JSON, _ schemas: [JSON]) -> (value: JSON, place: Int?) {
     switch value {
     case .string(let text): return (value, place(of: text))
     case .integer, .number: return (value, place(of: value.text))
     case .null, .bool: return (value, nil)
     case .array(let elements):
       let items = schema.items(of: schemas)
-      let parts = elements.map { ordered($0, items, depth: depth + 1) }
+      let parts = elements.map { ordered($0, items) }
       return (.array(parts.map(\.value)), parts.compactMap(\.place).min())
     case .object(let object):
-      let (object, place) = ordered(object, schemas, depth: depth)
+      let (object, place) = ordered(object, schemas)
       return (.object(object), place)
     }
   }

@@ -91,9 +91,18 @@ struct SchemaNavigator {
 
   /// The schemas that a property's value may satisfy.
   func property(_ name: String, of schemas: [JSON]) -> [JSON] {
-    schemas.flatMap { variants(of: $0) }.compactMap { $0["properties"]?[name] }
+    Self.unique(schemas.flatMap { variants(of: $0) }.compactMap { $0["properties"]?[name] })
   }
 
   /// The schemas that an array's elements may satisfy.
-  func items(of schemas: [JSON]) -> [JSON] { schemas.flatMap { variants(of: $0) }.compactMap { $0["items"] } }
+  func items(of schemas: [JSON]) -> [JSON] {
+    Self.unique(schemas.flatMap { variants(of: $0) }.compactMap { $0["items"] })
+  }
+
+  /// Each schema once: alternatives that hold each other lead to the same ones again, more of them at every level.
+  private static func unique(_ schemas: [JSON]) -> [JSON] {
+    guard schemas.count > 1 else { return schemas }
+    var seen: Set<JSON> = []
+    return schemas.filter { seen.insert($0).inserted }
+  }
 }

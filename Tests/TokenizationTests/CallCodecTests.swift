@@ -79,6 +79,27 @@ struct CallCodecTests {
     #expect(text(["when": ["hour": 2, "day": "x"]], "") == #"{"when":{"day":"x","hour":2}}"#)
   }
 
+  @Test("alternatives that hold each other are in order at any depth", .timeLimit(.minutes(1)))
+  func deepOrder() throws {
+    let functions = try FunctionSet(
+      json: JSON.parse(
+        """
+        [{"name":"search","parameters":{"type":"object","properties":{"filter":{"$ref":"#/$defs/filter"}},"$defs":{
+          "filter":{"anyOf":[{"$ref":"#/$defs/and"},{"$ref":"#/$defs/or"},{"$ref":"#/$defs/leaf"}]},
+          "and":{"properties":{"kind":{"const":"and"},"children":{"type":"array","items":{"$ref":"#/$defs/filter"}}}},
+          "or":{"properties":{"kind":{"const":"or"},"children":{"type":"array","items":{"$ref":"#/$defs/filter"}}}},
+          "leaf":{"properties":{"kind":{"const":"leaf"},"field":{"type":"string"}}}}}}]
+        """))
+    var filter: JSON = ["field": "x", "kind": "leaf"]
+    for _ in 0..<40 { filter = ["children": [filter], "kind": "and"] }
+    let text = CallCodec.canonicalText(
+      of: Call(name: "search", arguments: ["filter": filter]), request: "", functions: functions)
+    #expect(
+      text == #"{"name":"search","arguments":{"filter":"#
+        + String(repeating: #"{"kind":"and","children":["#, count: 40) + #"{"kind":"leaf","field":"x"}"#
+        + String(repeating: "]}", count: 40) + "}}")
+  }
+
   @Test(
     "answers that are not exactly one call of a known function are refused",
     arguments: [
