@@ -48,7 +48,7 @@ public struct CallCodec: Sendable {
   /// whose values do not occur, in the schema's order, then those that the schema does not name, in order of their bytes;
   /// nested objects alike.
   public static func canonical(_ call: Call, request: String, functions: FunctionSet) -> Call {
-    let schema = functions[call.name]?.parametersJSON ?? .null
+    let schema = functions[call.name]?.parameters
     return Call(name: call.name, arguments: CanonicalCall(request: request, schema: schema).arguments(call.arguments))
   }
 

@@ -9,9 +9,10 @@ struct CanonicalCall {
   private let request: [UInt8]
   private let schema: SchemaNavigator
 
-  init(request: String, schema: JSON) {
+  /// - Parameter schema: of the arguments; nil where it is not known.
+  init(request: String, schema: JSONSchema?) {
     self.request = Array(request.utf8)
-    self.schema = SchemaNavigator(root: schema)
+    self.schema = SchemaNavigator(schema)
   }
 
   func arguments(_ arguments: JSONObject) -> JSONObject { ordered(arguments, [schema.root]).object }

@@ -2,11 +2,18 @@ import Topics
 
 /// Finds properties and kinds of values in a JSON Schema, through `anyOf`, `items` and local `$ref`s.
 struct SchemaNavigator {
+  /// The whole schema; null where there is none.
   let root: JSON
+  private let document: JSONSchema?
   /// How deep objects, arrays and references are followed.
   private static let maximumDepth = 16
   /// How many schemas are looked at, so that references cannot multiply without end.
   private static let maximumVisits = 20_000
+
+  init(_ document: JSONSchema?) {
+    self.document = document
+    root = document?.json ?? .null
+  }
 
   /// Calls `body` with each property and the openers that its values may have; parents before children, in order.
   func visitProperties(_ body: (String, Set<StructureTokens.Opener>) -> Void) {
@@ -31,23 +38,11 @@ struct SchemaNavigator {
   func variants(of schema: JSON, depth: Int = 0) -> [JSON] {
     guard depth < Self.maximumDepth else { return [] }
     var result = [schema]
-    if let target = schema["$ref"]?.stringValue.flatMap(resolve) {
-      result += variants(of: target, depth: depth + 1)
+    if schema["$ref"] != nil, let document {
+      result += variants(of: document.resolved(schema), depth: depth + 1)
     }
     for member in schema["anyOf"]?.arrayValue ?? [] { result += variants(of: member, depth: depth + 1) }
     return result
-  }
-
-  private func resolve(_ reference: String) -> JSON? {
-    guard reference.hasPrefix("#") else { return nil }
-    var place = root
-    for part in reference.dropFirst().split(separator: "/") {
-      let name = String(part).split(separator: "~1", omittingEmptySubsequences: false).joined(separator: "/")
-        .split(separator: "~0", omittingEmptySubsequences: false).joined(separator: "~")
-      guard let next = place[name] else { return nil }
-      place = next
-    }
-    return place
   }
 
   /// How values that satisfy the schema may begin.

@@ -64,7 +64,7 @@ public enum StructureTokens {
     }
     for function in functions.functions {
       add(opening(function.name))
-      let schema = SchemaNavigator(root: function.parametersJSON)
+      let schema = SchemaNavigator(function.parameters)
       schema.visitProperties { name, openers in
         for opener in Opener.allCases where openers.contains(opener) { add(key(name, opener)) }
       }

@@ -156,4 +156,26 @@ struct CallCodecTests {
         "\"v\":[",
       ])
   }
+
+  @Test("references into lists and with escapes give keys and their order too")
+  func references() throws {
+    let functions = try FunctionSet(
+      json: JSON.parse(
+        """
+        [{"name":"travel","parameters":{"type":"object","properties":{
+          "from":{"anyOf":[{"type":"object","properties":{"city":{"type":"string"},"airport":{"type":"string"}}},
+            {"type":"null"}]},
+          "to":{"$ref":"#/properties/from/anyOf/0"},"by":{"$ref":"#/%24defs/means"}},
+          "$defs":{"means":{"type":"object","properties":{"train":{"type":"boolean"}}}}}}]
+        """))
+    #expect(
+      Array(CallCodec.structureTokens(for: functions).dropLast(StructureTokens.closers.count)) == [
+        "{\"name\":\"travel\",\"arguments\":{", "\"from\":{", "\"from\":", "\"to\":{", "\"by\":{", "\"city\":\"",
+        "\"airport\":\"", "\"train\":",
+      ])
+    let call = Call(name: "travel", arguments: ["to": ["airport": "a", "city": "c"]])
+    #expect(
+      CallCodec.canonicalText(of: call, request: "", functions: functions)
+        == #"{"name":"travel","arguments":{"to":{"city":"c","airport":"a"}}}"#)
+  }
 }
