@@ -254,6 +254,30 @@ struct ConstraintTests {
     #expect(survives(opening + "kit") && survives(opening + "chen") && !survives(opening + "kitc"))
   }
 
+  @Test("A string with a format is found in the last message, however long those before it are")
+  func lastMessage() throws {
+    let set = try FunctionSet(
+      json: [
+        [
+          "name": "book",
+          "parameters": [
+            "type": "object", "properties": ["day": ["type": "string", "format": "date"]], "required": ["day"],
+          ],
+        ]
+      ])
+    let grammar = try AnswerGrammar(set)
+    let constraint = AnswerConstraint(grammar: grammar, vocabulary: Self.vocabulary(set))
+    let instructions = (0..<6_000).map { "w\($0)" }.joined(separator: " ")
+    for texts in [[instructions, "on 2026-11-26, please"], [instructions + " on 2026-11-26, please"]] {
+      let context = RequestContext(grammar: grammar, texts: texts)
+      var state = constraint.start(context)
+      for byte in #"{"name":"book","arguments":{"day":"2026-11-26"}}"#.utf8 {
+        state = constraint.advance(state, token: Int32(byte), context)
+      }
+      #expect(state.isComplete)
+    }
+  }
+
   @Test("References may be recursive and are followed to a bounded depth")
   func recursion() throws {
     let functions: JSON = [

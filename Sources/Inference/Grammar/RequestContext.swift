@@ -70,19 +70,20 @@ package final class RequestContext: Sendable {
     var result: [RuleID: ByteTrie] = [:]
     for rule in grammar.candidateRules {
       guard case .candidates(let schema) = grammar.rules[Int(rule)] else { continue }
-      let legal = pieces.lazy.map { JSON.string($0) }.filter { schema.violations(of: $0).isEmpty }
+      let legal = pieces.lazy.map { JSON.string($0) }.filter { schema.accepts($0) }
       result[rule] = ByteTrie(legal.map { ($0.bytes, 0) })
     }
     return result
   }
 
-  /// The pieces that begin and end with a word, at most 64 characters long, at most 20,000 of them, each once.
+  /// The pieces that begin and end with a word, at most 64 characters long, each once; where there are more than 20,000, those that
+  /// begin last: what is asked for stands behind the instructions.
   private static func alignedPieces(of texts: [String]) -> [String] {
     var seen: Set<String> = []
     var pieces: [String] = []
-    for text in texts {
+    for text in texts.reversed() {
       let words = wordBounds(of: text)
-      for (start, first) in words.enumerated() {
+      for (start, first) in words.enumerated().reversed() {
         for last in words[start...] {
           let piece = text[first.lowerBound..<last.upperBound]
           guard piece.count <= 64 else { break }
