@@ -65,7 +65,14 @@ public final class SafetensorsFile: Sendable {
     }
     self.metadata = metadata
     self.tensors = tensors.map(\.view)
-    self.index = Dictionary(uniqueKeysWithValues: self.tensors.enumerated().map { ($1.name, $0) })
+    // Members of JSON are told apart by their bytes, keys here as Unicode has them.
+    var index: [String: Int] = [:]
+    for (position, tensor) in self.tensors.enumerated() {
+      guard index.updateValue(position, forKey: tensor.name) == nil else {
+        throw Self.malformed(file, tensor.name, "one tensor of this name", "two")
+      }
+    }
+    self.index = index
   }
 
   /// The tensors' names, in the order of their bytes.

@@ -64,6 +64,8 @@ struct SafetensorsTests {
       #"{"a":{"dtype":"F32","shape":[2.5],"data_offsets":[0,8]}}"#,
       #"{"a":{"dtype":"F9","shape":[2],"data_offsets":[0,8]}}"#,
       #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[0],"data_offsets":[8,8]}}"#,
+      "{\"\u{E9}\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
+        + "\"e\u{301}\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[8,8]}}",
       #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"more":1}}"#,
       #"{"__metadata__":{"a":1},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#,
       #"[]"#, #"{}"#, #"{"a":7}"#, #"{"a""#,
