@@ -101,6 +101,7 @@ public struct Tokenizer: Sendable {
         found: "one that text gives", advice: "take it out of the merges, or out of the special tokens")
     }
     wholeWords = pipeline.ignoresMerges ? Self.wholeWords(pieces, kinds, model) : nil
+    try Self.checkForms(added.filter(\.options.isNormalized), pipeline)
     matcher = AddedTokenMatcher(added.filter { !$0.options.isNormalized }) { Array($0.utf8) }
     normalizedMatcher = AddedTokenMatcher(added.filter(\.options.isNormalized), form: pipeline.normalized)
     self.kinds = kinds
@@ -123,6 +124,15 @@ public struct Tokenizer: Sendable {
       starts.append(end)
     }
     return (storage, starts)
+  }
+
+  /// Two texts may have one normalized form: then text could not tell which token it spells.
+  private static func checkForms(_ added: [Added], _ pipeline: TokenizerPipeline) throws(TokenizationError) {
+    var seen: Set<[UInt8]> = []
+    for token in added where !seen.insert(pipeline.normalized(token.text)).inserted {
+      throw TokenizationError.malformed(
+        "added token \(token.text)", "a normalized form of its own", "that of an added token before it")
+    }
   }
 
   private static func wholeWords(_ pieces: [[UInt8]?], _ kinds: [TokenKind], _ model: BytePairModel) -> TokenTrie? {

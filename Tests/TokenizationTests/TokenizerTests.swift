@@ -161,6 +161,27 @@ struct TokenizerTests {
     }
   }
 
+  @Test("added tokens that normalization makes one are refused")
+  func refusesForms() throws {
+    let json = try JSON.parse(golden("qwen2-style.json"))
+    func tokenizer(adding texts: [String]) throws -> Tokenizer {
+      var (object, entries) = (json.objectValue ?? [:], json["added_tokens"]?.arrayValue ?? [])
+      let first = try #require(entries.last?["id"]?.integerValue) + 1
+      for (id, text) in zip(first..., texts) {
+        entries.append(["id": .integer(id), "content": .string(text), "normalized": true, "special": false])
+      }
+      object["added_tokens"] = .array(entries)
+      return try Tokenizer(huggingFace: JSON.object(object).bytes)
+    }
+    let id = Int32(try tokenizer(adding: []).vocabularySize)
+    #expect(try tokenizer(adding: ["\u{212B}"]).encodeWithAddedTokens("\u{C5}") == [id])
+    #expect {
+      try tokenizer(adding: ["\u{212B}", "\u{C5}"])
+    } throws: {
+      ($0 as? TokenizationError)?.code == .malformed
+    }
+  }
+
   @Test("GGUF vocabularies that contradict themselves are refused", arguments: 0..<6)
   func refusesGGUF(_ what: Int) throws {
     let tokenizer = try Self.trained(size: 384)
