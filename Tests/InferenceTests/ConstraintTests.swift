@@ -239,6 +239,27 @@ struct ConstraintTests {
     #expect(!RequestContext(grammar: grammar, texts: [""], isGrounded: false).isHopeless)
   }
 
+  @Test("What cannot be satisfied is not begun")
+  func impossible() throws {
+    func function(_ name: String, most: JSON) -> JSON {
+      let level: JSON = ["type": "integer", "minimum": 5, "maximum": most]
+      return [
+        "name": .string(name), "parameters": ["type": "object", "properties": ["level": level], "required": ["level"]],
+      ]
+    }
+    let set = try FunctionSet(json: [function("fade", most: 3), function("dim", most: 9)])
+    let grammar = try AnswerGrammar(set)
+    let constraint = AnswerConstraint(grammar: grammar, vocabulary: Self.vocabulary(set))
+    let context = RequestContext(grammar: grammar, texts: ["x"])
+    let state = #"{"name":""#.utf8.reduce(constraint.start(context)) {
+      constraint.advance($0, token: Int32($1), context)
+    }
+    #expect(constraint.advance(state, token: Int32(UInt8(ascii: "f")), context).isDead)
+    #expect(!constraint.advance(state, token: Int32(UInt8(ascii: "d")), context).isDead)
+    let alone = try AnswerGrammar(FunctionSet(json: [function("fade", most: 3)]))
+    #expect(RequestContext(grammar: alone, texts: ["x"]).isHopeless)
+  }
+
   @Test("No piece spans two messages")
   func messages() throws {
     let set = try FunctionSet(json: Self.lights)

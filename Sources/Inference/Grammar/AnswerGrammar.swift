@@ -19,7 +19,7 @@ public struct AnswerGrammar: Sendable {
 
   let functions: [Function]
   let rules: [GrammarRule]
-  /// The texts `{"name":"f","arguments":`, each with its function's number.
+  /// The texts `{"name":"f","arguments":` of the functions that can be called at all, each with its function's number.
   let openings: ByteTrie
   /// For each rule, how deep the shallowest value nests, when every string can be filled.
   let depths: [Int32]
@@ -41,7 +41,9 @@ public struct AnswerGrammar: Sendable {
     }
     self.functions = functions
     rules = compiler.rules
-    openings = Self.openings(functions, where: { _ in true })
+    let depths = Self.depths(of: compiler.rules) { _ in true }
+    self.depths = depths
+    openings = Self.openings(functions) { depths[Int($0.arguments)] <= Self.maximumDepth }
     var longest: Int32 = 0
     var candidates: [RuleID] = []
     for (number, rule) in rules.enumerated() {
@@ -53,7 +55,6 @@ public struct AnswerGrammar: Sendable {
     }
     longestMinimum = longest
     candidateRules = candidates
-    depths = Self.depths(of: compiler.rules) { _ in true }
   }
 
   /// The opening texts of the functions for which `isLegal` holds.
