@@ -1,5 +1,4 @@
 import CKernels
-import Foundation
 import ModelFiles
 import Tokenization
 public import Topics
@@ -277,7 +276,8 @@ public final class Decoder {
     func make(_ call: Call?, _ reason: String?) -> Answer {
       let isSure = call != nil && !sequence.isCutOff
       return Answer(
-        text: text, call: call, confidence: isSure ? exp(sequence.logProbability) : 0, tokens: sequence.generated.count,
+        text: text, call: call, confidence: isSure ? retort_exp(sequence.logProbability) : 0,
+        tokens: sequence.generated.count,
         generated: sequence.generated + (sequence.end.map { [$0] } ?? []), promptTokens: sequence.promptTokens,
         invalidReason: reason)
     }

@@ -74,7 +74,7 @@ public enum Perplexity {
       }
     }
     let mean = sum / Double(count)
-    return Report(tokens: count, nll: mean, perplexity: TokenChoice.exponential(mean))
+    return Report(tokens: count, nll: mean, perplexity: retort_exp(mean))
   }
 
   private static func nll(

@@ -1,5 +1,4 @@
 import CKernels
-import Foundation
 
 /// One of some tokens, the best or one that was drawn, and how probable it is among them.
 struct TokenChoice {
@@ -9,8 +8,23 @@ struct TokenChoice {
   var logProbability = 0.0
 
   /// Chooses among `allowed`, or among all `count` tokens where it is nil.
+  ///
+  /// Here as in drawing, sums run in the order of the tokens and exponentials are our own: the same on every machine.
   init(_ logits: UnsafePointer<Float>, count: Int, allowed: [Int32]?) {
-    var best = -Float.infinity
+    token = Self.best(logits, count: count, allowed: allowed)
+    guard token >= 0 else { return }
+    let best = Double(logits[Int(token)])
+    var sum = 0.0
+    if let allowed {
+      for id in allowed where Int(id) < count { sum += retort_exp(Double(logits[Int(id)]) - best) }
+    } else {
+      for id in 0..<count { sum += retort_exp(Double(logits[id]) - best) }
+    }
+    logProbability = -retort_log(sum)
+  }
+
+  private static func best(_ logits: UnsafePointer<Float>, count: Int, allowed: [Int32]?) -> Int32 {
+    var (best, token) = (-Float.infinity, Int32(-1))
     if let allowed {
       for id in allowed where Int(id) < count {
         let value = logits[Int(id)]
@@ -19,26 +33,14 @@ struct TokenChoice {
     } else {
       for id in 0..<count where logits[id] > best { (best, token) = (logits[id], Int32(id)) }
     }
-    guard token >= 0, best.isFinite else {
-      token = -1
-      return
-    }
-    var sum = 0.0
-    if let allowed {
-      for id in allowed where Int(id) < count { sum += exp(Double(logits[Int(id)]) - Double(best)) }
-    } else {
-      for id in 0..<count { sum += exp(Double(logits[id]) - Double(best)) }
-    }
-    logProbability = -log(sum)
+    return best.isFinite ? token : -1
   }
 
   /// Draws among `allowed`, or among all `count` tokens where it is nil, with probabilities ∝ e^(logit / temperature).
   ///
-  /// Sums run in the order of the tokens and exponentials are our own: the same draw on every machine.
-  ///
   /// - Parameter point: 0..<1, where the draw falls in the cumulated probabilities.
   init(_ logits: UnsafePointer<Float>, count: Int, allowed: [Int32]?, temperature: Double, point: Double) {
-    self.init(logits, count: count, allowed: allowed)
+    token = Self.best(logits, count: count, allowed: allowed)
     guard token >= 0 else { return }
     let best = Double(logits[Int(token)])
     var (sum, plain) = (0.0, 0.0)
@@ -64,7 +66,4 @@ struct TokenChoice {
     }
     logProbability = gap - retort_log(plain)
   }
-
-  /// e to the power of `value`.
-  static func exponential(_ value: Double) -> Double { exp(value) }
 }
