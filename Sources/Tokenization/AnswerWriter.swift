@@ -71,7 +71,7 @@ struct AnswerWriter {
     case .object(let object): writeMembers(object, pointer: pointer)
     case .null, .bool, .integer, .number:
       flush()
-      parts.append(.value(value.text, pointer: pointer))
+      parts.append(.value(AnswerText.text(of: value), pointer: pointer))
     }
   }
 

@@ -84,7 +84,8 @@ public struct CallCodec: Sendable {
 
   /// The ids of the answer that makes `call`; they end with ``endOfAnswer``.
   ///
-  /// Without the end they decode to ``canonicalText(of:request:functions:)`` (for a tokenizer that does not normalize).
+  /// Without the end they decode to ``canonicalText(of:request:functions:)`` (for a tokenizer that does not normalize), save that
+  /// small numbers are written without an exponent where nine digits behind the point suffice.
   ///
   /// - Parameter request: the text in which values are looked for, which decides the order of keys.
   /// - Throws: ``TokenizationError`` `unknown_function`.

@@ -78,6 +78,7 @@ import Topics
       #"{"größe":2}"#, #"{"note":"two","größe":2}"#, #"{"größe":2,"note":"two"}"#, #"{"note":"seats\",\"b"}"#, "{}",
       #"{"labels":{"a.b/c @x":"two"}}"#, #"{"account":4234567890123456}"#, #"{"account":9223372036854775807}"#,
       #"{"account":-9223372036854775808}"#, #"{"place":0.13436424}"#, #"{"place":-73.98513412}"#,
+      #"{"place":1e-7}"#,
     ])
   func nested(_ arguments: String) throws {
     let path = try Path(FunctionSet(json: Self.order), ["book two seats in the attic", "order two items now"])

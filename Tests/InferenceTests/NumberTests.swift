@@ -72,4 +72,11 @@ struct NumberTests {
     let call = Call(name: "f", arguments: ["x": try JSON.parse(Array(number.utf8))])
     #expect(!expected || writer.functions.violations(of: call).isEmpty)
   }
+
+  @Test("An enumerated number is written as labels write it")
+  func enumerated() throws {
+    let writer = try Writer(["x": ["enum": [1e-7, 2, [2.5e-8, 0.5]]]])
+    for text in ["0.0000001", "2", "[0.000000025,0.5]"] { #expect(writer.isLegal("x", text), "\(text)") }
+    #expect(!writer.isLegal("x", "1e-7"))
+  }
 }

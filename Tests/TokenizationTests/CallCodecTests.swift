@@ -58,6 +58,21 @@ struct CallCodecTests {
     for arguments in calls { _ = try pieces(codec, Call(name: "book", arguments: arguments), "A B Straße 3") }
   }
 
+  @Test(
+    "small numbers have no exponent where nine digits suffice, and all others are as in JSON",
+    arguments: [
+      (1e-7, "0.0000001"), (-2.5e-8, "-0.000000025"), (1e-9, "0.000000001"), (1.5e-9, "1.5e-9"), (1e-10, "1e-10"),
+      (0.5, "0.5"), (-0.25, "-0.25"), (0.000001, "0.000001"), (0.1234567891, "0.1234567891"), (3.25, "3.25"), (0, "0"),
+      (12, "12"), (1e21, "1e+21"),
+    ])
+  func smallNumbers(_ number: Double, _ text: String) throws {
+    let codec = try codec()
+    let ids = try codec.answer(Call(name: "book", arguments: ["price": .number(number)]), request: "")
+    let answer = #"{"name":"book","arguments":{"price":\#(text)}}"#
+    #expect(String(decoding: codec.tokenizer.decode(ids), as: UTF8.self) == answer)
+    #expect(try codec.call(fromAnswer: answer).arguments["price"] == .number(number))
+  }
+
   @Test("keys stand in the order of their values, then of the schema, then of their bytes")
   func order() throws {
     let functions = try everyKind()

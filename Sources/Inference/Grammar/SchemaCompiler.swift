@@ -1,3 +1,4 @@
+import Tokenization
 import Topics
 
 /// Turns one JSON Schema into grammar rules; one compiler is used for one schema after another of a function set.
@@ -139,7 +140,8 @@ struct SchemaCompiler {
 
   private static func trie(_ values: [JSON]) -> ByteTrie {
     var seen: Set<[UInt8]> = []
-    return ByteTrie(values.map(\.bytes).filter { seen.insert($0).inserted }.map { ($0, 0) })
+    let texts = values.map { Array(AnswerText.text(of: $0).utf8) }
+    return ByteTrie(texts.filter { seen.insert($0).inserted }.map { ($0, 0) })
   }
 
   // MARK: Types

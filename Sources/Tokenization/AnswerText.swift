@@ -1,4 +1,20 @@
-import Topics
+package import Topics
+
+/// How answers write values.
+package enum AnswerText {
+  /// Compact JSON, but small numbers without an exponent where nine digits behind the point suffice: the grammar has none.
+  package static func text(of value: JSON) -> String {
+    switch value {
+    case .number(let number) where number.magnitude < 1:
+      let plain = PlainDecimal.text(of: number.magnitude)
+      return plain.utf8.count <= "0.".utf8.count + 9 ? (number < 0 ? "-" : "") + plain : value.text
+    case .array(let elements): return "[" + elements.map { text(of: $0) }.joined(separator: ",") + "]"
+    case .object(let object):
+      return "{" + object.map { JSON.string($0.key).text + ":" + text(of: $0.value) }.joined(separator: ",") + "}"
+    default: return value.text
+    }
+  }
+}
 
 /// Numbers as decimals without an exponent.
 package enum PlainDecimal {
