@@ -15,6 +15,9 @@ public struct SharedWeights: Sendable {
   /// - Parameter folder: Made when it is first used.
   public init(folder: String) { files = DerivedFiles(folder: folder) }
 
+  /// - Parameter patience: How long a process that packs is waited for.
+  package init(folder: String, patience: Duration) { files = DerivedFiles(folder: folder, patience: patience) }
+
   /// The weights of a file: mapped where they can be, else in this process's own memory.
   ///
   /// - Throws: ``InferenceError`` where the file's own weights are bad.

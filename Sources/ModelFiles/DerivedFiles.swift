@@ -19,12 +19,17 @@ import Topics
 package struct DerivedFiles: Sendable {
   /// The folder; made when the first file is.
   package let folder: String
+  /// How long who makes another file is waited for; the thread is blocked meanwhile.
+  private let patience: Duration
 
   private static let ending = ".derived"
   /// How many files beside the one in use stay in the folder.
   private static let keptFiles = 2
 
-  package init(folder: String) { self.folder = folder }
+  package init(folder: String, patience: Duration = .seconds(300)) {
+    self.folder = folder
+    self.patience = patience
+  }
 
   /// The contents of a file, which is made first where it is missing or is not what it should be.
   ///
@@ -32,18 +37,20 @@ package struct DerivedFiles: Sendable {
   ///   - name: what the file is called, without an ending.
   ///   - heading: its first bytes, which name what it was made from and in which layout.
   ///   - make: writes the contents.
-  /// - Throws: ``ModelFileError`` `io` where the folder cannot be used or is full; what `make` throws.
+  /// - Throws: ``ModelFileError`` `io` where the folder cannot be used, is full, or is locked for too long; what `make` throws.
   package func contents(
     _ name: String, heading: [UInt8], make: (AtomicFile) throws -> Void
   ) throws -> DerivedContents {
     let path = "\(folder)/\(name)\(Self.ending)"
     let heading = heading + [UInt8](repeating: 0, count: (64 - heading.count % 64) % 64)
-    try AtomicFile.makeFolder(folder)
-    let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw systemError("opening", folder) }
-    defer { close(descriptor) }
-    // Where a file system has no locks, two processes may make the same file at once: each gets a whole one.
-    while flock(descriptor, LOCK_EX) != 0, errno == EINTR {}
+    // Where a file system has no locks, two processes may make files at once; one whose beginning the other removes has an error.
+    guard let hold = try FolderHold(.exclusive, on: folder, name: nil, patience: patience) else {
+      throw ModelFileError(
+        .io, context: folder, expected: "the folder's lock within \(patience.components.seconds) s",
+        found: "another process that holds it",
+        advice: "look for a process that uses this folder and is stopped, or waits for its disk")
+    }
+    defer { withExtendedLifetime(hold) {} }
     if let found = DerivedContents(path, heading: heading) {
       utimes(path, nil)
       return found

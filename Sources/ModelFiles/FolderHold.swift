@@ -24,21 +24,24 @@ package final class FolderHold: Sendable {
   /// Takes a hold on a folder, which is made where it is not there.
   ///
   /// - Parameters:
-  ///   - name: what the hold is for; holds of different names have nothing to do with each other.
+  ///   - name: what the hold is for, and the file that stands for it; holds of different names have nothing to do with each other.
+  ///     nil: the folder as a whole, without a file in it.
   ///   - patience: how long others are waited for; the thread is blocked meanwhile.
   /// - Returns: nil where others still hold it.
   /// - Throws: ``ModelFileError`` where the folder cannot be made or written.
   package init?(
-    _ kind: Kind, on folder: String, name: String, patience: Duration = .zero
+    _ kind: Kind, on folder: String, name: String?, patience: Duration = .zero
   ) throws(ModelFileError) {
     try AtomicFile.makeFolder(folder)
-    let path = "\(folder)/\(name)"
-    descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+    let path = name.map { "\(folder)/\($0)" } ?? folder
+    descriptor = open(path, name == nil ? O_RDONLY | O_DIRECTORY | O_CLOEXEC : O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else { throw systemError("opening", path) }
     let deadline = ContinuousClock.now + patience
     while flock(descriptor, kind.operation | LOCK_NB) != 0 {
-      if errno == ENOLCK || errno == EOPNOTSUPP || errno == ENOSYS { return }
-      guard errno == EWOULDBLOCK || errno == EINTR, ContinuousClock.now < deadline else { return nil }
+      let code = errno
+      // EBADF: NFS locks for one alone only what is open for writing, which a folder never is.
+      if code == ENOLCK || code == EOPNOTSUPP || code == ENOSYS || code == EBADF { return }
+      guard code == EWOULDBLOCK || code == EINTR, ContinuousClock.now < deadline else { return nil }
       // `flock` knows no time limit.
       usleep(10_000)
     }

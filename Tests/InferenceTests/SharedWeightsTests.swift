@@ -122,6 +122,26 @@ struct SharedWeightsTests {
     #expect(place.files.isEmpty)
   }
 
+  @Test("A process that keeps the folder locked is not waited for without end")
+  func locked() throws {
+    let place = try Place()
+    let own = try place.logits()
+    do {
+      let hold = try #require(try FolderHold(.exclusive, on: place.path + "/packed", name: nil))
+      defer { withExtendedLifetime(hold) {} }
+      let shared = SharedWeights(folder: place.path + "/packed", patience: .zero)
+      let model = try DecoderModel(gguf: place.model, shared: shared)
+      guard case .unshared(let reason) = model.placement else {
+        Issue.record("\(model.placement)")
+        return
+      }
+      #expect(reason.contains("another process that holds it"))
+      #expect(try model.logits(tokens: [1, 2, 3, 4]) == own)
+      #expect(place.files.isEmpty)
+    }
+    #expect(try place.sharedLogits() == own)
+  }
+
   @Test("The newest few files stay, those of models before go, and so does what killed processes left")
   func retirement() throws {
     let place = try Place()
