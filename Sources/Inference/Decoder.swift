@@ -119,7 +119,7 @@ public final class Decoder {
     var state: AnswerConstraint.State?
     if options.constrained {
       let request = RequestContext(
-        grammar: model.grammar, texts: messages.map(\.content), isGrounded: options.grounded,
+        grammar: model.grammar, texts: messages.map(\.content),
         wholeWords: model.answersInWholeWords, functions: options.functions)
       guard !request.isHopeless else { return refuse("no function can be filled from this request") }
       context = request

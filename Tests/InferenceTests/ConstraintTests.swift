@@ -51,7 +51,7 @@ struct ConstraintTests {
       var random = RandomSource(UInt64(seed) &* 31 &+ 7)
       for round in 0..<4 {
         let request = schemas.request()
-        let context = RequestContext(grammar: grammar, texts: [request], isGrounded: round != 3, wholeWords: round == 2)
+        let context = RequestContext(grammar: grammar, texts: [request], wholeWords: round == 2)
         let limit = [200, 40, 7, 120][round]
         guard
           let text = try Self.randomAnswer(constraint, context, vocabulary, &random, maximumTokens: limit)
@@ -236,7 +236,6 @@ struct ConstraintTests {
     let set = try FunctionSet(json: Self.lights)
     let grammar = try AnswerGrammar(set)
     #expect(RequestContext(grammar: grammar, texts: [" \n"]).isHopeless)
-    #expect(!RequestContext(grammar: grammar, texts: [""], isGrounded: false).isHopeless)
   }
 
   @Test("What cannot be satisfied is not begun")

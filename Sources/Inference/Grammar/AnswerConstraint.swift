@@ -20,17 +20,12 @@ package final class AnswerConstraint {
 
   private let machine: GrammarMachine
   private let vocabulary: ConstraintVocabulary
-  private var cache: [CacheKey: AllowedTokens] = [:]
+  private var cache: [State: AllowedTokens] = [:]
   /// How many tokens stand in ``cache``.
   private var cachedTokens = 0
   private var scratch: [GrammarThread] = []
   private var found: [Int32] = []
   private var dependsOnRequest = false
-
-  private struct CacheKey: Hashable {
-    let isGrounded: Bool
-    let state: State
-  }
 
   /// A constraint over one grammar and vocabulary.
   package init(grammar: AnswerGrammar, vocabulary: ConstraintVocabulary) {
@@ -68,8 +63,7 @@ package final class AnswerConstraint {
 
   /// The tokens that legal answers go on with from `state`.
   package func allowed(_ state: State, _ context: RequestContext) -> AllowedTokens {
-    let key = CacheKey(isGrounded: context.isGrounded, state: state)
-    if context.isOrdinary, let known = cache[key] { return known }
+    if context.isOrdinary, let known = cache[state] { return known }
     found.removeAll(keepingCapacity: true)
     scratch.removeAll(keepingCapacity: true)
     scratch.append(contentsOf: state.threads)
@@ -81,7 +75,7 @@ package final class AnswerConstraint {
     machine.forgetNames(beyond: names)
     if context.isOrdinary, !dependsOnRequest {
       if cache.count >= Self.maximumCached || cachedTokens + found.count > Self.maximumCachedTokens { forgetResults() }
-      cache[key] = result
+      cache[state] = result
       cachedTokens += found.count
     }
     return result

@@ -70,10 +70,10 @@ package final class GrammarMachine {
       guard let trie = context.candidates[rule] else { return }
       stepLiteral(trie, node, byte, stack, context, &next) { .candidate(rule, $0) }
     case .quote(let rule):
-      guard byte == UInt8(ascii: "\"") else { return }
-      next.append(GrammarThread(place: inString(rule, context), stack: stack))
+      guard byte == UInt8(ascii: "\""), case .piece(let minimum, let maximum) = grammar.rules[Int(rule)] else { return }
+      let cursor = PieceCursor(in: context, minimum: minimum, maximum: maximum)
+      next.append(GrammarThread(place: .piece(rule, cursor), stack: stack))
     case .piece(let rule, let cursor): stepPiece(rule, cursor, byte, stack, context, &next)
-    case .text(let rule, let cursor): stepText(rule, cursor, byte, stack, &next)
     case .number(let rule, let cursor):
       guard case .number(let number) = grammar.rules[Int(rule)] else { return }
       if let cursor = number.advance(cursor, byte) {
@@ -135,28 +135,6 @@ package final class GrammarMachine {
     var moved = cursor
     if moved.advance(byte, in: context.text, minimum: minimum, maximum: maximum) {
       next.append(GrammarThread(place: .piece(rule, moved), stack: stack))
-    }
-  }
-
-  /// The place after a string's opening quote.
-  private func inString(_ rule: RuleID, _ context: RequestContext) -> GrammarThread.Place {
-    guard context.isGrounded, case .piece(let minimum, let maximum) = grammar.rules[Int(rule)] else {
-      return .text(rule, TextCursor())
-    }
-    return .piece(rule, PieceCursor(in: context, minimum: minimum, maximum: maximum))
-  }
-
-  private func stepText(
-    _ rule: RuleID, _ cursor: TextCursor, _ byte: UInt8, _ stack: Int32, _ next: inout [GrammarThread]
-  ) {
-    guard case .piece(let minimum, let maximum) = grammar.rules[Int(rule)] else { return }
-    if byte == UInt8(ascii: "\""), !cursor.isEscaping {
-      if cursor.canClose(minimum: minimum) { next.append(GrammarThread(place: .after, stack: stack)) }
-      return
-    }
-    var moved = cursor
-    if moved.advance(byte, maximum: min(maximum, TextCursor.maximumScalars)) {
-      next.append(GrammarThread(place: .text(rule, moved), stack: stack))
     }
   }
 

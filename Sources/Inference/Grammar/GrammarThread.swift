@@ -12,8 +12,6 @@ struct GrammarThread: Hashable {
     case quote(RuleID)
     /// Inside a string that copies a piece of the request.
     case piece(RuleID, PieceCursor)
-    /// Inside a string that is any text.
-    case text(RuleID, TextCursor)
     /// A number.
     case number(RuleID, NumberRule.Cursor)
     /// The opening brace of an object.

@@ -3,9 +3,7 @@ import Topics
 /// What one request adds to a grammar: the pieces its strings may copy, and with that which functions can be filled at all.
 package final class RequestContext: Sendable {
   let grammar: AnswerGrammar
-  /// Whether string values must be pieces of the request.
-  let isGrounded: Bool
-  /// Whether such pieces begin and end with a word.
+  /// Whether strings begin and end with a word of the request.
   private let isWholeWords: Bool
   let text: SubstringAutomaton
   /// For each rule, how deep its shallowest value nests, given this request.
@@ -21,20 +19,18 @@ package final class RequestContext: Sendable {
   ///
   /// - Parameters:
   ///   - grammar: The functions' grammar.
-  ///   - texts: The texts whose pieces are legal values, usually the contents of the messages.
-  ///   - isGrounded: Whether strings without an enumeration must be such pieces; otherwise any text of up to 512 characters.
+  ///   - texts: The texts whose pieces are legal values of strings without an enumeration: the contents of the messages.
   ///   - wholeWords: Whether such pieces begin and end with a word, save where a schema limits their length.
   ///   - functions: The only ones that may be called; nil: any.
   package init(
-    grammar: AnswerGrammar, texts: [String], isGrounded: Bool = true, wholeWords: Bool = false,
+    grammar: AnswerGrammar, texts: [String], wholeWords: Bool = false,
     functions: Set<String>? = nil
   ) {
     self.grammar = grammar
-    self.isGrounded = isGrounded
     isWholeWords = wholeWords
-    text = SubstringAutomaton(isGrounded ? texts : [])
+    text = SubstringAutomaton(texts)
     candidates = Self.candidates(grammar, texts)
-    let longest = isGrounded ? text.longestPiece : TextCursor.maximumScalars
+    let longest = text.longestPiece
     isOrdinary = functions == nil && grammar.candidateRules.isEmpty && longest >= grammar.longestMinimum
     if isOrdinary {
       depths = grammar.depths
