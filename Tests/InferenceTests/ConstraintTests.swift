@@ -259,6 +259,18 @@ struct ConstraintTests {
     #expect(RequestContext(grammar: alone, texts: ["x"]).isHopeless)
   }
 
+  @Test("An answer that is cut off within a string ends there, whatever might still follow in the request")
+  func completion() throws {
+    let set = try FunctionSet(json: Self.lights)
+    let grammar = try AnswerGrammar(set)
+    let constraint = AnswerConstraint(grammar: grammar, vocabulary: Self.vocabulary(set))
+    let context = RequestContext(grammar: grammar, texts: ["hall}]]]]"])
+    let state = #"{"name":"set_light","arguments":{"room":"hall"#.utf8.reduce(constraint.start(context)) {
+      constraint.advance($0, token: Int32($1), context)
+    }
+    #expect(constraint.completion(state, context) == Array(#""}}"#.utf8))
+  }
+
   @Test("No piece spans two messages")
   func messages() throws {
     let set = try FunctionSet(json: Self.lights)
@@ -351,6 +363,7 @@ struct ConstraintTests {
       #expect(constraint.nameCount == empty + index)
       state = read(String(letter), state)
     }
+    #expect(constraint.completion(state, context) == Array(#"":true}}"#.utf8))
     #expect(!read(#"":true,"play"#, state).isDead)
     #expect(read(#"":true,"play":"#, state).isDead)
     #expect(read(#"":true,"plays":false}}"#, state).isComplete)

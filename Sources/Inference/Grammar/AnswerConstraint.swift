@@ -89,7 +89,10 @@ package final class AnswerConstraint {
     while !state.isEmpty, bytes.count < maximumBytes {
       if state.contains(where: { $0.place == .done }) { return bytes }
       let before = bytes.count
-      for byte in Self.closingOrder {
+      // Within a string its end comes first: whatever else closes something may be a part of it.
+      let order =
+        state.contains(where: \.place.isInString) ? [UInt8(ascii: "\"")] + Self.closingOrder : Self.closingOrder
+      for byte in order {
         let next = machine.advance(state, byte, context)
         if next.isEmpty { continue }
         state = next

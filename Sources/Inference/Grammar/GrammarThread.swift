@@ -28,6 +28,14 @@ struct GrammarThread: Hashable {
     case after
     /// The answer is complete.
     case done
+
+    /// Whether this is within a string or an undeclared key.
+    var isInString: Bool {
+      switch self {
+      case .piece, .otherKey(phase: 1, _, _): true
+      default: false
+      }
+    }
   }
 
   /// What is being read.
