@@ -9,10 +9,10 @@ extension Tokenizer {
 
   /// The tokenizer without the tokens that `used` does not name.
   ///
-  /// The 256 bytes, all controls and all structure tokens stay, and what a token that stays is merged from; merges whose
-  /// result goes, go. So a text whose old ids all stay has the same ids as before, renumbered; any other text is split into
-  /// smaller pieces. Ids keep their order. Of the others the first in order of merges stay as well, until the number of
-  /// tokens is a multiple of `multiple`; rows without a token never stay.
+  /// The 256 bytes, all controls and all structure tokens stay, what the post-processor puts around a text, and what a token that
+  /// stays is merged from; merges whose result goes, go. So a text whose old ids all stay has the same ids as before, renumbered;
+  /// any other text is split into smaller pieces. Ids keep their order. Of the others the first in order of merges stay as well,
+  /// until the number of tokens is a multiple of `multiple`; rows without a token never stay.
   ///
   /// - Parameters:
   ///   - used: old ids; those that are no piece of text are ignored.
@@ -20,7 +20,7 @@ extension Tokenizer {
   /// - Throws: ``TokenizationError`` as reading a tokenizer does.
   public func pruned(keeping used: some Sequence<Int32>, multiple: Int = 32) throws(TokenizationError) -> Pruned {
     var stays = kinds.map { $0 == .control || $0 == .structure }
-    for id in model.byteIDs + added.map(\.id) { stays[Int(id)] = true }
+    for id in model.byteIDs + added.map(\.id) + pipeline.prefix + pipeline.suffix { stays[Int(id)] = true }
     for id in used where kind(of: id) == .piece { stays[Int(id)] = true }
     let pieces = pieces
     for id in pieces.indices where stays[id] { markParts(of: Int32(id), &stays) }

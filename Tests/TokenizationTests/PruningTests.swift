@@ -49,6 +49,21 @@ import Topics
     #expect(pruned.kept == pruned.kept.sorted())
   }
 
+  @Test("A piece that is put before every text stays")
+  func prefix() throws {
+    var object = try #require(JSON.parse(golden("qwen2-style.json")).objectValue)
+    object["post_processor"] = [
+      "type": "TemplateProcessing", "single": [["SpecialToken": ["id": "first"]], ["Sequence": ["id": "A"]]],
+      "special_tokens": ["first": ["ids": [700]]],
+    ]
+    let tokenizer = try Tokenizer(huggingFace: JSON.object(object).bytes)
+    #expect(tokenizer.kind(of: 700) == .piece && tokenizer.bytes(of: 700).count > 1)
+    let pruned = try tokenizer.pruned(keeping: [])
+    let new = try #require(pruned.kept.firstIndex(of: 700))
+    #expect(pruned.tokenizer.encodeWithAddedTokens("") == [Int32(new)])
+    #expect(pruned.tokenizer.bytes(of: Int32(new)) == tokenizer.bytes(of: 700))
+  }
+
   @Test("With nothing used the bytes, controls and structure stay; with everything used nothing goes")
   func extremes() throws {
     let tokenizer = try TokenizerTests.trained()
