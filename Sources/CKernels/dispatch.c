@@ -1,6 +1,7 @@
 // Chooses the level once, and forwards every public kernel to it with denormals flushed.
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "internal.h"
@@ -19,12 +20,15 @@ retort_level retort_kernels_best(void) {
 }
 
 static int wanted_level(void) {
+  static const char *const names[] = {"portable", "avx2", "avx512", "avx512_bf16"};
   const char *text = getenv("RETORT_KERNELS");
-  retort_level best = retort_kernels_best();
-  if (text == NULL) return best;
-  if (strcmp(text, "portable") == 0) return RETORT_LEVEL_PORTABLE;
-  if (strcmp(text, "avx2") == 0 && best >= RETORT_LEVEL_AVX2) return RETORT_LEVEL_AVX2;
-  if (strcmp(text, "avx512") == 0 && best >= RETORT_LEVEL_AVX512) return RETORT_LEVEL_AVX512;
+  int best = (int)retort_kernels_best();
+  if (text == NULL || *text == 0) return best;
+  for (int level = 0; level <= best; level++) {
+    if (strcmp(text, names[level]) == 0) return level;
+  }
+  fprintf(stderr, "RETORT_KERNELS: expected portable, avx2, avx512 or avx512_bf16, and no more than this processor has; ");
+  fprintf(stderr, "found \"%.40s\", using %s\n", text, names[best]);
   return best;
 }
 

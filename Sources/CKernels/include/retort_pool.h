@@ -35,7 +35,7 @@ typedef enum retort_level {
 } retort_level;
 
 /// Selects a level for the whole process if this machine has it; returns the level now in force. The default is the best one, or
-/// RETORT_KERNELS=portable|avx2|avx512 from the environment.
+/// RETORT_KERNELS=portable|avx2|avx512|avx512_bf16 from the environment; what this machine does not have is said on standard error.
 retort_level retort_kernels_select(retort_level level);
 
 /// The level in force.
