@@ -23,6 +23,8 @@ public final class GGUFFile: Sendable {
 
   /// The most metadata entries, and the most tensors, that are read.
   public static let maximumCount = 1 << 16
+  /// The most elements that all arrays of the metadata have together.
+  public static let maximumElements = 1 << 24
 
   /// Opens and checks the file at `path`.
   ///

@@ -10,6 +10,8 @@ struct GGUFReader {
 
   private let file: MappedFile
   private var position = 0
+  /// Elements of arrays so far: each takes some 30 bytes of memory, where the file may have one.
+  private var elements = 0
 
   init(file: MappedFile) { self.file = file }
 
@@ -86,6 +88,13 @@ struct GGUFReader {
         advice: "remove this entry")
     }
     let count = try count(key, minimum: element.minimumBytes)
+    elements += count
+    guard elements <= GGUFFile.maximumElements else {
+      throw ModelFileError(
+        .tooLarge, context: "\(file.name), \(key.prefix(120))",
+        expected: "at most \(GGUFFile.maximumElements) elements in all metadata", found: "\(elements)",
+        advice: "check that this is a model file")
+    }
     var values: [GGUFValue] = []
     values.reserveCapacity(count)
     for _ in 0..<count { values.append(try scalar(element, key)) }

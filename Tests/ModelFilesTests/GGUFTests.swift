@@ -66,6 +66,20 @@ struct GGUFTests {
     }
   }
 
+  @Test("arrays of more elements than any model has are refused before memory is asked for")
+  func hugeArray() throws {
+    func number(_ value: some FixedWidthInteger) -> [UInt8] { withUnsafeBytes(of: value.littleEndian) { Array($0) } }
+    let count = GGUFFile.maximumElements + 1
+    var bytes = Array("GGUF".utf8) + number(3 as UInt32) + number(0 as UInt64) + number(1 as UInt64)
+    bytes += number(1 as UInt64) + Array("k".utf8) + number(9 as UInt32) + number(0 as UInt32) + number(UInt64(count))
+    bytes += [UInt8](repeating: 0, count: count)
+    #expect {
+      try GGUFFile(bytes: bytes)
+    } throws: {
+      ($0 as? ModelFileError)?.code == .tooLarge
+    }
+  }
+
   @Test("a decoder with its vocabulary comes back as it was written")
   func decoder() throws {
     let configuration = tinyConfiguration
