@@ -30,7 +30,7 @@ public final class ServingModel: Sendable {
   public let answersInWholeWords: Bool
   /// How many beginnings are followed besides the greedy one where an answer is unsure, if ``DecodeOptions`` do not say.
   public let alternatives: Int
-  /// Texts and numbers under `retort.*` in the file: lineage, numerics, confidence threshold.
+  /// Texts and numbers under `retort.*` in the file: functions, digests, template, numerics, how to decode.
   public let metadata: [String: GGUFValue]
   let vocabulary: ConstraintVocabulary
 

@@ -96,7 +96,8 @@ public final class AtomicFile {
 
   /// Makes the file durable and gives it its name.
   ///
-  /// - Throws: ``ModelFileError`` `io`; the path then still has its old contents.
+  /// - Throws: ``ModelFileError`` `io`; the path then still has its old contents, or the new ones where only its folder could not be
+  ///   made durable.
   public func finish() throws(ModelFileError) -> WrittenFile {
     try flush()
     guard fsync(descriptor) == 0 else { throw systemError("syncing", path) }

@@ -122,15 +122,6 @@ extension HuggingFaceFolder {
 
 /// Removes a folder of plain files; what cannot be removed stays.
 private func removeFolder(_ path: String) {
-  guard let folder = opendir(path) else { return }
-  var names: [String] = []
-  while let entry = readdir(folder) {
-    let name = withUnsafePointer(to: &entry.pointee.d_name) {
-      $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-    }
-    if name != ".", name != ".." { names.append(name) }
-  }
-  closedir(folder)
-  for name in names { unlink("\(path)/\(name)") }
+  for name in namesInFolder(path) where name != "." && name != ".." { unlink("\(path)/\(name)") }
   rmdir(path)
 }

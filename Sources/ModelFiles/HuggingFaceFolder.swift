@@ -165,7 +165,7 @@ public struct HuggingFaceFolder: Sendable {
         .tooLarge, context: path, expected: "at most \(maximumJSONBytes) bytes", found: "\(file.bytes.count)",
         advice: "check that this is a model folder")
     }
-    return Array(file.bytes)
+    return withExtendedLifetime(file) { Array(file.bytes) }
   }
 
   /// The result, or nil where the file does not exist.

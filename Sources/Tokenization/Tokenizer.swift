@@ -1,9 +1,9 @@
 /// A byte-level BPE tokenizer of the GPT-2, Llama 3 or Qwen2 kind, loaded or trained; immutable.
 ///
-/// Ids below ``baseCount`` are pieces of text; above them come added tokens: *controls*, which no text produces and which
-/// print nothing, and *structure* tokens, whose text is a literal piece of an answer. ``encode(_:)`` never gives added tokens,
-/// whatever the text says, so that a request cannot speak in the name of the template; ``encodeWithAddedTokens(_:addingSpecialTokens:)``
-/// finds them in the text, as Hugging Face's tokenizers does.
+/// Ids are pieces of text or added tokens: *controls*, which no text produces and which print nothing, and *structure* tokens,
+/// whose text is a literal piece of an answer. Added tokens come above the pieces, or are rows of the vocabulary themselves.
+/// ``encode(_:)`` never gives added tokens, whatever the text says, so that a request cannot speak in the name of the template;
+/// ``encodeWithAddedTokens(_:addingSpecialTokens:)`` finds them in the text, as Hugging Face's tokenizers does.
 ///
 /// For bytes b, `decode(encode(bytes: b)) == b`, unless the tokenizer declares NFC normalization (Qwen2.5's does; a trained
 /// one does not). All operations are pure functions, safe from any number of tasks, linear or n·log n in the bytes.
