@@ -141,6 +141,60 @@ struct OutageTests {
     }
   }
 
+  @Test("An endpoint that refuses every request after it has answered some pauses labelling and rejects nothing")
+  func laterRefusals() async throws {
+    let refusesAll = Atomic(false)
+    try await ScriptedServer.run { _ in
+      refusesAll.load(ordering: .relaxed)
+        ? Reply(400, ["error": ["message": "Your credit balance is too low"]]) : .calls(Fixtures.light)
+    } body: { address, server in
+      let teacher = try Teacher(
+        task: try Fixtures.task(), configuration: Fixtures.configuration(address), logger: Fixtures.quiet)
+      #expect(try await teacher.label(Fixtures.request("first")).accepted != nil)
+      refusesAll.store(true, ordering: .relaxed)
+      async let outcomes = withThrowingTaskGroup(of: LabelOutcome.self) { group in
+        for index in 0..<6 { group.addTask { try await teacher.label(Fixtures.request("number \(index)")) } }
+        return try await group.reduce(into: [LabelOutcome]()) { $0.append($1) }
+      }
+      guard case .paused(.configuration, let message, _) = try await teacher.pause() else {
+        Issue.record("not paused")
+        return
+      }
+      #expect(message.contains("credit"))
+      while server.seen.count < 20 { try await Task.sleep(for: .milliseconds(5)) }
+      #expect(teacher.metrics.rejectedTotal == 0)
+      refusesAll.store(false, ordering: .relaxed)
+      #expect(try await outcomes.allSatisfy { $0.accepted != nil })
+      await teacher.shutdown()
+    }
+  }
+
+  @Test(
+    "A record that alone is refused like a wrong key or path, or told to wait again and again, is rejected at last",
+    arguments: [(302, 3), (401, 3), (403, 3), (404, 3), (429, 14)])
+  func refusedAlone(status: Int, failures: Int) async throws {
+    let key = "sk-very-secret-1234567890"
+    try await ScriptedServer.run { seen in
+      seen.said == "poison"
+        ? Reply(status, ["error": ["message": .string("not this, \(key)")]]) : .calls(Fixtures.light)
+    } body: { address, server in
+      let teacher = try Teacher(
+        task: try Fixtures.task(), configuration: Fixtures.configuration(address) { $0.apiKey = key },
+        logger: Fixtures.quiet)
+      let rejection = try await teacher.label(Fixtures.request("poison")).rejection
+      #expect(rejection?.code == (status == 429 ? .teacherFailed : .teacherRefused))
+      #expect(rejection?.message.contains("status \(status)") == true)
+      #expect(rejection?.message.contains("very-secret") == false)
+      #expect(rejection?.rawAnswer?.contains("very-secret") != true)
+      // The endpoint has answered the harmless request three times, each after a failure of the record.
+      #expect(server.seen.map(\.said).suffix(6) == ["poison", "Hello.", "poison", "Hello.", "poison", "Hello."])
+      #expect(server.seen.count { $0.said == "poison" } == failures)
+      #expect(server.seen.count { $0.said == "Hello." } == 3)
+      #expect(try await teacher.label(Fixtures.request("fine")).accepted != nil)
+      await teacher.shutdown()
+    }
+  }
+
   @Test("A record on which the endpoint always fails is rejected while the others go on")
   func poison() async throws {
     try await ScriptedServer.run { seen in

@@ -100,6 +100,31 @@ struct ServiceOutageTests {
     }
   }
 
+  @Test("A verifier that refuses every question pauses labelling; a record that it alone refuses is rejected")
+  func verifierRefuses() async throws {
+    let refusesAll = Atomic(true)
+    try await ScriptedServer.run { seen in
+      guard seen.path == "/verify" else { return seen.path == "/find" ? Reply(200, [:]) : Self.teach(seen) }
+      let isRefused = seen.body["request"]?["messages"]?.text.contains("unjudged") == true
+      return isRefused || refusesAll.load(ordering: .relaxed) ? Reply(403, "no") : Self.approval
+    } body: { address, server in
+      let teacher = try Teacher(
+        task: try Self.task(address), configuration: Fixtures.configuration(address), logger: Fixtures.quiet)
+      let first = Task { try await teacher.label(Fixtures.request("kitchen")) }
+      guard case .paused(.configuration, let message, _) = try await teacher.pause() else {
+        Issue.record("not paused")
+        return
+      }
+      #expect(message.contains("status 403"))
+      while server.seen.count(where: { $0.path == "/verify" }) < 10 { try await Task.sleep(for: .milliseconds(5)) }
+      refusesAll.store(false, ordering: .relaxed)
+      #expect(try await first.value.accepted != nil)
+      #expect(try await teacher.label(Fixtures.request("unjudged")).rejection?.code == .verifierFailed)
+      #expect(try await teacher.label(Fixtures.request("attic")).accepted != nil)
+      await teacher.shutdown()
+    }
+  }
+
   @Test("A record that fails first waits until others were answered, and is rejected then")
   func poisonFirst() async throws {
     try await ScriptedServer.run(Self.poisoned) { address, server in

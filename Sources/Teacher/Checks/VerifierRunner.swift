@@ -94,7 +94,7 @@ package struct VerifierRunner: Sendable {
     switch status {
     case 200..<300: body.map { .success($0, tokens: 0, money: 0) } ?? .rejected(failed("its answer is too large"))
     case 400, 413, 422: .rejected(failed("it did not understand the question"))
-    default: .misconfigured(message: "status \(status)")
+    default: .refused(failed("status \(status)"), isUsual: true)
     }
   }
 }

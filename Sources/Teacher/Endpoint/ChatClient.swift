@@ -140,11 +140,14 @@ package struct ChatClient: Sendable {
     case 200..<300: return read(body, elapsed)
     case 429: return .outage(.rateLimited, message: message, retryAfter: wait, blamable: false)
     case 408, 425, 500...: return .outage(.outage, message: message, retryAfter: wait, blamable: true)
-    case 413:
-      return .rejected(Rejection(code: .teacherRefused, message: message, rawAnswer: Self.text(body)))
-    case 300..<400, 401...407: return .misconfigured(message: message)
-    default: return .refused(Rejection(code: .teacherRefused, message: message, rawAnswer: Self.text(body)))
+    case 413: return .rejected(refusal(message, body))
+    case 300..<400, 401...407: return .refused(refusal(message, body), isUsual: true)
+    default: return .refused(refusal(message, body), isUsual: false)
     }
+  }
+
+  private func refusal(_ message: String, _ body: [UInt8]) -> Rejection {
+    Rejection(code: .teacherRefused, message: message, rawAnswer: mask(Self.text(body)))
   }
 
   private func read(_ body: [UInt8], _ elapsed: Duration) -> Attempt<TimedAnswer> {

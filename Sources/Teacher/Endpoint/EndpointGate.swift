@@ -12,8 +12,8 @@ package actor EndpointGate {
     case answered(tokens: Int, money: Double)
     /// The endpoint failed.
     case failed(TeacherState.PauseReason, message: String, retryAfter: Duration?)
-    /// The endpoint refuses everybody.
-    case misconfigured(message: String)
+    /// The endpoint refused this request, which does not tell yet whether it refuses everybody.
+    case refused(message: String)
     /// Nothing was learned.
     case abandoned
   }
@@ -39,8 +39,6 @@ package actor EndpointGate {
   private var budgetPause: Duration?
   private var reported = TeacherState.running
   private var closed = false
-  /// How often the endpoint has answered.
-  private(set) package var answers = 0
 
   package init(
     name: String, maximumConcurrent: Int, breaker: BreakerPolicy, budget: BudgetPolicy?, clock: TeacherClock,
@@ -109,13 +107,14 @@ package actor EndpointGate {
     let now = clock.monotonic()
     switch ending {
     case .answered(let tokens, let money):
-      answers += 1
       breaker.succeeded()
       window?.record(tokens: tokens, money: money, at: now)
     case .failed(let reason, let message, let retryAfter):
       lastFailure = (reason, message)
       breaker.failed(at: now, retryAfter: retryAfter)
-    case .misconfigured(let message):
+    case .refused(let message):
+      // Nothing is learned from one refusal, save that the endpoint is not up again where that was asked.
+      guard breaker.isProbing else { break }
       lastFailure = (.configuration, message)
       breaker.trip(at: now)
     case .abandoned: breaker.abandoned(at: now)
@@ -124,7 +123,7 @@ package actor EndpointGate {
     wake()
   }
 
-  /// Opens the breaker from outside a request: a canary was refused.
+  /// Opens the breaker from outside a request: a canary was refused, or there is none.
   package func tripped(message: String) {
     lastFailure = (.configuration, message)
     breaker.trip(at: clock.monotonic())
