@@ -99,6 +99,35 @@ struct SpoolTests {
     }
   }
 
+  @Test("a segment that cannot be read now is waited for, and nothing behind it is passed over")
+  func unreadable() async throws {
+    try await withFolder { folder in
+      // Each start begins a segment.
+      for number in 0..<3 {
+        let spool = try await Self.reopened(folder)
+        spool.append(Self.record(number))
+        await spool.close()
+      }
+      let (path, aside) = (folder + "/1.spool", folder + "/aside")
+      let log = RecordingLog()
+      do {
+        let spool = try await Self.reopened(folder)
+        #expect(spool.figures.records == 3)
+        try FileManager.default.moveItem(atPath: path, toPath: aside)
+        try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: path)
+        await spool.close()
+        try await SpoolForwarder(spool: spool, log: log, names: TopicNames(), logger: TestServer.logger).run()
+        #expect(log.keys.isEmpty)
+        #expect(spool.figures.records == 3)
+      }
+      #expect(throws: ServingError.self) { try Self.spool(folder) }
+      try FileManager.default.removeItem(atPath: path)
+      try FileManager.default.moveItem(atPath: aside, toPath: path)
+      try await Self.drain(try await Self.reopened(folder), to: log)
+      #expect(log.keys == ["r0", "r1", "r2"])
+    }
+  }
+
   @Test("above the bound records are dropped and counted")
   func bound() async throws {
     try await withFolder { folder in

@@ -72,7 +72,7 @@ public final class RequestSpool: @unchecked Sendable {
       for old in segments where old < forwarded.segment { files.delete(old) }
       place = forwarded
     }
-    let left = Self.count(files, segments.filter { $0 >= place.segment }, from: place)
+    let left = try Self.count(files, segments.filter { $0 >= place.segment }, from: place)
     state.withLock {
       $0.figures.records = left.records
       $0.figures.bytes = left.bytes
@@ -82,11 +82,11 @@ public final class RequestSpool: @unchecked Sendable {
 
   private static func count(
     _ files: SpoolFiles, _ segments: [Int], from place: SpoolFiles.Place
-  ) -> (records: Int, bytes: Int) {
+  ) throws(ServingError) -> (records: Int, bytes: Int) {
     var records = 0
     var size = 0
     for segment in segments {
-      let bytes = files.read(.init(segment: segment, offset: segment == place.segment ? place.offset : 0))
+      let bytes = try files.read(.init(segment: segment, offset: segment == place.segment ? place.offset : 0))
       var offset = 0
       while let frame = SpoolFrame.next(in: bytes, from: offset) {
         records += 1
@@ -165,14 +165,19 @@ public final class RequestSpool: @unchecked Sendable {
     }
   }
 
-  /// The next records to forward, and the place after each.
-  func next(maximum: Int) async -> [(payload: [UInt8], end: SpoolFiles.Place, bytes: Int)] {
-    await onQueue { self.read(maximum) }
+  /// The next records to forward, and the place after each; nil where they cannot be read now.
+  func next(maximum: Int) async -> [(payload: [UInt8], end: SpoolFiles.Place, bytes: Int)]? {
+    await onQueue {
+      do throws(ServingError) { return try self.read(maximum) } catch {
+        self.complain("live requests wait in the spool: \(error)")
+        return nil
+      }
+    }
   }
 
-  private func read(_ maximum: Int) -> [(payload: [UInt8], end: SpoolFiles.Place, bytes: Int)] {
+  private func read(_ maximum: Int) throws(ServingError) -> [(payload: [UInt8], end: SpoolFiles.Place, bytes: Int)] {
     while true {
-      let bytes = files.read(place)
+      let bytes = try files.read(place)
       var found: [(payload: [UInt8], end: SpoolFiles.Place, bytes: Int)] = []
       var offset = 0
       while found.count < maximum, let frame = SpoolFrame.next(in: bytes, from: offset) {
@@ -184,14 +189,14 @@ public final class RequestSpool: @unchecked Sendable {
       if !found.isEmpty { return found }
       guard place.segment < files.active else { return [] }
       if !bytes.isEmpty { damaged(bytes.count) }
-      leaveSegment()
+      try leaveSegment()
     }
   }
 
   /// The segment has been read to its end: on to the next.
-  private func leaveSegment() {
+  private func leaveSegment() throws(ServingError) {
+    let rest = try files.segments().first { $0 > place.segment }
     files.delete(place.segment)
-    let rest = (try? files.segments())?.first { $0 > place.segment }
     place = .init(segment: rest ?? files.active, offset: 0)
     files.forwarded = place
   }

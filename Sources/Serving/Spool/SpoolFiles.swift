@@ -80,11 +80,18 @@ final class SpoolFiles: @unchecked Sendable {
   }
 
   /// The bytes of a segment from an offset on; empty where there is no such segment.
-  func read(_ place: Place) -> [UInt8] {
-    guard let data = FileManager.default.contents(atPath: path(place.segment)), place.offset < data.count else {
+  ///
+  /// - Throws: ``ServingError`` `folder` where it is there and cannot be read now.
+  func read(_ place: Place) throws(ServingError) -> [UInt8] {
+    let path = path(place.segment)
+    do {
+      return [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)).dropFirst(max(0, place.offset)))
+    } catch let error as CocoaError where error.code == .fileReadNoSuchFile {
       return []
+    } catch {
+      throw ServingError(
+        .folder, "\(path): cannot be read (\(error)); check the disk and permissions, or move the file away.")
     }
-    return [UInt8](data.dropFirst(max(0, place.offset)))
   }
 
   func delete(_ segment: Int) { unlink(path(segment)) }
