@@ -60,14 +60,19 @@ final class SpoolFiles: @unchecked Sendable {
       let count = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress! + done, bytes.count - done) }
       if count < 0, errno == EINTR { continue }
       guard count > 0 else {
-        let error = problem("cannot be written")
-        if ftruncate(descriptor, off_t(length)) == 0 { lseek(descriptor, off_t(length), SEEK_SET) }
-        throw error
+        throw undone("cannot be written")
       }
       done += count
     }
-    guard fsync(descriptor) == 0 else { throw problem("cannot be made durable") }
+    guard fsync(descriptor) == 0 else { throw undone("cannot be made durable") }
     length += bytes.count
+  }
+
+  /// Takes back what an append that failed has written, which would be forwarded though it is counted as dropped.
+  private func undone(_ what: String) -> ServingError {
+    let error = problem(what)
+    if ftruncate(descriptor, off_t(length)) == 0 { lseek(descriptor, off_t(length), SEEK_SET) }
+    return error
   }
 
   /// Ends the active segment; the next append begins another.
