@@ -9,12 +9,11 @@ struct Setup: Sendable {
   let counters = TeacherCounters()
   let transport: HTTPTransport
 
-  init(configuration: TeacherConfiguration, clock: TeacherClock, logger: Logger) {
+  init(task: TaskDefinition, configuration: TeacherConfiguration, clock: TeacherClock, logger: Logger) {
     self.configuration = configuration
     self.clock = clock
     self.logger = logger
-    // The teacher, and at the worst every lookup and the verifier, live on one host.
-    transport = HTTPTransport(maximumConnections: max(8, configuration.maximumConcurrentRequests))
+    transport = HTTPTransport(maximumConnections: configuration.connections(for: task))
   }
 
   func lookups(_ task: TaskDefinition) throws(TeacherError) -> [String: LookupRunner] {

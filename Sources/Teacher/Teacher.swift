@@ -41,7 +41,7 @@ public final class Teacher: Sendable {
   ) throws(TeacherError) {
     try task.validate()
     try configuration.validate()
-    let setup = Setup(configuration: configuration, clock: clock, logger: logger)
+    let setup = Setup(task: task, configuration: configuration, clock: clock, logger: logger)
     let lookups = try setup.lookups(task)
     let verifier = try setup.verifier(task)
     let checker = AnswerChecker(task: task, verifier: verifier, counters: setup.counters)

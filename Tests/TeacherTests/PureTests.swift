@@ -163,6 +163,20 @@ struct PureTests {
     }
   }
 
+  @Test("There are connections for all that the teacher, HTTP lookups and an HTTP verifier on one host have in flight")
+  func connections() throws {
+    let configuration = Fixtures.configuration("http://h") { $0.maximumConcurrentRequests = 5 }
+    #expect(configuration.connections(for: try Fixtures.task()) == 5)
+    let task = try Fixtures.task {
+      $0.lookups = [
+        try Fixtures.lookup("a", .http(url: "http://h/a")), try Fixtures.lookup("b", .command(["cat"])),
+        try Fixtures.lookup("c", .http(url: "http://h/c")),
+      ]
+      $0.verifier = .http(url: "http://h/verify")
+    }
+    #expect(configuration.connections(for: task) == 20)
+  }
+
   @Test("A configuration out of range is named")
   func configuration() throws {
     func error(_ change: (inout TeacherConfiguration) -> Void) -> String? {
