@@ -1,4 +1,5 @@
 import Foundation
+import GRDB
 import Synchronization
 import Teacher
 import Testing
@@ -268,6 +269,27 @@ struct LabelTests {
       #expect(try await label("good").accepted?.attempts == 1)
       #expect(server.seen.count == 6)
     }
+  }
+
+  @Test("Answers that are older than the cache's lifetime leave its file")
+  func expiredAnswers() async throws {
+    let folder = try Fixtures.folder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let path = folder.appendingPathComponent("answers.db").path
+    let virtual = VirtualClock()
+    try await ScriptedServer.run { _ in
+      .calls(Fixtures.light)
+    } body: { address, _ in
+      for index in 0..<20 {
+        if index == 10 { try await virtual.clock.sleep(.seconds(2 * 86_400)) }
+        _ = try await Fixtures.label(
+          Fixtures.request("number \(index)"), task: try Fixtures.task(),
+          configuration: Fixtures.configuration(address) { $0.cachePath = path }, clock: virtual.clock)
+      }
+    }
+    let queue = try DatabaseQueue(path: path)
+    #expect(try await queue.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM answers") } == 10)
+    try queue.close()
   }
 
   @Test("A file that is no cache is refused at the start")

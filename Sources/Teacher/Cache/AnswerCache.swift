@@ -49,7 +49,8 @@ package final class AnswerCache: Sendable {
     do {
       queue = try DatabaseQueue(path: path, configuration: configuration)
       try queue.writeWithoutTransaction { db in
-        try db.execute(sql: "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL")
+        // What is deleted is overwritten: it may be of a request that is to be forgotten.
+        try db.execute(sql: "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON")
         try db.inTransaction(.immediate) {
           try Self.prepare(db, path: path)
           return .commit
@@ -126,9 +127,13 @@ package final class AnswerCache: Sendable {
       raw: json["raw"]?.stringValue ?? "")
   }
 
-  /// Stores an exchange; the last one wins.
+  /// Stores an exchange; the last one wins. A few of those before `oldest`, which nobody will ask for, go with it.
+  ///
+  /// - Parameters:
+  ///   - wallMilliseconds: now, since 1970.
+  ///   - oldest: the same.
   package func store(
-    _ exchange: Exchange, for key: Digest, request: Digest, at wallMilliseconds: Int64
+    _ exchange: Exchange, for key: Digest, request: Digest, at wallMilliseconds: Int64, forgettingBefore oldest: Int64
   ) throws {
     var answer: JSONObject = [
       "call": exchange.call.json, "raw": .string(exchange.raw), "trace": .array(exchange.trace.map(\.json)),
@@ -141,6 +146,9 @@ package final class AnswerCache: Sendable {
       ).execute(arguments: [
         Data(key.bytes), Data(request.bytes), wallMilliseconds, exchange.usage.total, exchange.cost, text,
       ])
+      try db.cachedStatement(
+        sql: "DELETE FROM answers WHERE key IN (SELECT key FROM answers WHERE at < ? ORDER BY at LIMIT 8)"
+      ).execute(arguments: [oldest])
     }
   }
 
@@ -154,7 +162,6 @@ package final class AnswerCache: Sendable {
   /// Removes every exchange about a request, overwriting its bytes; how many there were.
   package func forget(request: Digest) throws -> Int {
     try queue.write { db in
-      try db.execute(sql: "PRAGMA secure_delete = ON")
       try db.execute(sql: "DELETE FROM answers WHERE request = ?", arguments: [Data(request.bytes)])
       return db.changesCount
     }

@@ -30,7 +30,10 @@ package struct ForgivingCache: Sendable {
   }
 
   package func store(_ exchange: Exchange, for key: Digest, request: Digest) {
-    guarded { try $0.store(exchange, for: key, request: request, at: clock.wallMilliseconds()) }
+    let now = clock.wallMilliseconds()
+    // An hour at least: what they cost in it counts in the budget.
+    let oldest = now - max(lifetime, .seconds(3_600)).wholeMilliseconds
+    guarded { try $0.store(exchange, for: key, request: request, at: now, forgettingBefore: oldest) }
   }
 
   package func remove(_ key: Digest) { guarded { try $0.remove(key) } }
