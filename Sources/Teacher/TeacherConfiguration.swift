@@ -17,7 +17,8 @@ public struct TeacherConfiguration: Sendable {
   public var maximumTurns = 8
   /// Time for one HTTP call, answer included. Default 60 s.
   public var callTimeout = Duration.seconds(60)
-  /// Time for one exchange, with its lookups but without pauses and back-off. Default 180 s.
+  /// Time for one exchange, with its lookups but without pauses and back-off; a call that begins within it may take a
+  /// call's time. Default 180 s.
   public var totalTimeout = Duration.seconds(180)
   /// Requests in flight at the endpoint, 1…1,024. Default 8.
   public var maximumConcurrentRequests = 8

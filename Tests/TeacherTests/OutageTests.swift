@@ -89,6 +89,20 @@ struct OutageTests {
     }
   }
 
+  @Test("A call that begins near the end of an exchange's time has a call's time, and is not taken for an outage")
+  func lastCall() async throws {
+    try await ScriptedServer.run { seen in
+      if seen.said == "Hello." { return .calls(Fixtures.light) }
+      return seen.results.isEmpty
+        ? .calls(("find", #"{"room":"kitchen"}"#), delay: .seconds(2)) : .calls(Fixtures.light, delay: .seconds(2))
+    } body: { address, server in
+      let outcome = try await Fixtures.label(
+        Fixtures.request(), task: try Fixtures.task { $0.lookups = [try Fixtures.lookup("find", .command(["cat"]))] },
+        configuration: Fixtures.configuration(address) { $0.totalTimeout = .seconds(3) })
+      #expect(outcome.accepted != nil)
+    }
+  }
+
   @Test("A wrong key or path pauses everything and rejects nothing; the key is never shown")
   func configurationErrors() async throws {
     let key = "sk-very-secret-1234567890"

@@ -68,18 +68,16 @@ package struct ChatClient: Sendable {
   ///
   /// - Throws: `Rejection` or `CancellationError`.
   package func complete(
-    messages: [JSON], parameters: JSONObject, timeout: Duration, calls: CallCounter
+    messages: [JSON], parameters: JSONObject, calls: CallCounter
   ) async throws -> TimedAnswer {
     let body = requestBody(messages, parameters)
     let canaryBody = requestBody(canaryMessages(messages), parameters)
     return try await caller.run(
       failure: .teacherFailed,
       canary: {
-        {
-          await attempt(canaryBody, number: 0, timeout: configuration.callTimeout, calls: calls).map { _ in true }
-        }
+        { await attempt(canaryBody, number: 0, calls: calls).map { _ in true } }
       },
-      body: { number in await attempt(body, number: number, timeout: timeout, calls: calls) })
+      body: { number in await attempt(body, number: number, calls: calls) })
   }
 
   private func requestBody(_ messages: [JSON], _ parameters: JSONObject) -> [UInt8] {
@@ -93,9 +91,9 @@ package struct ChatClient: Sendable {
     messages.prefix(1).filter { $0["role"] == "system" } + [["role": "user", "content": "Hello."]]
   }
 
-  private func attempt(
-    _ body: [UInt8], number: Int, timeout: Duration, calls: CallCounter
-  ) async -> Attempt<TimedAnswer> {
+  private func attempt(_ body: [UInt8], number: Int, calls: CallCounter) async -> Attempt<TimedAnswer> {
+    // The same for every call: one that had less would tell nothing of the endpoint where it ends without an answer.
+    let timeout = min(configuration.callTimeout, configuration.totalTimeout)
     var headers: [(String, String)] = []
     if let key = configuration.apiKey { headers.append(("authorization", "Bearer \(key)")) }
     // The header by which OpenAI's own clients tell a repeated request from a first one.
