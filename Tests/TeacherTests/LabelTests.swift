@@ -292,6 +292,31 @@ struct LabelTests {
     try queue.close()
   }
 
+  @Test("What is forgotten stands nowhere any more, also while another process uses the cache")
+  func forgetting() throws {
+    let folder = try Fixtures.folder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let path = folder.appendingPathComponent("answers.db").path
+    let running = try AnswerCache(path: path)
+    defer { running.close() }
+    let messages = [ChatMessage.user("Play Zaubertrank")]
+    let exchange = Exchange(
+      call: Call(name: "play", arguments: ["artist": "Zaubertrank"]), usage: .none, cost: 0, trace: [],
+      topLogprobs: nil, raw: "")
+    // Removed, and replaced, and still there.
+    for key in ["one", "one", "two"] {
+      try running.store(
+        exchange, for: .sha256(key), request: AnswerCache.request(messages), at: 1, forgettingBefore: 0)
+    }
+    try running.remove(.sha256("one"))
+    #expect(try TeacherCache.forget([messages], path: path) == 1)
+    for name in ["", "-wal"] {
+      let bytes = (try? Data(contentsOf: URL(fileURLWithPath: path + name))) ?? Data()
+      #expect(bytes.range(of: Data("Zaubertrank".utf8)) == nil, "\(name)")
+    }
+    #expect(try TeacherCache.forget([messages], path: path) == 0)
+  }
+
   @Test("A file that is no cache is refused at the start")
   func foreignCache() throws {
     let folder = try Fixtures.folder()

@@ -159,12 +159,18 @@ package final class AnswerCache: Sendable {
     }
   }
 
-  /// Removes every exchange about a request, overwriting its bytes; how many there were.
-  package func forget(request: Digest) throws -> Int {
-    try queue.write { db in
-      try db.execute(sql: "DELETE FROM answers WHERE request = ?", arguments: [Data(request.bytes)])
-      return db.changesCount
+  /// Removes every exchange about these requests, overwriting its bytes in the file and in what SQLite has written ahead;
+  /// how many there were.
+  package func forget(_ requests: Set<Digest>) throws -> Int {
+    let count = try queue.write { db in
+      try requests.reduce(0) { count, request in
+        try db.execute(sql: "DELETE FROM answers WHERE request = ?", arguments: [Data(request.bytes)])
+        return count + db.changesCount
+      }
     }
+    // Deleted answers stand in the file of what is written ahead until it is emptied.
+    _ = try queue.writeWithoutTransaction { try $0.checkpoint(.truncate) }
+    return count
   }
 
   /// What stored exchanges have cost since a moment: (milliseconds since 1970, tokens, money).
