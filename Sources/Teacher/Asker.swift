@@ -81,8 +81,7 @@ struct Asker: Sendable {
     }
     return AcceptedLabel(
       call: first?.call ?? winner.call, producer: producer, promptDigest: promptDigest, votes: winner.votes,
-      verdicts: verdicts, usage: exchanges.reduce(.none) { $0 + ($1?.usage ?? .none) },
-      cost: exchanges.reduce(0) { $0 + ($1?.cost ?? 0) }, attempts: calls.value, trace: first?.trace ?? [],
+      verdicts: verdicts, usage: calls.usage, cost: calls.cost, attempts: calls.value, trace: first?.trace ?? [],
       topLogprobs: first?.topLogprobs)
   }
 

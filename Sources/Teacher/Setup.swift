@@ -43,11 +43,12 @@ struct Setup: Sendable {
       budget: configuration.budget, clock: clock, logger: logger, earlier: try earlierSpending(cache))
   }
 
-  func client(_ gate: EndpointGate) throws(TeacherError) -> ChatClient? {
+  func client(_ gate: EndpointGate, _ cache: ForgivingCache?) throws(TeacherError) -> ChatClient? {
     guard let endpoint = configuration.endpoint else { return nil }
     return try ChatClient(
       endpoint: endpoint, configuration: configuration, transport: transport,
-      caller: ResilientCaller(gate: gate, retry: configuration.retry, clock: clock), counters: counters)
+      caller: ResilientCaller(gate: gate, retry: configuration.retry, clock: clock), counters: counters,
+      cache: cache)
   }
 
   private func earlierSpending(_ cache: AnswerCache?) throws(TeacherError) -> [EndpointGate.EarlierSpending] {

@@ -60,7 +60,7 @@ public final class Teacher: Sendable {
     self.checker = checker
     counters = setup.counters
     self.cache = forgiving
-    guard let client = try setup.client(gate) else {
+    guard let client = try setup.client(gate, forgiving) else {
       asker = nil
       return
     }

@@ -257,6 +257,32 @@ struct OutageTests {
     }
   }
 
+  @Test("What answers of rejected records have cost counts in the budget after a restart")
+  func budgetOfRejected() async throws {
+    let folder = try Fixtures.folder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let virtual = VirtualClock()
+    try await ScriptedServer.run { _ in
+      .calls(Fixtures.light)
+    } body: { address, server in
+      let configuration = Fixtures.configuration(address) {
+        $0.budget = BudgetPolicy(tokensPerHour: 200)
+        $0.cachePath = folder.appendingPathComponent("answers.db").path
+      }
+      let task = try Fixtures.task {
+        $0.verifier = .inProcess(name: "no") { _, _ in VerifierVerdict(accepted: false) }
+      }
+      // 110 tokens each: two fit into the hour.
+      for index in 0..<3 {
+        let outcome = try await Fixtures.label(
+          Fixtures.request("number \(index)"), task: task, configuration: configuration, clock: virtual.clock)
+        #expect(outcome.rejection?.code == .verifierRefused)
+        #expect((virtual.now >= .seconds(3_599)) == (index == 2))
+      }
+      #expect(server.seen.count == 3)
+    }
+  }
+
   @Test("No more requests are in flight than allowed")
   func concurrency() async throws {
     try await ScriptedServer.run { _ in

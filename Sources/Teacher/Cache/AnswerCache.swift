@@ -29,7 +29,8 @@ package struct Exchange: Sendable {
 
 /// Successful exchanges by content, in one SQLite file that several processes may share.
 ///
-/// Only exchanges that led to an accepted label are stored, so a failure is always asked anew. Durability: a
+/// Only exchanges that led to an accepted label are stored, so a failure is always asked anew. What every answer has cost
+/// is kept for an hour, whatever became of it. Durability: a
 /// power loss may lose the last entries (they are asked for again), never the file's consistency.
 package final class AnswerCache: Sendable {
   /// 2: an answer says whose request it is for. The answers of an older file are asked for again.
@@ -81,13 +82,16 @@ package final class AnswerCache: Sendable {
           CREATE INDEX answers_at ON answers (at);
           CREATE INDEX answers_request ON answers (request);
           """)
-      return
-    }
-    guard owner == applicationID, found == version else {
+    } else if owner != applicationID || found != version {
       throw TeacherError(
         .cacheUnusable, subject: path, expected: "an answer cache of version \(version)",
         found: owner == applicationID ? "version \(found)" : "another program's database")
     }
+    try db.execute(
+      sql: """
+        CREATE TABLE IF NOT EXISTS spending (at INTEGER NOT NULL, tokens INTEGER NOT NULL, cost REAL NOT NULL);
+        CREATE INDEX IF NOT EXISTS spending_at ON spending (at);
+        """)
   }
 
   /// SHA-256 of the canonical JSON of everything the answer depends on.
@@ -173,11 +177,22 @@ package final class AnswerCache: Sendable {
     return count
   }
 
-  /// What stored exchanges have cost since a moment: (milliseconds since 1970, tokens, money).
+  /// Takes note of what an answer has cost.
+  package func spent(tokens: Int, cost: Double, at wallMilliseconds: Int64) throws {
+    try queue.write { db in
+      try db.cachedStatement(sql: "INSERT INTO spending (at, tokens, cost) VALUES (?, ?, ?)")
+        .execute(arguments: [wallMilliseconds, tokens, cost])
+      // Budgets are an hour's.
+      try db.cachedStatement(sql: "DELETE FROM spending WHERE at < ?").execute(arguments: [wallMilliseconds - 3_600_000]
+      )
+    }
+  }
+
+  /// What answers have cost since a moment within the hour: (milliseconds since 1970, tokens, money).
   package func spending(since wallMilliseconds: Int64) throws -> [(at: Int64, tokens: Int, cost: Double)] {
     try queue.read { db in
       try Row.fetchAll(
-        db, sql: "SELECT at, tokens, cost FROM answers WHERE at > ? ORDER BY at", arguments: [wallMilliseconds]
+        db, sql: "SELECT at, tokens, cost FROM spending WHERE at > ? ORDER BY at", arguments: [wallMilliseconds]
       ).map { (at: $0["at"], tokens: $0["tokens"], cost: $0["cost"]) }
     }
   }

@@ -31,9 +31,13 @@ package struct ForgivingCache: Sendable {
 
   package func store(_ exchange: Exchange, for key: Digest, request: Digest) {
     let now = clock.wallMilliseconds()
-    // An hour at least: what they cost in it counts in the budget.
-    let oldest = now - max(lifetime, .seconds(3_600)).wholeMilliseconds
+    let oldest = now - lifetime.wholeMilliseconds
     guarded { try $0.store(exchange, for: key, request: request, at: now, forgettingBefore: oldest) }
+  }
+
+  package func spent(tokens: Int, cost: Double) {
+    guard tokens > 0 || cost > 0 else { return }
+    guarded { try $0.spent(tokens: tokens, cost: cost, at: clock.wallMilliseconds()) }
   }
 
   package func remove(_ key: Digest) { guarded { try $0.remove(key) } }

@@ -15,10 +15,12 @@ package struct ChatClient: Sendable {
   private let transport: HTTPTransport
   private let caller: ResilientCaller
   private let counters: TeacherCounters
+  private let cache: ForgivingCache?
 
+  /// - Parameter cache: what keeps the spending for a later process.
   package init(
     endpoint: String, configuration: TeacherConfiguration, transport: HTTPTransport, caller: ResilientCaller,
-    counters: TeacherCounters
+    counters: TeacherCounters, cache: ForgivingCache?
   ) throws(TeacherError) {
     guard HTTPTransport.isUsable(endpoint) else {
       throw TeacherError(
@@ -31,6 +33,7 @@ package struct ChatClient: Sendable {
     self.transport = transport
     self.caller = caller
     self.counters = counters
+    self.cache = cache
   }
 
   /// The URL of chat completions for a base, a versioned base, or the whole URL.
@@ -107,7 +110,18 @@ package struct ChatClient: Sendable {
     let result = await transport.send(
       method: "POST", url: url, headers: headers, body: body, timeout: timeout,
       maximumBytes: configuration.largestResponse)
-    return classify(result, timeout: timeout, elapsed: ContinuousClock.now - started)
+    let ended = classify(result, timeout: timeout, elapsed: ContinuousClock.now - started)
+    if case .success(let timed, _, let cost) = ended { spent(timed.answer.usage, cost, calls) }
+    return ended
+  }
+
+  private func spent(_ usage: TokenUsage, _ cost: Double, _ calls: CallCounter) {
+    calls.answered(usage, cost: cost)
+    counters.update {
+      $0.usage = $0.usage + usage
+      $0.cost += cost
+    }
+    cache?.spent(tokens: usage.total, cost: cost)
   }
 
   private func classify(
@@ -158,12 +172,9 @@ package struct ChatClient: Sendable {
     }
     do {
       let answer = try ChatAnswer(body: body)
-      let cost = configuration.prices.cost(of: answer.usage)
-      counters.update {
-        $0.usage = $0.usage + answer.usage
-        $0.cost += cost
-      }
-      return .success(TimedAnswer(answer: answer, elapsed: elapsed), tokens: answer.usage.total, money: cost)
+      return .success(
+        TimedAnswer(answer: answer, elapsed: elapsed), tokens: answer.usage.total,
+        money: configuration.prices.cost(of: answer.usage))
     } catch {
       return .rejected(error)
     }
