@@ -53,7 +53,8 @@ struct Asker: Sendable {
   private func sample(_ index: Int, _ messages: [JSON], _ tools: JSON, _ calls: CallCounter) async throws -> Sample {
     let parameters = loop.client.parameters(tools: tools, sample: index)
     let key = AnswerCache.key(
-      parameters: parameters, messages: messages, sample: index, vocabulary: loop.logprobs?.digest)
+      endpoint: loop.client.url, parameters: parameters, messages: messages, sample: index,
+      vocabulary: loop.logprobs?.digest)
     if let exchange = cache?.exchange(for: key) {
       loop.recall(exchange)
       return Sample(key: key, result: .success(exchange), isCached: true)

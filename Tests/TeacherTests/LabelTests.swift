@@ -261,16 +261,20 @@ struct LabelTests {
       #expect(server.seen.count == 1)
       _ = try await label("good") { $0.temperature = 1 }
       #expect(server.seen.count == 2)
+      _ = try await label("good") { $0.endpoint = address + "/v1" }
+      #expect(server.seen.count == 2)
+      _ = try await label("good") { $0.endpoint = address + "/other/v1" }
+      #expect(server.seen.count == 3)
       _ = try await label("bad")
       _ = try await label("bad")
-      #expect(server.seen.count == 4)
-      _ = try await label("good") { $0.cacheLifetime = .zero }
       #expect(server.seen.count == 5)
+      _ = try await label("good") { $0.cacheLifetime = .zero }
+      #expect(server.seen.count == 6)
       refuses.store(true, ordering: .relaxed)
       #expect(try await label("good").rejection?.code == .verifierRefused)
       refuses.store(false, ordering: .relaxed)
       #expect(try await label("good").accepted?.attempts == 1)
-      #expect(server.seen.count == 6)
+      #expect(server.seen.count == 7)
     }
   }
 

@@ -96,12 +96,15 @@ package final class AnswerCache: Sendable {
 
   /// SHA-256 of the canonical JSON of everything the answer depends on.
   ///
-  /// - Parameter vocabulary: what its log-probabilities are of; nil where it has none.
+  /// - Parameters:
+  ///   - endpoint: whom the model's name is of.
+  ///   - vocabulary: what its log-probabilities are of; nil where it has none.
   package static func key(
-    parameters: JSONObject, messages: [JSON], sample: Int, vocabulary: Digest? = nil
+    endpoint: String, parameters: JSONObject, messages: [JSON], sample: Int, vocabulary: Digest? = nil
   ) -> Digest {
     var content: JSONObject = [
-      "parameters": .object(parameters), "messages": .array(messages), "sample": .integer(Int64(sample)),
+      "endpoint": .string(endpoint), "parameters": .object(parameters), "messages": .array(messages),
+      "sample": .integer(Int64(sample)),
     ]
     content["vocabulary"] = vocabulary.map { .string($0.hex) }
     return Digest.sha256(JSON.object(content).canonical)
