@@ -283,6 +283,57 @@ struct OutageTests {
     }
   }
 
+  @Test("A budget that one call spends lets in one call an hour, however many wait, and from the first hour on")
+  func smallBudget() async throws {
+    let virtual = VirtualClock()
+    try await ScriptedServer.run { _ in
+      .calls(Fixtures.light)
+    } body: { address, server in
+      let teacher = try Teacher(
+        task: try Fixtures.task(),
+        configuration: Fixtures.configuration(address) { $0.budget = BudgetPolicy(tokensPerHour: 50) },
+        clock: virtual.clock, logger: Fixtures.quiet)
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        for index in 0..<6 { group.addTask { _ = try await teacher.label(Fixtures.request("number \(index)")) } }
+        try await group.waitForAll()
+      }
+      #expect(server.seen.count == 6)
+      #expect(server.mostInFlight == 1)
+      #expect(virtual.now >= .seconds(5 * 3_600))
+      await teacher.shutdown()
+    }
+  }
+
+  @Test("Who waits at a gate is let in in the order of arrival; who was cancelled is passed over")
+  func order() async throws {
+    let gate = EndpointGate(
+      name: "test", maximumConcurrent: 1, breaker: BreakerPolicy(), budget: nil, clock: .system, logger: Fixtures.quiet)
+    try await gate.enter()
+    let entered = Numbers()
+    var tasks: [Task<Void, any Error>] = []
+    for index in 0..<20 {
+      tasks.append(
+        Task {
+          try await gate.enter()
+          entered.append(index)
+          await gate.leave(.abandoned)
+        })
+      while await gate.waiters <= index { await Task.yield() }
+    }
+    let cancelled = tasks.remove(at: 7)
+    cancelled.cancel()
+    await #expect(throws: CancellationError.self) { try await cancelled.value }
+    await gate.leave(.abandoned)
+    for task in tasks { try await task.value }
+    #expect(entered.all == Array(0..<20).filter { $0 != 7 })
+    // Nobody is left, and closing ends those who wait.
+    try await gate.enter()
+    let last = Task { try await gate.enter() }
+    while await gate.waiters == 0 { await Task.yield() }
+    await gate.close()
+    await #expect(throws: CancellationError.self) { try await last.value }
+  }
+
   @Test("No more requests are in flight than allowed")
   func concurrency() async throws {
     try await ScriptedServer.run { _ in
@@ -301,4 +352,13 @@ struct OutageTests {
       await teacher.shutdown()
     }
   }
+}
+
+/// Numbers in the order in which they came.
+private final class Numbers: Sendable {
+  private let list = Mutex<[Int]>([])
+
+  var all: [Int] { list.withLock { $0 } }
+
+  func append(_ number: Int) { list.withLock { $0.append(number) } }
 }
