@@ -168,6 +168,34 @@ struct SpoolTests {
     }
   }
 
+  @Test("what a server that runs no longer has left in its folder is forwarded by another one")
+  func leftBehind() async throws {
+    try await withFolder { folder in
+      let path = folder + "/assistant"
+      for (number, name) in ["-2", "-3"].enumerated() {
+        let spool = try Self.spool(path + name + "/spool")
+        spool.append(Self.record(number))
+        await spool.close()
+      }
+      let own = try FolderLock.first(of: path)
+      let running = try FolderLock.only(path + "-3")
+      // The folder of a spool that is closed is free a moment later.
+      var left: [RequestSpool] = []
+      let deadline = ContinuousClock.now + .seconds(20)
+      while left.isEmpty, ContinuousClock.now < deadline {
+        left = RequestSpool.left(in: path, logger: TestServer.logger)
+        if left.isEmpty { try await Task.sleep(for: .milliseconds(10)) }
+      }
+      #expect(left.map(\.folder) == [path + "-2/spool"])
+      // A server that starts now takes neither.
+      #expect(try FolderLock.first(of: path).path == path + "-4")
+      let log = RecordingLog()
+      try await Self.drain(try #require(left.first), to: log)
+      #expect(log.keys == ["r0"])
+      #expect(own.path == path && running.path == path + "-3")
+    }
+  }
+
   @Test("a served request is recorded with its answer and its producer")
   func recorded() async throws {
     try await withFolder { folder in

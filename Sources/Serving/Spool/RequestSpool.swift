@@ -35,6 +35,8 @@ public final class RequestSpool: @unchecked Sendable {
   /// The folder.
   public let folder: String
   private let lock: FolderLock
+  /// The server's folder, where the spool is not this server's own.
+  private let home: FolderLock?
   private let maximumBytes: Int
   private let segmentBytes: Int
   private let interval: DispatchTimeInterval
@@ -54,11 +56,20 @@ public final class RequestSpool: @unchecked Sendable {
   ///   - interval: how long a record may be in memory only; default 50 ms.
   ///   - segmentBytes: when a file is full; default 4 MiB.
   /// - Throws: ``ServingError`` `folder`.
-  public init(
+  public convenience init(
     folder: String, maximumBytes: Int = 64 << 20, interval: Duration = .milliseconds(50), segmentBytes: Int = 4 << 20,
     logger: Logger
   ) throws(ServingError) {
+    try self.init(
+      folder: folder, home: nil, maximumBytes: maximumBytes, interval: interval, segmentBytes: segmentBytes,
+      logger: logger)
+  }
+
+  private init(
+    folder: String, home: FolderLock?, maximumBytes: Int, interval: Duration, segmentBytes: Int, logger: Logger
+  ) throws(ServingError) {
     lock = try FolderLock.only(folder)
+    self.home = home
     self.folder = folder
     self.maximumBytes = maximumBytes
     self.segmentBytes = max(1, segmentBytes)
@@ -78,6 +89,27 @@ public final class RequestSpool: @unchecked Sendable {
       $0.figures.bytes = left.bytes
     }
     if left.records > 0 { arrived.yield() }
+  }
+
+  /// Opens what servers that run no longer have left: their spools that hold something. Nothing more is taken into them.
+  ///
+  /// - Parameters:
+  ///   - path: the servers' folders are `path`, `path-2`, … `path-64`, each with its spool in `spool`. Those that are opened
+  ///     belong to this process as long as the spools live.
+  public static func left(in path: String, logger: Logger) -> [RequestSpool] {
+    let homes = FolderLock.free(of: path) { home in
+      let names = try? FileManager.default.contentsOfDirectory(atPath: home + "/spool")
+      return names?.contains { $0.hasSuffix(".spool") } ?? false
+    }
+    return homes.compactMap { home in
+      do throws(ServingError) {
+        return try RequestSpool(
+          folder: home.path + "/spool", home: home, maximumBytes: 0, interval: .zero, segmentBytes: 1, logger: logger)
+      } catch {
+        logger.warning("what another server has left in its spool stays there", metadata: ["reason": "\(error)"])
+        return nil
+      }
+    }
   }
 
   private static func count(
