@@ -126,6 +126,9 @@ struct PureTests {
     for base in ["http://h", "http://h/", "http://h/v1", "http://h/v1/", "http://h/v1/chat/completions"] {
       #expect(ChatClient.completionsURL(base) == "http://h/v1/chat/completions")
     }
+    for base in ["http://h", "http://h/v1/", "http://h/v1/chat/completions"] {
+      #expect(ChatClient.completionsURL(base + "?api-version=1/2") == "http://h/v1/chat/completions?api-version=1/2")
+    }
     #expect(ChatClient.completionsURL("http://h/openai/v2") == "http://h/openai/v2/chat/completions")
     #expect(
       LookupRunner.url("http://h/a?x=1", with: ["q": "a&b=c +d", "n": 2]) == "http://h/a?x=1&q=a%26b%3Dc%20%2Bd&n=2")

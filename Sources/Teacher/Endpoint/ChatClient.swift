@@ -36,14 +36,15 @@ package struct ChatClient: Sendable {
     self.cache = cache
   }
 
-  /// The URL of chat completions for a base, a versioned base, or the whole URL.
+  /// The URL of chat completions for a base, a versioned base, or the whole URL; a query (`?api-version=…`) stays behind it.
   package static func completionsURL(_ endpoint: String) -> String {
-    var base = Substring(endpoint)
+    let query = endpoint.firstIndex(of: "?") ?? endpoint.endIndex
+    var base = endpoint[..<query]
     while base.hasSuffix("/") { base = base.dropLast() }
-    if base.hasSuffix("/chat/completions") { return String(base) }
+    if base.hasSuffix("/chat/completions") { return "\(base)\(endpoint[query...])" }
     let last = base.split(separator: "/").last ?? ""
     let versioned = last.first == "v" && last.count > 1 && last.dropFirst().allSatisfy { $0.isASCII && $0.isNumber }
-    return base + (versioned ? "/chat/completions" : "/v1/chat/completions")
+    return "\(base)\(versioned ? "" : "/v1")/chat/completions\(endpoint[query...])"
   }
 
   /// The request body without its messages: what stays the same over an exchange, and is part of the cache's key.
