@@ -19,7 +19,7 @@ public final class Teacher: Sendable {
   public let promptDigest: Digest
 
   private let transport: HTTPTransport
-  /// The teacher's own gate, then those of HTTP lookups and of an HTTP verifier.
+  /// The teacher's own gate, then those of lookups and of the verifier, save queries and functions of this process.
   private let gates: [EndpointGate]
   private let asker: Asker?
   private let checker: AnswerChecker
