@@ -144,7 +144,8 @@ public final class Teacher: Sendable {
     }
   }
 
-  /// Ends every wait with a cancellation and closes connections and files.
+  /// Ends every wait for an endpoint with a cancellation and closes connections and files. A back-off, a program or a query
+  /// that is under way ends first: cancel the tasks that label to end them at once.
   public func shutdown() async {
     for gate in gates { await gate.close() }
     await transport.shutdown()
