@@ -39,13 +39,13 @@ struct Asker: Sendable {
       let label = try await accept(samples, request, calls)
       for sample in samples where !sample.isCached {
         if let exchange = sample.exchange {
-          cache?.store(exchange, for: sample.key, request: AnswerCache.request(request.messages))
+          await cache?.store(exchange, for: sample.key, request: AnswerCache.request(request.messages))
         }
       }
       return label
     } catch let rejection as Rejection {
       // A refused label's answers are asked for anew when the record is redriven.
-      for sample in samples where sample.isCached { cache?.remove(sample.key) }
+      for sample in samples where sample.isCached { await cache?.remove(sample.key) }
       throw rejection
     }
   }
@@ -55,7 +55,7 @@ struct Asker: Sendable {
     let key = AnswerCache.key(
       endpoint: loop.client.url, parameters: parameters, messages: messages, sample: index,
       vocabulary: loop.logprobs?.digest)
-    if let exchange = cache?.exchange(for: key) {
+    if let exchange = await cache?.exchange(for: key) {
       loop.recall(exchange)
       return Sample(key: key, result: .success(exchange), isCached: true)
     }

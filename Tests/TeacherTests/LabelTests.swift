@@ -300,7 +300,7 @@ struct LabelTests {
   }
 
   @Test("What is forgotten stands nowhere any more, also while another process uses the cache")
-  func forgetting() throws {
+  func forgetting() async throws {
     let folder = try Fixtures.folder()
     defer { try? FileManager.default.removeItem(at: folder) }
     let path = folder.appendingPathComponent("answers.db").path
@@ -312,10 +312,10 @@ struct LabelTests {
       topLogprobs: nil, raw: "")
     // Removed, and replaced, and still there.
     for key in ["one", "one", "two"] {
-      try running.store(
+      try await running.store(
         exchange, for: .sha256(key), request: AnswerCache.request(messages), at: 1, forgettingBefore: 0)
     }
-    try running.remove(.sha256("one"))
+    try await running.remove(.sha256("one"))
     #expect(try TeacherCache.forget([messages], path: path) == 1)
     for name in ["", "-wal"] {
       let bytes = (try? Data(contentsOf: URL(fileURLWithPath: path + name))) ?? Data()

@@ -118,8 +118,8 @@ package final class AnswerCache: Sendable {
 
   /// The exchange that was stored at a moment (milliseconds since 1970) or later, if there is one that can be read. Its usage and cost
   /// are zero: it costs nothing again.
-  package func exchange(for key: Digest, since oldest: Int64) throws -> Exchange? {
-    let text = try queue.read { db in
+  package func exchange(for key: Digest, since oldest: Int64) async throws -> Exchange? {
+    let text = try await queue.read { db in
       try String.fetchOne(
         db.cachedStatement(sql: "SELECT answer FROM answers WHERE key = ? AND at >= ?"),
         arguments: [Data(key.bytes), oldest])
@@ -141,13 +141,13 @@ package final class AnswerCache: Sendable {
   ///   - oldest: the same.
   package func store(
     _ exchange: Exchange, for key: Digest, request: Digest, at wallMilliseconds: Int64, forgettingBefore oldest: Int64
-  ) throws {
+  ) async throws {
     var answer: JSONObject = [
       "call": exchange.call.json, "raw": .string(exchange.raw), "trace": .array(exchange.trace.map(\.json)),
     ]
     answer["top_logprobs"] = exchange.topLogprobs?.json
     let text = JSON.object(answer).text
-    try queue.write { db in
+    try await queue.write { db in
       try db.cachedStatement(
         sql: "INSERT OR REPLACE INTO answers (key, request, at, tokens, cost, answer) VALUES (?, ?, ?, ?, ?, ?)"
       ).execute(arguments: [
@@ -160,8 +160,8 @@ package final class AnswerCache: Sendable {
   }
 
   /// Removes an exchange whose label was refused later.
-  package func remove(_ key: Digest) throws {
-    try queue.write { db in
+  package func remove(_ key: Digest) async throws {
+    try await queue.write { db in
       try db.cachedStatement(sql: "DELETE FROM answers WHERE key = ?").execute(arguments: [Data(key.bytes)])
     }
   }
@@ -181,8 +181,8 @@ package final class AnswerCache: Sendable {
   }
 
   /// Takes note of what an answer has cost.
-  package func spent(tokens: Int, cost: Double, at wallMilliseconds: Int64) throws {
-    try queue.write { db in
+  package func spent(tokens: Int, cost: Double, at wallMilliseconds: Int64) async throws {
+    try await queue.write { db in
       try db.cachedStatement(sql: "INSERT INTO spending (at, tokens, cost) VALUES (?, ?, ?)")
         .execute(arguments: [wallMilliseconds, tokens, cost])
       // Budgets are an hour's.

@@ -112,17 +112,17 @@ package struct ChatClient: Sendable {
       method: "POST", url: url, headers: headers, body: body, timeout: timeout,
       maximumBytes: configuration.largestResponse)
     let ended = classify(result, timeout: timeout, elapsed: ContinuousClock.now - started)
-    if case .success(let timed, _, let cost) = ended { spent(timed.answer.usage, cost, calls) }
+    if case .success(let timed, _, let cost) = ended { await spent(timed.answer.usage, cost, calls) }
     return ended
   }
 
-  private func spent(_ usage: TokenUsage, _ cost: Double, _ calls: CallCounter) {
+  private func spent(_ usage: TokenUsage, _ cost: Double, _ calls: CallCounter) async {
     calls.answered(usage, cost: cost)
     counters.update {
       $0.usage = $0.usage + usage
       $0.cost += cost
     }
-    cache?.spent(tokens: usage.total, cost: cost)
+    await cache?.spent(tokens: usage.total, cost: cost)
   }
 
   private func classify(
