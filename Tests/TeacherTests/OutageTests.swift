@@ -163,11 +163,12 @@ struct OutageTests {
         ? Reply(400, ["error": ["message": "Your credit balance is too low"]]) : .calls(Fixtures.light)
     } body: { address, server in
       let teacher = try Teacher(
-        task: try Fixtures.task(), configuration: Fixtures.configuration(address), logger: Fixtures.quiet)
+        task: try Fixtures.task(),
+        configuration: Fixtures.configuration(address) { $0.maximumConcurrentRequests = 2 }, logger: Fixtures.quiet)
       #expect(try await teacher.label(Fixtures.request("first")).accepted != nil)
       refusesAll.store(true, ordering: .relaxed)
       async let outcomes = withThrowingTaskGroup(of: LabelOutcome.self) { group in
-        for index in 0..<6 { group.addTask { try await teacher.label(Fixtures.request("number \(index)")) } }
+        for index in 0..<100 { group.addTask { try await teacher.label(Fixtures.request("number \(index)")) } }
         return try await group.reduce(into: [LabelOutcome]()) { $0.append($1) }
       }
       guard case .paused(.configuration, let message, _) = try await teacher.pause() else {
@@ -175,7 +176,10 @@ struct OutageTests {
         return
       }
       #expect(message.contains("credit"))
-      while server.seen.count < 20 { try await Task.sleep(for: .milliseconds(5)) }
+      // The harmless request was not sent behind all those who waited.
+      let sent = server.seen.count
+      #expect(sent < 60)
+      while server.seen.count < sent + 20 { try await Task.sleep(for: .milliseconds(5)) }
       #expect(teacher.metrics.rejectedTotal == 0)
       refusesAll.store(false, ordering: .relaxed)
       #expect(try await outcomes.allSatisfy { $0.accepted != nil })

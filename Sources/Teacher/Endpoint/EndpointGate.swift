@@ -3,7 +3,7 @@ import Topics
 
 /// Guards one endpoint: how many requests are in flight, whether it is up, and whether there is money left.
 ///
-/// ``enter()`` waits, in the order of arrival, until a request may be sent; every `enter` is followed by
+/// ``enter(isCanary:)`` waits, in the order of arrival, until a request may be sent; every `enter` is followed by
 /// exactly one `leave`. A pause is logged once when it starts and once when it ends.
 package actor EndpointGate {
   /// How a request ended.
@@ -34,7 +34,7 @@ package actor EndpointGate {
   private var inFlight = 0
   private var lastFailure: (reason: TeacherState.PauseReason, message: String) = (.outage, "")
   private var waiting: [UInt64: CheckedContinuation<Bool, Never>] = [:]
-  /// Those who wait in the order of arrival, from `first` on; some may wait no more.
+  /// Those who wait in the order in which they go, from `first` on; some may wait no more.
   private var order: [UInt64] = []
   private var first = 0
   private var nextNumber: UInt64 = 0
@@ -79,10 +79,12 @@ package actor EndpointGate {
   package var waiters: Int { waiting.count }
 
   /// Waits until a request may be sent.
-  package func enter() async throws(CancellationError) {
+  ///
+  /// - Parameter isCanary: goes before those who wait, whom what it finds out concerns.
+  package func enter(isCanary: Bool = false) async throws(CancellationError) {
     if closed || Task.isCancelled { throw CancellationError() }
-    if waiting.isEmpty, admit() { return }
-    guard await waitForTurn() else { throw CancellationError() }
+    if isCanary || waiting.isEmpty, admit() { return }
+    guard await waitForTurn(isCanary) else { throw CancellationError() }
     if closed || Task.isCancelled {
       // The turn is the next one's.
       leave(.abandoned)
@@ -176,7 +178,7 @@ package actor EndpointGate {
   }
 
   /// Waits until it is let in; false where it is cancelled before, or the gate closed.
-  private func waitForTurn() async -> Bool {
+  private func waitForTurn(_ isCanary: Bool) async -> Bool {
     let number = nextNumber
     nextNumber += 1
     return await withTaskCancellationHandler {
@@ -185,7 +187,7 @@ package actor EndpointGate {
           continuation.resume(returning: false)
         } else {
           waiting[number] = continuation
-          order.append(number)
+          order.insert(number, at: isCanary ? first : order.endIndex)
         }
       }
     } onCancel: {

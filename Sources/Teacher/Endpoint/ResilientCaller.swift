@@ -111,7 +111,7 @@ package struct ResilientCaller: Sendable {
   }
 
   private func answers(_ canary: Canary) async throws -> Bool {
-    switch try await perform(canary) {
+    switch try await perform(isCanary: true, canary) {
     case .success, .rejected: return true
     case .refused(let rejection, _):
       await gate.tripped(message: rejection.message)
@@ -121,8 +121,10 @@ package struct ResilientCaller: Sendable {
   }
 
   /// One attempt, between `enter` and `leave`.
-  private func perform<Value: Sendable>(_ body: () async -> Attempt<Value>) async throws -> Attempt<Value> {
-    try await gate.enter()
+  private func perform<Value: Sendable>(
+    isCanary: Bool = false, _ body: () async -> Attempt<Value>
+  ) async throws -> Attempt<Value> {
+    try await gate.enter(isCanary: isCanary)
     let result = await body()
     if Task.isCancelled {
       await gate.leave(.abandoned)
