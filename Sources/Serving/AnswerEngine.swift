@@ -93,14 +93,15 @@ private final class AnswerWorker: Sendable {
     while true {
       switch queue.take(maximum: options.maximumBatch) {
       case .stop: return
-      case .idle:
-        if let current = held?.model, current !== slot.current { held = nil }
+      case .idle: break
       case .jobs(let jobs):
         let answers = Result { try self.answers(to: jobs, &held) }
         // Before anybody is told: the next request of a client that waits for its answer must find room.
         queue.finish(jobs.count)
         tell(jobs, answers)
       }
+      // A model that was swapped meanwhile is kept by nobody: the next job may be far away.
+      if let model = held?.model, model !== slot.current { held = nil }
     }
   }
 

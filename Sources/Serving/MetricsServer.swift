@@ -78,7 +78,9 @@ public struct MetricsServer: Sendable {
         return request.method == .head ? reply.createHeadResponse() : reply
       },
       server: ConnectionLimits.server(idleTimeout: .seconds(60)),
-      configuration: ApplicationConfiguration(address: .hostname(host, port: port), serverName: "retort"),
+      configuration: ApplicationConfiguration(
+        address: .hostname(host, port: port), serverName: "retort",
+        availableConnectionsDelegate: ConnectionLimits.available),
       onServerRunning: { channel in announce(channel.localAddress?.port ?? port) }, logger: quiet)
   }
 }

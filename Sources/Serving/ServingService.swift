@@ -9,7 +9,8 @@ import UnixSignals
 /// A server process as one service: HTTP, the releases that are followed, the spool that is forwarded.
 ///
 /// A graceful shutdown first lets HTTP finish the requests under way, then stops following, then forwards what is in the spool as
-/// far as the log allows; what is left is forwarded after the next start. A cancellation does the same.
+/// far as the log allows; what is left is forwarded after the next start (``RequestSpool/left(in:logger:)``). A cancellation does the
+/// same.
 public struct ServingService: Service {
   /// Where and how to serve.
   public struct Options: Sendable {
@@ -44,7 +45,7 @@ public struct ServingService: Service {
   private let slot: ModelSlot
   private let follower: (@Sendable () async throws -> ReleaseFollower)?
   private let spool: RequestSpool?
-  private let forwarder: SpoolForwarder?
+  private let forwarders: [SpoolForwarder]
   private let registry: PrometheusRegistry
   private let logger: Logger
   private let onListening: @Sendable (Int) async -> Void
@@ -55,19 +56,19 @@ public struct ServingService: Service {
   ///   - slot: the model to begin with, or empty.
   ///   - follower: opens the follower of releases; tried again until it succeeds. nil: the model stays as it is.
   ///   - spool: where live requests are recorded; nil: they are not.
-  ///   - forwarder: what empties the spool.
+  ///   - forwarders: what empties the spool, and those that other servers have left.
   ///   - registry: what `/metrics` shows.
   ///   - onListening: called once, with the port.
   public init(
     options: Options, slot: ModelSlot, follower: (@Sendable () async throws -> ReleaseFollower)? = nil,
-    spool: RequestSpool? = nil, forwarder: SpoolForwarder? = nil, registry: PrometheusRegistry = PrometheusRegistry(),
+    spool: RequestSpool? = nil, forwarders: [SpoolForwarder] = [], registry: PrometheusRegistry = PrometheusRegistry(),
     logger: Logger, onListening: @escaping @Sendable (Int) async -> Void = { _ in }
   ) {
     self.options = options
     self.slot = slot
     self.follower = follower
     self.spool = spool
-    self.forwarder = forwarder
+    self.forwarders = forwarders
     self.registry = registry
     self.logger = logger
     self.onListening = onListening
@@ -89,8 +90,7 @@ public struct ServingService: Service {
     let metrics = ServingMetrics(registry)
     if let model = slot.current { metrics.swapped(to: model) }
     // Shut down from the last to the first.
-    var services: [any Service] = []
-    if let forwarder { services.append(forwarder) }
+    var services: [any Service] = forwarders
     if let follower {
       services.append(
         FollowerService(open: follower, slot: slot, engine: engine, metrics: metrics, logger: logger))

@@ -39,13 +39,13 @@ struct Asker: Sendable {
       let label = try await accept(samples, request, calls)
       for sample in samples where !sample.isCached {
         if let exchange = sample.exchange {
-          cache?.store(exchange, for: sample.key, request: AnswerCache.request(request.messages))
+          await cache?.store(exchange, for: sample.key, request: AnswerCache.request(request.messages))
         }
       }
       return label
     } catch let rejection as Rejection {
       // A refused label's answers are asked for anew when the record is redriven.
-      for sample in samples where sample.isCached { cache?.remove(sample.key) }
+      for sample in samples where sample.isCached { await cache?.remove(sample.key) }
       throw rejection
     }
   }
@@ -53,8 +53,9 @@ struct Asker: Sendable {
   private func sample(_ index: Int, _ messages: [JSON], _ tools: JSON, _ calls: CallCounter) async throws -> Sample {
     let parameters = loop.client.parameters(tools: tools, sample: index)
     let key = AnswerCache.key(
-      parameters: parameters, messages: messages, sample: index, vocabulary: loop.logprobs?.digest)
-    if let exchange = cache?.exchange(for: key) {
+      endpoint: loop.client.url, parameters: parameters, messages: messages, sample: index,
+      vocabulary: loop.logprobs?.digest)
+    if let exchange = await cache?.exchange(for: key) {
       loop.recall(exchange)
       return Sample(key: key, result: .success(exchange), isCached: true)
     }
@@ -81,8 +82,7 @@ struct Asker: Sendable {
     }
     return AcceptedLabel(
       call: first?.call ?? winner.call, producer: producer, promptDigest: promptDigest, votes: winner.votes,
-      verdicts: verdicts, usage: exchanges.reduce(.none) { $0 + ($1?.usage ?? .none) },
-      cost: exchanges.reduce(0) { $0 + ($1?.cost ?? 0) }, attempts: calls.value, trace: first?.trace ?? [],
+      verdicts: verdicts, usage: calls.usage, cost: calls.cost, attempts: calls.value, trace: first?.trace ?? [],
       topLogprobs: first?.topLogprobs)
   }
 

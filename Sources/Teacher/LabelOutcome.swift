@@ -27,7 +27,7 @@ public struct AcceptedLabel: Sendable {
   public let votes: Votes
   /// The checks it passed, in order.
   public let verdicts: [LabelVerdict]
-  /// Tokens and answered calls of all samples and turns; zero when everything came from the cache or the record.
+  /// Tokens and answered calls of all samples and turns, those that were of no use included; zero when everything came from the cache or the record.
   public let usage: TokenUsage
   /// Money for it, in the unit of the configured prices.
   public let cost: Double

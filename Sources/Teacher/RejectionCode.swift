@@ -24,7 +24,7 @@ public enum RejectionCode: String, Sendable, Hashable, CaseIterable {
   case tooManyTurns = "too_many_turns"
   /// The whole exchange took longer than allowed, pauses not counted.
   case timedOut = "timed_out"
-  /// The teacher refused this very request (status 400, 413, 422, or a content filter).
+  /// The teacher refused this very request (status 413, another 4xx while it answers others, or a content filter).
   case teacherRefused = "teacher_refused"
   /// The teacher fails on this very request while it answers others.
   case teacherFailed = "teacher_failed"

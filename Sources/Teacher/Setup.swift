@@ -9,12 +9,11 @@ struct Setup: Sendable {
   let counters = TeacherCounters()
   let transport: HTTPTransport
 
-  init(configuration: TeacherConfiguration, clock: TeacherClock, logger: Logger) {
+  init(task: TaskDefinition, configuration: TeacherConfiguration, clock: TeacherClock, logger: Logger) {
     self.configuration = configuration
     self.clock = clock
     self.logger = logger
-    // The teacher, and at the worst every lookup and the verifier, live on one host.
-    transport = HTTPTransport(maximumConnections: max(8, configuration.maximumConcurrentRequests))
+    transport = HTTPTransport(maximumConnections: configuration.connections(for: task))
   }
 
   func lookups(_ task: TaskDefinition) throws(TeacherError) -> [String: LookupRunner] {
@@ -44,11 +43,12 @@ struct Setup: Sendable {
       budget: configuration.budget, clock: clock, logger: logger, earlier: try earlierSpending(cache))
   }
 
-  func client(_ gate: EndpointGate) throws(TeacherError) -> ChatClient? {
+  func client(_ gate: EndpointGate, _ cache: ForgivingCache?) throws(TeacherError) -> ChatClient? {
     guard let endpoint = configuration.endpoint else { return nil }
     return try ChatClient(
       endpoint: endpoint, configuration: configuration, transport: transport,
-      caller: ResilientCaller(gate: gate, retry: configuration.retry, clock: clock), counters: counters)
+      caller: ResilientCaller(gate: gate, retry: configuration.retry, clock: clock), counters: counters,
+      cache: cache)
   }
 
   private func earlierSpending(_ cache: AnswerCache?) throws(TeacherError) -> [EndpointGate.EarlierSpending] {

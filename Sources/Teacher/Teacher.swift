@@ -19,7 +19,7 @@ public final class Teacher: Sendable {
   public let promptDigest: Digest
 
   private let transport: HTTPTransport
-  /// The teacher's own gate, then those of HTTP lookups and of an HTTP verifier.
+  /// The teacher's own gate, then those of lookups and of the verifier, save queries and functions of this process.
   private let gates: [EndpointGate]
   private let asker: Asker?
   private let checker: AnswerChecker
@@ -41,7 +41,7 @@ public final class Teacher: Sendable {
   ) throws(TeacherError) {
     try task.validate()
     try configuration.validate()
-    let setup = Setup(configuration: configuration, clock: clock, logger: logger)
+    let setup = Setup(task: task, configuration: configuration, clock: clock, logger: logger)
     let lookups = try setup.lookups(task)
     let verifier = try setup.verifier(task)
     let checker = AnswerChecker(task: task, verifier: verifier, counters: setup.counters)
@@ -60,7 +60,7 @@ public final class Teacher: Sendable {
     self.checker = checker
     counters = setup.counters
     self.cache = forgiving
-    guard let client = try setup.client(gate) else {
+    guard let client = try setup.client(gate, forgiving) else {
       asker = nil
       return
     }
@@ -144,7 +144,8 @@ public final class Teacher: Sendable {
     }
   }
 
-  /// Ends every wait with a cancellation and closes connections and files.
+  /// Ends every wait for an endpoint with a cancellation and closes connections and files. A back-off, a program or a query
+  /// that is under way ends first: cancel the tasks that label to end them at once.
   public func shutdown() async {
     for gate in gates { await gate.close() }
     await transport.shutdown()

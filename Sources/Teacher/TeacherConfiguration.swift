@@ -17,7 +17,8 @@ public struct TeacherConfiguration: Sendable {
   public var maximumTurns = 8
   /// Time for one HTTP call, answer included. Default 60 s.
   public var callTimeout = Duration.seconds(60)
-  /// Time for one exchange, with its lookups but without pauses and back-off. Default 180 s.
+  /// Time for one exchange, with its lookups but without pauses and back-off; a call that begins within it may take a
+  /// call's time. Default 180 s.
   public var totalTimeout = Duration.seconds(180)
   /// Requests in flight at the endpoint, 1…1,024. Default 8.
   public var maximumConcurrentRequests = 8
@@ -110,6 +111,15 @@ public struct TeacherConfiguration: Sendable {
 
   /// The largest body with log-probabilities: about 100 bytes of JSON for each of the alternatives to up to 8,192 tokens.
   var largestResponse: Int { maximumResponseBytes + topLogprobs * 100 * 8_192 }
+
+  /// Connections to one host, where at the worst the teacher, every HTTP lookup and the verifier live, each with as many
+  /// requests in flight: a request that waits for a connection would use up its time.
+  package func connections(for task: TaskDefinition) -> Int {
+    var services = 1
+    for lookup in task.lookups { if case .http = lookup.binding { services += 1 } }
+    if case .http = task.verifier { services += 1 }
+    return maximumConcurrentRequests * services
+  }
 
   func check<T: Comparable>(_ subject: String, _ range: ClosedRange<T>, _ value: T) throws(TeacherError) {
     try TeacherConfiguration.require(subject, range, value)

@@ -68,12 +68,9 @@ package struct ToolLoop: Sendable {
   ) async throws -> ChatAnswer {
     var last: Rejection?
     for _ in 0..<2 {
-      let left = configuration.totalTimeout - progress.active
-      guard left > .zero else { throw timedOut }
+      guard progress.active < configuration.totalTimeout else { throw timedOut }
       do {
-        let timed = try await client.complete(
-          messages: progress.messages, parameters: parameters, timeout: min(left, configuration.callTimeout),
-          calls: calls)
+        let timed = try await client.complete(messages: progress.messages, parameters: parameters, calls: calls)
         let answer = timed.answer
         progress.active += timed.elapsed
         if let broken = answer.calls.first(where: { $0.arguments == nil }) {

@@ -378,6 +378,24 @@ struct ChatTests {
     }
   }
 
+  @Test("a model that is answered with after it was swapped is not kept")
+  func swappedModel() async throws {
+    let slot = ModelSlot()
+    let engine = AnswerEngine(slot: slot, options: .init(workers: 1))
+    defer { engine.stop() }
+    weak var swapped: ServedModel?
+    do {
+      let old = try TinyModel.served(version: 1)
+      swapped = old
+      slot.swap(old)
+      slot.swap(try TinyModel.served(version: 2))
+      _ = try await engine.answer([.user("stop the music")], with: old)
+    }
+    // The thread lets go of it just after it has told the answer.
+    for _ in 0..<2_000 where swapped != nil { try await Task.sleep(for: .milliseconds(5)) }
+    #expect(swapped == nil)
+  }
+
   @Test("above the bound requests get 429 with Retry-After, and the server goes on")
   func tooMany() async throws {
     let slot = ModelSlot(try TinyModel.served(version: 1, positions: 4_096))

@@ -99,6 +99,35 @@ struct SpoolTests {
     }
   }
 
+  @Test("a segment that cannot be read now is waited for, and nothing behind it is passed over")
+  func unreadable() async throws {
+    try await withFolder { folder in
+      // Each start begins a segment.
+      for number in 0..<3 {
+        let spool = try await Self.reopened(folder)
+        spool.append(Self.record(number))
+        await spool.close()
+      }
+      let (path, aside) = (folder + "/1.spool", folder + "/aside")
+      let log = RecordingLog()
+      do {
+        let spool = try await Self.reopened(folder)
+        #expect(spool.figures.records == 3)
+        try FileManager.default.moveItem(atPath: path, toPath: aside)
+        try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: path)
+        await spool.close()
+        try await SpoolForwarder(spool: spool, log: log, names: TopicNames(), logger: TestServer.logger).run()
+        #expect(log.keys.isEmpty)
+        #expect(spool.figures.records == 3)
+      }
+      #expect(throws: ServingError.self) { try Self.spool(folder) }
+      try FileManager.default.removeItem(atPath: path)
+      try FileManager.default.moveItem(atPath: aside, toPath: path)
+      try await Self.drain(try await Self.reopened(folder), to: log)
+      #expect(log.keys == ["r0", "r1", "r2"])
+    }
+  }
+
   @Test("above the bound records are dropped and counted")
   func bound() async throws {
     try await withFolder { folder in
@@ -136,6 +165,34 @@ struct SpoolTests {
       #expect(try FolderLock.first(of: folder).path == folder + "-2")
       try? FileManager.default.removeItem(atPath: folder + "-2")
       await first.close()
+    }
+  }
+
+  @Test("what a server that runs no longer has left in its folder is forwarded by another one")
+  func leftBehind() async throws {
+    try await withFolder { folder in
+      let path = folder + "/assistant"
+      for (number, name) in ["-2", "-3"].enumerated() {
+        let spool = try Self.spool(path + name + "/spool")
+        spool.append(Self.record(number))
+        await spool.close()
+      }
+      let own = try FolderLock.first(of: path)
+      let running = try FolderLock.only(path + "-3")
+      // The folder of a spool that is closed is free a moment later.
+      var left: [RequestSpool] = []
+      let deadline = ContinuousClock.now + .seconds(20)
+      while left.isEmpty, ContinuousClock.now < deadline {
+        left = RequestSpool.left(in: path, logger: TestServer.logger)
+        if left.isEmpty { try await Task.sleep(for: .milliseconds(10)) }
+      }
+      #expect(left.map(\.folder) == [path + "-2/spool"])
+      // A server that starts now takes neither.
+      #expect(try FolderLock.first(of: path).path == path + "-4")
+      let log = RecordingLog()
+      try await Self.drain(try #require(left.first), to: log)
+      #expect(log.keys == ["r0"])
+      #expect(own.path == path && running.path == path + "-3")
     }
   }
 

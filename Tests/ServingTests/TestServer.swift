@@ -36,7 +36,7 @@ struct TestServer: Sendable {
     let (ports, ready) = AsyncStream.makeStream(of: Int.self)
     let service = ServingService(
       options: .init(port: 0, engine: engine, threshold: threshold, idleTimeout: idleTimeout), slot: slot, spool: spool,
-      forwarder: forwarder,
+      forwarders: forwarder.map { [$0] } ?? [],
       logger: logger,
       onListening: { ready.yield($0) })
     try await withThrowingTaskGroup(of: Void.self) { group in

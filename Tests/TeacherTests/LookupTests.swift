@@ -163,6 +163,32 @@ struct LookupTests {
     #expect(ContinuousClock.now - started < .seconds(120))
   }
 
+  @Test("Queries wait for each other outside of their time")
+  func queriesInTurn() async throws {
+    let folder = try Fixtures.folder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let path = try database(folder)
+    let find = try sql(path, "SELECT name FROM device WHERE room = :room", timeout: .seconds(2))
+    var configuration = Configuration()
+    configuration.allowsUnsafeTransactions = true
+    let other = try DatabaseQueue(path: path, configuration: configuration)
+    // While another has the file, the first query uses up its time, and the second one's has not begun.
+    try await other.writeWithoutTransaction { try $0.execute(sql: "BEGIN EXCLUSIVE") }
+    let found = try await withThrowingTaskGroup(of: Bool.self) { group in
+      for _ in 0..<2 {
+        group.addTask { if case .rows = await find.run(["room": "attic"]) { true } else { false } }
+      }
+      var found: [Bool] = []
+      for try await isFound in group {
+        if found.isEmpty { try await other.writeWithoutTransaction { try $0.execute(sql: "COMMIT") } }
+        found.append(isFound)
+      }
+      return found
+    }
+    #expect(found == [false, true])
+    try other.close()
+  }
+
   @Test("Lookups of all three kinds run in one turn, and their results go back in order")
   func threeKinds() async throws {
     let folder = try Fixtures.folder()

@@ -4,7 +4,7 @@ import Teacher
 import Testing
 import Topics
 
-@Suite("Outages, refusals, budgets, cancellation")
+@Suite("Outages, refusals, cancellation")
 struct OutageTests {
   @Test("Failures are retried with the attempt's number, and Retry-After is honoured")
   func retries() async throws {
@@ -89,6 +89,20 @@ struct OutageTests {
     }
   }
 
+  @Test("A call that begins near the end of an exchange's time has a call's time, and is not taken for an outage")
+  func lastCall() async throws {
+    try await ScriptedServer.run { seen in
+      if seen.said == "Hello." { return .calls(Fixtures.light) }
+      return seen.results.isEmpty
+        ? .calls(("find", #"{"room":"kitchen"}"#), delay: .seconds(2)) : .calls(Fixtures.light, delay: .seconds(2))
+    } body: { address, server in
+      let outcome = try await Fixtures.label(
+        Fixtures.request(), task: try Fixtures.task { $0.lookups = [try Fixtures.lookup("find", .command(["cat"]))] },
+        configuration: Fixtures.configuration(address) { $0.totalTimeout = .seconds(3) })
+      #expect(outcome.accepted != nil)
+    }
+  }
+
   @Test("A wrong key or path pauses everything and rejects nothing; the key is never shown")
   func configurationErrors() async throws {
     let key = "sk-very-secret-1234567890"
@@ -141,6 +155,64 @@ struct OutageTests {
     }
   }
 
+  @Test("An endpoint that refuses every request after it has answered some pauses labelling and rejects nothing")
+  func laterRefusals() async throws {
+    let refusesAll = Atomic(false)
+    try await ScriptedServer.run { _ in
+      refusesAll.load(ordering: .relaxed)
+        ? Reply(400, ["error": ["message": "Your credit balance is too low"]]) : .calls(Fixtures.light)
+    } body: { address, server in
+      let teacher = try Teacher(
+        task: try Fixtures.task(),
+        configuration: Fixtures.configuration(address) { $0.maximumConcurrentRequests = 2 }, logger: Fixtures.quiet)
+      #expect(try await teacher.label(Fixtures.request("first")).accepted != nil)
+      refusesAll.store(true, ordering: .relaxed)
+      async let outcomes = withThrowingTaskGroup(of: LabelOutcome.self) { group in
+        for index in 0..<100 { group.addTask { try await teacher.label(Fixtures.request("number \(index)")) } }
+        return try await group.reduce(into: [LabelOutcome]()) { $0.append($1) }
+      }
+      guard case .paused(.configuration, let message, _) = try await teacher.pause() else {
+        Issue.record("not paused")
+        return
+      }
+      #expect(message.contains("credit"))
+      // The harmless request was not sent behind all those who waited.
+      let sent = server.seen.count
+      #expect(sent < 60)
+      while server.seen.count < sent + 20 { try await Task.sleep(for: .milliseconds(5)) }
+      #expect(teacher.metrics.rejectedTotal == 0)
+      refusesAll.store(false, ordering: .relaxed)
+      #expect(try await outcomes.allSatisfy { $0.accepted != nil })
+      await teacher.shutdown()
+    }
+  }
+
+  @Test(
+    "A record that alone is refused like a wrong key or path, or told to wait again and again, is rejected at last",
+    arguments: [(302, 3), (401, 3), (403, 3), (404, 3), (429, 14)])
+  func refusedAlone(status: Int, failures: Int) async throws {
+    let key = "sk-very-secret-1234567890"
+    try await ScriptedServer.run { seen in
+      seen.said == "poison"
+        ? Reply(status, ["error": ["message": .string("not this, \(key)")]]) : .calls(Fixtures.light)
+    } body: { address, server in
+      let teacher = try Teacher(
+        task: try Fixtures.task(), configuration: Fixtures.configuration(address) { $0.apiKey = key },
+        logger: Fixtures.quiet)
+      let rejection = try await teacher.label(Fixtures.request("poison")).rejection
+      #expect(rejection?.code == (status == 429 ? .teacherFailed : .teacherRefused))
+      #expect(rejection?.message.contains("status \(status)") == true)
+      #expect(rejection?.message.contains("very-secret") == false)
+      #expect(rejection?.rawAnswer?.contains("very-secret") != true)
+      // The endpoint has answered the harmless request three times, each after a failure of the record.
+      #expect(server.seen.map(\.said).suffix(6) == ["poison", "Hello.", "poison", "Hello.", "poison", "Hello."])
+      #expect(server.seen.count { $0.said == "poison" } == failures)
+      #expect(server.seen.count { $0.said == "Hello." } == 3)
+      #expect(try await teacher.label(Fixtures.request("fine")).accepted != nil)
+      await teacher.shutdown()
+    }
+  }
+
   @Test("A record on which the endpoint always fails is rejected while the others go on")
   func poison() async throws {
     try await ScriptedServer.run { seen in
@@ -154,56 +226,6 @@ struct OutageTests {
       #expect(server.seen.map(\.said) == ["poison", "poison", "poison", "Hello.", "poison", "Hello."])
       #expect(server.seen.allSatisfy { $0.messages.map { $0["role"] } == ["system", "user"] })
       #expect(try await teacher.label(Fixtures.request("fine")).accepted != nil)
-      await teacher.shutdown()
-    }
-  }
-
-  @Test("A spent budget pauses until the hour has passed, also after a restart")
-  func budget() async throws {
-    let folder = try Fixtures.folder()
-    defer { try? FileManager.default.removeItem(at: folder) }
-    let virtual = VirtualClock()
-    try await ScriptedServer.run { _ in
-      .calls(Fixtures.light)
-    } body: { address, server in
-      let configuration = Fixtures.configuration(address) {
-        $0.budget = BudgetPolicy(tokensPerHour: 200)
-        $0.cachePath = folder.appendingPathComponent("answers.db").path
-      }
-      let teacher = try Teacher(
-        task: try Fixtures.task(), configuration: configuration, clock: virtual.clock, logger: Fixtures.quiet)
-      // 110 tokens each: two fit into the hour.
-      for index in 0..<2 { _ = try await teacher.label(Fixtures.request("number \(index)")) }
-      #expect(virtual.now == .zero)
-      _ = try await teacher.label(Fixtures.request("number 2"))
-      #expect(virtual.now >= .seconds(3_600))
-      #expect(teacher.metrics.accepted == 3)
-      await teacher.shutdown()
-      let before = virtual.now
-      _ = try await Fixtures.label(
-        Fixtures.request("number 3"), task: try Fixtures.task(), configuration: configuration, clock: virtual.clock)
-      _ = try await Fixtures.label(
-        Fixtures.request("number 4"), task: try Fixtures.task(), configuration: configuration, clock: virtual.clock)
-      #expect(virtual.now >= before + .seconds(3_599))
-      #expect(server.seen.count == 5)
-    }
-  }
-
-  @Test("No more requests are in flight than allowed")
-  func concurrency() async throws {
-    try await ScriptedServer.run { _ in
-      .calls(Fixtures.light, delay: .milliseconds(10))
-    } body: { address, server in
-      let teacher = try Teacher(
-        task: try Fixtures.task(),
-        configuration: Fixtures.configuration(address) { $0.maximumConcurrentRequests = 3 }, logger: Fixtures.quiet)
-      try await withThrowingTaskGroup(of: Void.self) { group in
-        for index in 0..<24 { group.addTask { _ = try await teacher.label(Fixtures.request("number \(index)")) } }
-        try await group.waitForAll()
-      }
-      #expect(server.seen.count == 24)
-      #expect(server.mostInFlight <= 3)
-      #expect(server.mostInFlight >= 2)
       await teacher.shutdown()
     }
   }

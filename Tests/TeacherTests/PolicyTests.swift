@@ -68,6 +68,26 @@ import Topics
     #expect(policy.decision(on: Self.facts(asked: 100)) == .skip(.confident))
   }
 
+  @Test("However many partitions there are, their parts of a budget add up to it", arguments: [1, 49, 98, 103, 1_000])
+  func parts(partitions: Int) {
+    for budget in [1, 7, 100, 1_000_003] {
+      var policy = Self.policy
+      policy.dailyBudget = budget
+      let asked = (0..<partitions).reduce(0) { sum, partition in
+        var facts = Self.facts(coin: 0)
+        // How often one more is asked about is how large the part is.
+        var (low, high) = (0, budget + 1)
+        while high - low > 1 {
+          let middle = (low + high) / 2
+          facts.spent = .init(asked: middle - 1, owned: [partition], partitions: partitions)
+          if case .ask = policy.decision(on: facts) { low = middle } else { high = middle }
+        }
+        return sum + low
+      }
+      #expect(asked == budget)
+    }
+  }
+
   @Test("Coins are uniform, depend on the id and the salt alone, and differ from the split")
   func coins() {
     let policy = Self.policy

@@ -126,6 +126,9 @@ struct PureTests {
     for base in ["http://h", "http://h/", "http://h/v1", "http://h/v1/", "http://h/v1/chat/completions"] {
       #expect(ChatClient.completionsURL(base) == "http://h/v1/chat/completions")
     }
+    for base in ["http://h", "http://h/v1/", "http://h/v1/chat/completions"] {
+      #expect(ChatClient.completionsURL(base + "?api-version=1/2") == "http://h/v1/chat/completions?api-version=1/2")
+    }
     #expect(ChatClient.completionsURL("http://h/openai/v2") == "http://h/openai/v2/chat/completions")
     #expect(
       LookupRunner.url("http://h/a?x=1", with: ["q": "a&b=c +d", "n": 2]) == "http://h/a?x=1&q=a%26b%3Dc%20%2Bd&n=2")
@@ -161,6 +164,20 @@ struct PureTests {
       let body = #"{"choices":[{"message":{"tool_calls":[{"function":{"name":"stop"\#(arguments)}}]}}]}"#
       #expect(try ChatAnswer(body: Array(body.utf8)).calls[0].arguments == [:], "\(arguments)")
     }
+  }
+
+  @Test("There are connections for all that the teacher, HTTP lookups and an HTTP verifier on one host have in flight")
+  func connections() throws {
+    let configuration = Fixtures.configuration("http://h") { $0.maximumConcurrentRequests = 5 }
+    #expect(configuration.connections(for: try Fixtures.task()) == 5)
+    let task = try Fixtures.task {
+      $0.lookups = [
+        try Fixtures.lookup("a", .http(url: "http://h/a")), try Fixtures.lookup("b", .command(["cat"])),
+        try Fixtures.lookup("c", .http(url: "http://h/c")),
+      ]
+      $0.verifier = .http(url: "http://h/verify")
+    }
+    #expect(configuration.connections(for: task) == 20)
   }
 
   @Test("A configuration out of range is named")

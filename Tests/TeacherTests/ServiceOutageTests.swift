@@ -100,6 +100,81 @@ struct ServiceOutageTests {
     }
   }
 
+  @Test("A verifier that refuses every question pauses labelling; a record that it alone refuses is rejected")
+  func verifierRefuses() async throws {
+    let refusesAll = Atomic(true)
+    try await ScriptedServer.run { seen in
+      guard seen.path == "/verify" else { return seen.path == "/find" ? Reply(200, [:]) : Self.teach(seen) }
+      let isRefused = seen.body["request"]?["messages"]?.text.contains("unjudged") == true
+      return isRefused || refusesAll.load(ordering: .relaxed) ? Reply(403, "no") : Self.approval
+    } body: { address, server in
+      let teacher = try Teacher(
+        task: try Self.task(address), configuration: Fixtures.configuration(address), logger: Fixtures.quiet)
+      let first = Task { try await teacher.label(Fixtures.request("kitchen")) }
+      guard case .paused(.configuration, let message, _) = try await teacher.pause() else {
+        Issue.record("not paused")
+        return
+      }
+      #expect(message.contains("status 403"))
+      while server.seen.count(where: { $0.path == "/verify" }) < 10 { try await Task.sleep(for: .milliseconds(5)) }
+      refusesAll.store(false, ordering: .relaxed)
+      #expect(try await first.value.accepted != nil)
+      #expect(try await teacher.label(Fixtures.request("unjudged")).rejection?.code == .verifierFailed)
+      #expect(try await teacher.label(Fixtures.request("attic")).accepted != nil)
+      await teacher.shutdown()
+    }
+  }
+
+  @Test("A program that cannot be started is waited for, and rejects nothing", arguments: [true, false])
+  func programAway(isVerifier: Bool) async throws {
+    let folder = try Fixtures.folder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let (program, aside) = (folder.appendingPathComponent("program").path, folder.appendingPathComponent("aside").path)
+    try Data("#!/bin/sh\ncat >/dev/null\necho '{\"accepted\":true}'\n".utf8).write(to: URL(fileURLWithPath: program))
+    try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: program)
+    try await ScriptedServer.run(Self.teach) { address, _ in
+      let task = try Fixtures.task {
+        $0.lookups = [try Fixtures.lookup("find", .command([isVerifier ? "cat" : program]))]
+        if isVerifier { $0.verifier = .command([program]) }
+      }
+      let teacher = try Teacher(task: task, configuration: Fixtures.configuration(address), logger: Fixtures.quiet)
+      #expect(try await teacher.label(Fixtures.request("kitchen")).accepted != nil)
+      try FileManager.default.moveItem(atPath: program, toPath: aside)
+      let second = Task { try await teacher.label(Fixtures.request("attic")) }
+      guard case .paused(.outage, let message, _) = try await teacher.pause() else {
+        Issue.record("not paused")
+        return
+      }
+      #expect(message.contains("did not start"))
+      #expect(teacher.metrics.rejectedTotal == 0)
+      try FileManager.default.moveItem(atPath: aside, toPath: program)
+      #expect(try await second.value.accepted != nil)
+      await teacher.shutdown()
+    }
+  }
+
+  @Test("A lookup whose token has expired pauses labelling and rejects nothing")
+  func expiredToken() async throws {
+    let hasExpired = Atomic(true)
+    try await ScriptedServer.run { seen in
+      if seen.path == "/find" { return hasExpired.load(ordering: .relaxed) ? Reply(401, "expired") : Reply(200, [:]) }
+      return seen.path == "/verify" ? Self.approval : Self.teach(seen)
+    } body: { address, _ in
+      let teacher = try Teacher(
+        task: try Self.task(address), configuration: Fixtures.configuration(address), logger: Fixtures.quiet)
+      let first = Task { try await teacher.label(Fixtures.request("kitchen")) }
+      guard case .paused(.configuration, let message, _) = try await teacher.pause() else {
+        Issue.record("not paused")
+        return
+      }
+      #expect(message.contains("status 401"))
+      hasExpired.store(false, ordering: .relaxed)
+      #expect(try await first.value.accepted != nil)
+      #expect(teacher.metrics.rejectedTotal == 0)
+      await teacher.shutdown()
+    }
+  }
+
   @Test("A record that fails first waits until others were answered, and is rejected then")
   func poisonFirst() async throws {
     try await ScriptedServer.run(Self.poisoned) { address, server in

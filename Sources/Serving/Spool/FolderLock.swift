@@ -31,9 +31,16 @@ public final class FolderLock: Sendable {
   ///
   /// - Throws: ``ServingError`` `folder` where none is free, or they cannot be written.
   public static func first(of path: String) throws(ServingError) -> FolderLock {
-    for number in 1...64 {
-      if let lock = try FolderLock(free: number == 1 ? path : "\(path)-\(number)") { return lock }
+    for folder in folders(path) {
+      if let lock = try FolderLock(free: folder) { return lock }
     }
     throw ServingError(.folder, "\(path): more than 60 processes serve from here; use another state folder.")
   }
+
+  /// Takes all free ones of `path`, `path-2`, … `path-64` that are wanted.
+  static func free(of path: String, where isWanted: (String) -> Bool) -> [FolderLock] {
+    folders(path).filter(isWanted).compactMap { try? FolderLock(free: $0) }
+  }
+
+  private static func folders(_ path: String) -> [String] { (1...64).map { $0 == 1 ? path : "\(path)-\($0)" } }
 }

@@ -35,6 +35,8 @@ public final class RequestSpool: @unchecked Sendable {
   /// The folder.
   public let folder: String
   private let lock: FolderLock
+  /// The server's folder, where the spool is not this server's own.
+  private let home: FolderLock?
   private let maximumBytes: Int
   private let segmentBytes: Int
   private let interval: DispatchTimeInterval
@@ -54,11 +56,20 @@ public final class RequestSpool: @unchecked Sendable {
   ///   - interval: how long a record may be in memory only; default 50 ms.
   ///   - segmentBytes: when a file is full; default 4 MiB.
   /// - Throws: ``ServingError`` `folder`.
-  public init(
+  public convenience init(
     folder: String, maximumBytes: Int = 64 << 20, interval: Duration = .milliseconds(50), segmentBytes: Int = 4 << 20,
     logger: Logger
   ) throws(ServingError) {
+    try self.init(
+      folder: folder, home: nil, maximumBytes: maximumBytes, interval: interval, segmentBytes: segmentBytes,
+      logger: logger)
+  }
+
+  private init(
+    folder: String, home: FolderLock?, maximumBytes: Int, interval: Duration, segmentBytes: Int, logger: Logger
+  ) throws(ServingError) {
     lock = try FolderLock.only(folder)
+    self.home = home
     self.folder = folder
     self.maximumBytes = maximumBytes
     self.segmentBytes = max(1, segmentBytes)
@@ -72,7 +83,7 @@ public final class RequestSpool: @unchecked Sendable {
       for old in segments where old < forwarded.segment { files.delete(old) }
       place = forwarded
     }
-    let left = Self.count(files, segments.filter { $0 >= place.segment }, from: place)
+    let left = try Self.count(files, segments.filter { $0 >= place.segment }, from: place)
     state.withLock {
       $0.figures.records = left.records
       $0.figures.bytes = left.bytes
@@ -80,13 +91,34 @@ public final class RequestSpool: @unchecked Sendable {
     if left.records > 0 { arrived.yield() }
   }
 
+  /// Opens what servers that run no longer have left: their spools that hold something. Nothing more is taken into them.
+  ///
+  /// - Parameters:
+  ///   - path: the servers' folders are `path`, `path-2`, … `path-64`, each with its spool in `spool`. Those that are opened
+  ///     belong to this process as long as the spools live.
+  public static func left(in path: String, logger: Logger) -> [RequestSpool] {
+    let homes = FolderLock.free(of: path) { home in
+      let names = try? FileManager.default.contentsOfDirectory(atPath: home + "/spool")
+      return names?.contains { $0.hasSuffix(".spool") } ?? false
+    }
+    return homes.compactMap { home in
+      do throws(ServingError) {
+        return try RequestSpool(
+          folder: home.path + "/spool", home: home, maximumBytes: 0, interval: .zero, segmentBytes: 1, logger: logger)
+      } catch {
+        logger.warning("what another server has left in its spool stays there", metadata: ["reason": "\(error)"])
+        return nil
+      }
+    }
+  }
+
   private static func count(
     _ files: SpoolFiles, _ segments: [Int], from place: SpoolFiles.Place
-  ) -> (records: Int, bytes: Int) {
+  ) throws(ServingError) -> (records: Int, bytes: Int) {
     var records = 0
     var size = 0
     for segment in segments {
-      let bytes = files.read(.init(segment: segment, offset: segment == place.segment ? place.offset : 0))
+      let bytes = try files.read(.init(segment: segment, offset: segment == place.segment ? place.offset : 0))
       var offset = 0
       while let frame = SpoolFrame.next(in: bytes, from: offset) {
         records += 1
@@ -165,14 +197,19 @@ public final class RequestSpool: @unchecked Sendable {
     }
   }
 
-  /// The next records to forward, and the place after each.
-  func next(maximum: Int) async -> [(payload: [UInt8], end: SpoolFiles.Place, bytes: Int)] {
-    await onQueue { self.read(maximum) }
+  /// The next records to forward, and the place after each; nil where they cannot be read now.
+  func next(maximum: Int) async -> [(payload: [UInt8], end: SpoolFiles.Place, bytes: Int)]? {
+    await onQueue {
+      do throws(ServingError) { return try self.read(maximum) } catch {
+        self.complain("live requests wait in the spool: \(error)")
+        return nil
+      }
+    }
   }
 
-  private func read(_ maximum: Int) -> [(payload: [UInt8], end: SpoolFiles.Place, bytes: Int)] {
+  private func read(_ maximum: Int) throws(ServingError) -> [(payload: [UInt8], end: SpoolFiles.Place, bytes: Int)] {
     while true {
-      let bytes = files.read(place)
+      let bytes = try files.read(place)
       var found: [(payload: [UInt8], end: SpoolFiles.Place, bytes: Int)] = []
       var offset = 0
       while found.count < maximum, let frame = SpoolFrame.next(in: bytes, from: offset) {
@@ -184,14 +221,14 @@ public final class RequestSpool: @unchecked Sendable {
       if !found.isEmpty { return found }
       guard place.segment < files.active else { return [] }
       if !bytes.isEmpty { damaged(bytes.count) }
-      leaveSegment()
+      try leaveSegment()
     }
   }
 
   /// The segment has been read to its end: on to the next.
-  private func leaveSegment() {
+  private func leaveSegment() throws(ServingError) {
+    let rest = try files.segments().first { $0 > place.segment }
     files.delete(place.segment)
-    let rest = (try? files.segments())?.first { $0 > place.segment }
     place = .init(segment: rest ?? files.active, offset: 0)
     files.forwarded = place
   }

@@ -60,14 +60,19 @@ final class SpoolFiles: @unchecked Sendable {
       let count = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress! + done, bytes.count - done) }
       if count < 0, errno == EINTR { continue }
       guard count > 0 else {
-        let error = problem("cannot be written")
-        if ftruncate(descriptor, off_t(length)) == 0 { lseek(descriptor, off_t(length), SEEK_SET) }
-        throw error
+        throw undone("cannot be written")
       }
       done += count
     }
-    guard fsync(descriptor) == 0 else { throw problem("cannot be made durable") }
+    guard fsync(descriptor) == 0 else { throw undone("cannot be made durable") }
     length += bytes.count
+  }
+
+  /// Takes back what an append that failed has written, which would be forwarded though it is counted as dropped.
+  private func undone(_ what: String) -> ServingError {
+    let error = problem(what)
+    if ftruncate(descriptor, off_t(length)) == 0 { lseek(descriptor, off_t(length), SEEK_SET) }
+    return error
   }
 
   /// Ends the active segment; the next append begins another.
@@ -80,11 +85,18 @@ final class SpoolFiles: @unchecked Sendable {
   }
 
   /// The bytes of a segment from an offset on; empty where there is no such segment.
-  func read(_ place: Place) -> [UInt8] {
-    guard let data = FileManager.default.contents(atPath: path(place.segment)), place.offset < data.count else {
+  ///
+  /// - Throws: ``ServingError`` `folder` where it is there and cannot be read now.
+  func read(_ place: Place) throws(ServingError) -> [UInt8] {
+    let path = path(place.segment)
+    do {
+      return [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)).dropFirst(max(0, place.offset)))
+    } catch let error as CocoaError where error.code == .fileReadNoSuchFile {
       return []
+    } catch {
+      throw ServingError(
+        .folder, "\(path): cannot be read (\(error)); check the disk and permissions, or move the file away.")
     }
-    return [UInt8](data.dropFirst(max(0, place.offset)))
   }
 
   func delete(_ segment: Int) { unlink(path(segment)) }

@@ -35,10 +35,14 @@ public struct SpoolForwarder: Service {
     await spool.close()
   }
 
-  /// Forwards everything that is there; gives up where the log fails and the spool is closing.
+  /// Forwards everything that is there; gives up where the log or the disk fails and the spool is closing.
   private func drain() async {
     while !Task.isCancelled {
-      let batch = await spool.next(maximum: 200)
+      guard let batch = await spool.next(maximum: 200) else {
+        if spool.isClosed { return }
+        do { try await Task.sleep(for: .seconds(1)) } catch { return }
+        continue
+      }
       guard let last = batch.last else { return }
       var delay = Duration.milliseconds(100)
       var refused: Int?

@@ -29,7 +29,8 @@ package struct Exchange: Sendable {
 
 /// Successful exchanges by content, in one SQLite file that several processes may share.
 ///
-/// Only exchanges that led to an accepted label are stored, so a failure is always asked anew. Durability: a
+/// Only exchanges that led to an accepted label are stored, so a failure is always asked anew. What every answer has cost
+/// is kept for an hour, whatever became of it. Durability: a
 /// power loss may lose the last entries (they are asked for again), never the file's consistency.
 package final class AnswerCache: Sendable {
   /// 2: an answer says whose request it is for. The answers of an older file are asked for again.
@@ -49,7 +50,8 @@ package final class AnswerCache: Sendable {
     do {
       queue = try DatabaseQueue(path: path, configuration: configuration)
       try queue.writeWithoutTransaction { db in
-        try db.execute(sql: "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL")
+        // What is deleted is overwritten: it may be of a request that is to be forgotten.
+        try db.execute(sql: "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON")
         try db.inTransaction(.immediate) {
           try Self.prepare(db, path: path)
           return .commit
@@ -80,23 +82,29 @@ package final class AnswerCache: Sendable {
           CREATE INDEX answers_at ON answers (at);
           CREATE INDEX answers_request ON answers (request);
           """)
-      return
-    }
-    guard owner == applicationID, found == version else {
+    } else if owner != applicationID || found != version {
       throw TeacherError(
         .cacheUnusable, subject: path, expected: "an answer cache of version \(version)",
         found: owner == applicationID ? "version \(found)" : "another program's database")
     }
+    try db.execute(
+      sql: """
+        CREATE TABLE IF NOT EXISTS spending (at INTEGER NOT NULL, tokens INTEGER NOT NULL, cost REAL NOT NULL);
+        CREATE INDEX IF NOT EXISTS spending_at ON spending (at);
+        """)
   }
 
   /// SHA-256 of the canonical JSON of everything the answer depends on.
   ///
-  /// - Parameter vocabulary: what its log-probabilities are of; nil where it has none.
+  /// - Parameters:
+  ///   - endpoint: whom the model's name is of.
+  ///   - vocabulary: what its log-probabilities are of; nil where it has none.
   package static func key(
-    parameters: JSONObject, messages: [JSON], sample: Int, vocabulary: Digest? = nil
+    endpoint: String, parameters: JSONObject, messages: [JSON], sample: Int, vocabulary: Digest? = nil
   ) -> Digest {
     var content: JSONObject = [
-      "parameters": .object(parameters), "messages": .array(messages), "sample": .integer(Int64(sample)),
+      "endpoint": .string(endpoint), "parameters": .object(parameters), "messages": .array(messages),
+      "sample": .integer(Int64(sample)),
     ]
     content["vocabulary"] = vocabulary.map { .string($0.hex) }
     return Digest.sha256(JSON.object(content).canonical)
@@ -110,8 +118,8 @@ package final class AnswerCache: Sendable {
 
   /// The exchange that was stored at a moment (milliseconds since 1970) or later, if there is one that can be read. Its usage and cost
   /// are zero: it costs nothing again.
-  package func exchange(for key: Digest, since oldest: Int64) throws -> Exchange? {
-    let text = try queue.read { db in
+  package func exchange(for key: Digest, since oldest: Int64) async throws -> Exchange? {
+    let text = try await queue.read { db in
       try String.fetchOne(
         db.cachedStatement(sql: "SELECT answer FROM answers WHERE key = ? AND at >= ?"),
         arguments: [Data(key.bytes), oldest])
@@ -126,45 +134,68 @@ package final class AnswerCache: Sendable {
       raw: json["raw"]?.stringValue ?? "")
   }
 
-  /// Stores an exchange; the last one wins.
+  /// Stores an exchange; the last one wins. A few of those before `oldest`, which nobody will ask for, go with it.
+  ///
+  /// - Parameters:
+  ///   - wallMilliseconds: now, since 1970.
+  ///   - oldest: the same.
   package func store(
-    _ exchange: Exchange, for key: Digest, request: Digest, at wallMilliseconds: Int64
-  ) throws {
+    _ exchange: Exchange, for key: Digest, request: Digest, at wallMilliseconds: Int64, forgettingBefore oldest: Int64
+  ) async throws {
     var answer: JSONObject = [
       "call": exchange.call.json, "raw": .string(exchange.raw), "trace": .array(exchange.trace.map(\.json)),
     ]
     answer["top_logprobs"] = exchange.topLogprobs?.json
     let text = JSON.object(answer).text
-    try queue.write { db in
+    try await queue.write { db in
       try db.cachedStatement(
         sql: "INSERT OR REPLACE INTO answers (key, request, at, tokens, cost, answer) VALUES (?, ?, ?, ?, ?, ?)"
       ).execute(arguments: [
         Data(key.bytes), Data(request.bytes), wallMilliseconds, exchange.usage.total, exchange.cost, text,
       ])
+      try db.cachedStatement(
+        sql: "DELETE FROM answers WHERE key IN (SELECT key FROM answers WHERE at < ? ORDER BY at LIMIT 8)"
+      ).execute(arguments: [oldest])
     }
   }
 
   /// Removes an exchange whose label was refused later.
-  package func remove(_ key: Digest) throws {
-    try queue.write { db in
+  package func remove(_ key: Digest) async throws {
+    try await queue.write { db in
       try db.cachedStatement(sql: "DELETE FROM answers WHERE key = ?").execute(arguments: [Data(key.bytes)])
     }
   }
 
-  /// Removes every exchange about a request, overwriting its bytes; how many there were.
-  package func forget(request: Digest) throws -> Int {
-    try queue.write { db in
-      try db.execute(sql: "PRAGMA secure_delete = ON")
-      try db.execute(sql: "DELETE FROM answers WHERE request = ?", arguments: [Data(request.bytes)])
-      return db.changesCount
+  /// Removes every exchange about these requests, overwriting its bytes in the file and in what SQLite has written ahead;
+  /// how many there were.
+  package func forget(_ requests: Set<Digest>) throws -> Int {
+    let count = try queue.write { db in
+      try requests.reduce(0) { count, request in
+        try db.execute(sql: "DELETE FROM answers WHERE request = ?", arguments: [Data(request.bytes)])
+        return count + db.changesCount
+      }
+    }
+    // Deleted answers stand in the file of what is written ahead until it is emptied.
+    _ = try queue.writeWithoutTransaction { try $0.checkpoint(.truncate) }
+    return count
+  }
+
+  /// Takes note of what an answer has cost.
+  package func spent(tokens: Int, cost: Double, at wallMilliseconds: Int64) async throws {
+    try await queue.write { db in
+      try db.cachedStatement(sql: "INSERT INTO spending (at, tokens, cost) VALUES (?, ?, ?)")
+        .execute(arguments: [wallMilliseconds, tokens, cost])
+      // Budgets are an hour's.
+      try db.cachedStatement(sql: "DELETE FROM spending WHERE at < ?").execute(arguments: [wallMilliseconds - 3_600_000]
+      )
     }
   }
 
-  /// What stored exchanges have cost since a moment: (milliseconds since 1970, tokens, money).
+  /// What answers have cost since a moment within the hour: (milliseconds since 1970, tokens, money).
   package func spending(since wallMilliseconds: Int64) throws -> [(at: Int64, tokens: Int, cost: Double)] {
     try queue.read { db in
       try Row.fetchAll(
-        db, sql: "SELECT at, tokens, cost FROM answers WHERE at > ? ORDER BY at", arguments: [wallMilliseconds]
+        db, sql: "SELECT at, tokens, cost FROM spending WHERE at > ? ORDER BY at", arguments: [wallMilliseconds]
       ).map { (at: $0["at"], tokens: $0["tokens"], cost: $0["cost"]) }
     }
   }

@@ -19,9 +19,9 @@ package struct ForgivingCache: Sendable {
     self.clock = clock
   }
 
-  package func exchange(for key: Digest) -> Exchange? {
+  package func exchange(for key: Digest) async -> Exchange? {
     let oldest = clock.wallMilliseconds() - lifetime.wholeMilliseconds
-    let found = guarded { try $0.exchange(for: key, since: oldest) } ?? nil
+    let found = await guarded { try await $0.exchange(for: key, since: oldest) } ?? nil
     counters.update {
       $0.cacheHits += found == nil ? 0 : 1
       $0.cacheMisses += found == nil ? 1 : 0
@@ -29,17 +29,29 @@ package struct ForgivingCache: Sendable {
     return found
   }
 
-  package func store(_ exchange: Exchange, for key: Digest, request: Digest) {
-    guarded { try $0.store(exchange, for: key, request: request, at: clock.wallMilliseconds()) }
+  package func store(_ exchange: Exchange, for key: Digest, request: Digest) async {
+    let now = clock.wallMilliseconds()
+    let oldest = now - lifetime.wholeMilliseconds
+    await guarded { try await $0.store(exchange, for: key, request: request, at: now, forgettingBefore: oldest) }
   }
 
-  package func remove(_ key: Digest) { guarded { try $0.remove(key) } }
+  package func spent(tokens: Int, cost: Double) async {
+    guard tokens > 0 || cost > 0 else { return }
+    let now = clock.wallMilliseconds()
+    await guarded { try await $0.spent(tokens: tokens, cost: cost, at: now) }
+  }
+
+  package func remove(_ key: Digest) async { await guarded { try await $0.remove(key) } }
 
   package func close() { cache.close() }
 
   @discardableResult
-  private func guarded<Value>(_ body: (AnswerCache) throws -> Value) -> Value? {
-    do { return try body(cache) } catch {
+  private func guarded<Value: Sendable>(
+    _ body: @escaping @Sendable (AnswerCache) async throws -> Value
+  ) async -> Value? {
+    let cache = cache
+    // In a task of its own: what was paid for is kept also where nobody waits for the label any more.
+    do { return try await Task { try await body(cache) }.value } catch {
       let failures = counters.updating { metrics -> Int in
         metrics.cacheFailures += 1
         return metrics.cacheFailures

@@ -17,7 +17,7 @@ public enum TeacherCache {
     let cache = try AnswerCache(path: path)
     defer { cache.close() }
     do {
-      return try Set(conversations.map(AnswerCache.request)).reduce(0) { try $0 + cache.forget(request: $1) }
+      return try cache.forget(Set(conversations.map(AnswerCache.request)))
     } catch {
       throw TeacherError(
         .cacheUnusable, subject: path, expected: "answers that can be deleted", found: String(describing: error))

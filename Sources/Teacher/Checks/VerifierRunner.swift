@@ -4,7 +4,7 @@ package import Topics
 /// Asks the external verifier about a call.
 package struct VerifierRunner: Sendable {
   private enum Judge: Sendable {
-    case command(BoundedProcess)
+    case command(ProgramService)
     case http(url: String, HTTPService)
     case inProcess(@Sendable (Call, RequestRecord) async -> VerifierVerdict)
   }
@@ -29,7 +29,11 @@ package struct VerifierRunner: Sendable {
           found: arguments.first ?? "nothing")
       }
       judge = .command(
-        BoundedProcess(arguments: arguments, timeout: timeout, maximumOutputBytes: Self.maximumAnswerBytes))
+        ProgramService(
+          name: "verifier",
+          process: BoundedProcess(
+            arguments: arguments, timeout: timeout, maximumOutputBytes: Self.maximumAnswerBytes),
+          configuration: configuration, clock: clock, logger: logger))
     case .http(let url, let timeout):
       guard HTTPTransport.isUsable(url) else {
         throw TeacherError(
@@ -43,10 +47,13 @@ package struct VerifierRunner: Sendable {
     }
   }
 
-  /// The gate of an HTTP verifier.
+  /// The gate of an HTTP address or a program.
   package var gate: EndpointGate? {
-    if case .http(_, let service) = judge { return service.gate }
-    return nil
+    switch judge {
+    case .http(_, let service): service.gate
+    case .command(let program): program.gate
+    case .inProcess: nil
+    }
   }
 
   /// Asks.
@@ -55,7 +62,8 @@ package struct VerifierRunner: Sendable {
   package func verdict(on call: Call, for request: RequestRecord) async throws -> VerifierVerdict {
     switch judge {
     case .inProcess(let judge): return await judge(call, request)
-    case .command(let process): return try read(try output(of: await process.run(input: question(call, request))))
+    case .command(let program):
+      return try read(try output(of: await program.run(input: question(call, request), failure: .verifierFailed)))
     case .http(let url, let service):
       let question = HTTPService.Question(url: url, body: question(call, request))
       return try read(try await service.ask(question, failure: .verifierFailed) { answer($0, $1) })
@@ -94,7 +102,7 @@ package struct VerifierRunner: Sendable {
     switch status {
     case 200..<300: body.map { .success($0, tokens: 0, money: 0) } ?? .rejected(failed("its answer is too large"))
     case 400, 413, 422: .rejected(failed("it did not understand the question"))
-    default: .misconfigured(message: "status \(status)")
+    default: .refused(failed("status \(status)"), isUsual: true)
     }
   }
 }

@@ -3,7 +3,7 @@ public import Topics
 /// What a rolling hour may cost. A spent budget pauses labelling; nothing is dropped.
 ///
 /// Requests in flight count with the mean of what calls have cost so far, so the budget is overrun by
-/// at most what the last calls cost more than the mean.
+/// at most what the last calls cost more than the mean. Before the first answer there is one at a time.
 public struct BudgetPolicy: Sendable, Hashable {
   /// Tokens, prompt and completion. Nil: unlimited.
   public var tokensPerHour: Int?

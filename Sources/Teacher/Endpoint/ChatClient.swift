@@ -15,10 +15,12 @@ package struct ChatClient: Sendable {
   private let transport: HTTPTransport
   private let caller: ResilientCaller
   private let counters: TeacherCounters
+  private let cache: ForgivingCache?
 
+  /// - Parameter cache: what keeps the spending for a later process.
   package init(
     endpoint: String, configuration: TeacherConfiguration, transport: HTTPTransport, caller: ResilientCaller,
-    counters: TeacherCounters
+    counters: TeacherCounters, cache: ForgivingCache?
   ) throws(TeacherError) {
     guard HTTPTransport.isUsable(endpoint) else {
       throw TeacherError(
@@ -31,16 +33,18 @@ package struct ChatClient: Sendable {
     self.transport = transport
     self.caller = caller
     self.counters = counters
+    self.cache = cache
   }
 
-  /// The URL of chat completions for a base, a versioned base, or the whole URL.
+  /// The URL of chat completions for a base, a versioned base, or the whole URL; a query (`?api-version=…`) stays behind it.
   package static func completionsURL(_ endpoint: String) -> String {
-    var base = Substring(endpoint)
+    let query = endpoint.firstIndex(of: "?") ?? endpoint.endIndex
+    var base = endpoint[..<query]
     while base.hasSuffix("/") { base = base.dropLast() }
-    if base.hasSuffix("/chat/completions") { return String(base) }
+    if base.hasSuffix("/chat/completions") { return "\(base)\(endpoint[query...])" }
     let last = base.split(separator: "/").last ?? ""
     let versioned = last.first == "v" && last.count > 1 && last.dropFirst().allSatisfy { $0.isASCII && $0.isNumber }
-    return base + (versioned ? "/chat/completions" : "/v1/chat/completions")
+    return "\(base)\(versioned ? "" : "/v1")/chat/completions\(endpoint[query...])"
   }
 
   /// The request body without its messages: what stays the same over an exchange, and is part of the cache's key.
@@ -68,18 +72,16 @@ package struct ChatClient: Sendable {
   ///
   /// - Throws: `Rejection` or `CancellationError`.
   package func complete(
-    messages: [JSON], parameters: JSONObject, timeout: Duration, calls: CallCounter
+    messages: [JSON], parameters: JSONObject, calls: CallCounter
   ) async throws -> TimedAnswer {
     let body = requestBody(messages, parameters)
     let canaryBody = requestBody(canaryMessages(messages), parameters)
     return try await caller.run(
       failure: .teacherFailed,
       canary: {
-        {
-          await attempt(canaryBody, number: 0, timeout: configuration.callTimeout, calls: calls).map { _ in true }
-        }
+        { await attempt(canaryBody, number: 0, calls: calls).map { _ in true } }
       },
-      body: { number in await attempt(body, number: number, timeout: timeout, calls: calls) })
+      body: { number in await attempt(body, number: number, calls: calls) })
   }
 
   private func requestBody(_ messages: [JSON], _ parameters: JSONObject) -> [UInt8] {
@@ -93,9 +95,9 @@ package struct ChatClient: Sendable {
     messages.prefix(1).filter { $0["role"] == "system" } + [["role": "user", "content": "Hello."]]
   }
 
-  private func attempt(
-    _ body: [UInt8], number: Int, timeout: Duration, calls: CallCounter
-  ) async -> Attempt<TimedAnswer> {
+  private func attempt(_ body: [UInt8], number: Int, calls: CallCounter) async -> Attempt<TimedAnswer> {
+    // The same for every call: one that had less would tell nothing of the endpoint where it ends without an answer.
+    let timeout = min(configuration.callTimeout, configuration.totalTimeout)
     var headers: [(String, String)] = []
     if let key = configuration.apiKey { headers.append(("authorization", "Bearer \(key)")) }
     // The header by which OpenAI's own clients tell a repeated request from a first one.
@@ -109,7 +111,18 @@ package struct ChatClient: Sendable {
     let result = await transport.send(
       method: "POST", url: url, headers: headers, body: body, timeout: timeout,
       maximumBytes: configuration.largestResponse)
-    return classify(result, timeout: timeout, elapsed: ContinuousClock.now - started)
+    let ended = classify(result, timeout: timeout, elapsed: ContinuousClock.now - started)
+    if case .success(let timed, _, let cost) = ended { await spent(timed.answer.usage, cost, calls) }
+    return ended
+  }
+
+  private func spent(_ usage: TokenUsage, _ cost: Double, _ calls: CallCounter) async {
+    calls.answered(usage, cost: cost)
+    counters.update {
+      $0.usage = $0.usage + usage
+      $0.cost += cost
+    }
+    await cache?.spent(tokens: usage.total, cost: cost)
   }
 
   private func classify(
@@ -140,11 +153,14 @@ package struct ChatClient: Sendable {
     case 200..<300: return read(body, elapsed)
     case 429: return .outage(.rateLimited, message: message, retryAfter: wait, blamable: false)
     case 408, 425, 500...: return .outage(.outage, message: message, retryAfter: wait, blamable: true)
-    case 413:
-      return .rejected(Rejection(code: .teacherRefused, message: message, rawAnswer: Self.text(body)))
-    case 300..<400, 401...407: return .misconfigured(message: message)
-    default: return .refused(Rejection(code: .teacherRefused, message: message, rawAnswer: Self.text(body)))
+    case 413: return .rejected(refusal(message, body))
+    case 300..<400, 401...407: return .refused(refusal(message, body), isUsual: true)
+    default: return .refused(refusal(message, body), isUsual: false)
     }
+  }
+
+  private func refusal(_ message: String, _ body: [UInt8]) -> Rejection {
+    Rejection(code: .teacherRefused, message: message, rawAnswer: mask(Self.text(body)))
   }
 
   private func read(_ body: [UInt8], _ elapsed: Duration) -> Attempt<TimedAnswer> {
@@ -157,12 +173,9 @@ package struct ChatClient: Sendable {
     }
     do {
       let answer = try ChatAnswer(body: body)
-      let cost = configuration.prices.cost(of: answer.usage)
-      counters.update {
-        $0.usage = $0.usage + answer.usage
-        $0.cost += cost
-      }
-      return .success(TimedAnswer(answer: answer, elapsed: elapsed), tokens: answer.usage.total, money: cost)
+      return .success(
+        TimedAnswer(answer: answer, elapsed: elapsed), tokens: answer.usage.total,
+        money: configuration.prices.cost(of: answer.usage))
     } catch {
       return .rejected(error)
     }

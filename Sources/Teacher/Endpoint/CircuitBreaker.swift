@@ -35,6 +35,12 @@ package struct CircuitBreaker: Sendable {
     return true
   }
 
+  /// Whether a probe is under way.
+  package var isProbing: Bool {
+    if case .halfOpen = state { return true }
+    return false
+  }
+
   package mutating func admit(at now: Duration) -> Admission {
     switch state {
     case .closed: return .pass
@@ -64,7 +70,7 @@ package struct CircuitBreaker: Sendable {
     }
   }
 
-  /// Opens at once: an endpoint that refuses the key refuses every request.
+  /// Opens at once: the endpoint refuses every request.
   package mutating func trip(at now: Duration) {
     switch state {
     case .closed: open(at: now, openings: 0, retryAfter: nil)

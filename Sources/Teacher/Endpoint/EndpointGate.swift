@@ -3,7 +3,7 @@ import Topics
 
 /// Guards one endpoint: how many requests are in flight, whether it is up, and whether there is money left.
 ///
-/// ``enter()`` waits, in the order of arrival, until a request may be sent; every `enter` is followed by
+/// ``enter(isCanary:)`` waits, in the order of arrival, until a request may be sent; every `enter` is followed by
 /// exactly one `leave`. A pause is logged once when it starts and once when it ends.
 package actor EndpointGate {
   /// How a request ended.
@@ -12,8 +12,8 @@ package actor EndpointGate {
     case answered(tokens: Int, money: Double)
     /// The endpoint failed.
     case failed(TeacherState.PauseReason, message: String, retryAfter: Duration?)
-    /// The endpoint refuses everybody.
-    case misconfigured(message: String)
+    /// The endpoint refused this request, which does not tell yet whether it refuses everybody.
+    case refused(message: String)
     /// Nothing was learned.
     case abandoned
   }
@@ -33,14 +33,16 @@ package actor EndpointGate {
   private var window: SpendingWindow?
   private var inFlight = 0
   private var lastFailure: (reason: TeacherState.PauseReason, message: String) = (.outage, "")
-  private var waiting: [UInt64: CheckedContinuation<Void, Never>] = [:]
+  private var waiting: [UInt64: CheckedContinuation<Bool, Never>] = [:]
+  /// Those who wait in the order in which they go, from `first` on; some may wait no more.
   private var order: [UInt64] = []
-  private var nextWaiter: UInt64 = 0
+  private var first = 0
+  private var nextNumber: UInt64 = 0
+  /// When it is looked again who may pass; never later than the first who waits may.
+  private var timer: (number: UInt64, until: Duration, task: Task<Void, Never>)?
   private var budgetPause: Duration?
   private var reported = TeacherState.running
   private var closed = false
-  /// How often the endpoint has answered.
-  private(set) package var answers = 0
 
   package init(
     name: String, maximumConcurrent: Int, breaker: BreakerPolicy, budget: BudgetPolicy?, clock: TeacherClock,
@@ -73,33 +75,43 @@ package actor EndpointGate {
     return .running
   }
 
+  /// How many wait.
+  package var waiters: Int { waiting.count }
+
   /// Waits until a request may be sent.
-  package func enter() async throws(CancellationError) {
-    while true {
-      if closed || Task.isCancelled {
-        wake()
-        throw CancellationError()
-      }
-      let now = clock.monotonic()
-      if inFlight >= maximumConcurrent {
-        await waitForChange(until: nil)
-        continue
-      }
-      if let until = window?.nextAdmission(at: now, inFlight: inFlight), until > now {
-        budgetPause = until
-        report()
-        await waitForChange(until: until - now)
-        continue
-      }
-      budgetPause = nil
-      switch breaker.admit(at: now) {
-      case .pass:
-        inFlight += 1
-        report()
-        return
-      case .waitUntil(let until): await waitForChange(until: until - now)
-      case .waitForProbe: await waitForChange(until: nil)
-      }
+  ///
+  /// - Parameter isCanary: goes before those who wait, whom what it finds out concerns.
+  package func enter(isCanary: Bool = false) async throws(CancellationError) {
+    if closed || Task.isCancelled { throw CancellationError() }
+    if isCanary || waiting.isEmpty, admit() { return }
+    guard await waitForTurn(isCanary) else { throw CancellationError() }
+    if closed || Task.isCancelled {
+      // The turn is the next one's.
+      leave(.abandoned)
+      throw CancellationError()
+    }
+  }
+
+  /// Lets one request in, where it may be sent now. Where it may not, there is a request in flight, or a timer.
+  private func admit() -> Bool {
+    let now = clock.monotonic()
+    if inFlight >= maximumConcurrent || window?.waitsForAnswer(at: now, inFlight: inFlight) == true { return false }
+    if let until = window?.nextAdmission(at: now, inFlight: inFlight), until > now {
+      budgetPause = until
+      report()
+      lookAgain(at: until, now: now)
+      return false
+    }
+    budgetPause = nil
+    switch breaker.admit(at: now) {
+    case .pass:
+      inFlight += 1
+      report()
+      return true
+    case .waitUntil(let until):
+      lookAgain(at: until, now: now)
+      return false
+    case .waitForProbe: return false
     }
   }
 
@@ -109,32 +121,37 @@ package actor EndpointGate {
     let now = clock.monotonic()
     switch ending {
     case .answered(let tokens, let money):
-      answers += 1
       breaker.succeeded()
       window?.record(tokens: tokens, money: money, at: now)
     case .failed(let reason, let message, let retryAfter):
       lastFailure = (reason, message)
       breaker.failed(at: now, retryAfter: retryAfter)
-    case .misconfigured(let message):
+    case .refused(let message):
+      // Nothing is learned from one refusal, save that the endpoint is not up again where that was asked.
+      guard breaker.isProbing else { break }
       lastFailure = (.configuration, message)
       breaker.trip(at: now)
     case .abandoned: breaker.abandoned(at: now)
     }
     report()
-    wake()
+    admitWaiting()
   }
 
-  /// Opens the breaker from outside a request: a canary was refused.
+  /// Opens the breaker from outside a request: a canary was refused, or there is none.
   package func tripped(message: String) {
     lastFailure = (.configuration, message)
     breaker.trip(at: clock.monotonic())
     report()
+    admitWaiting()
   }
 
   /// Lets nobody in any more; those who wait get a cancellation.
   package func close() {
     closed = true
-    wake()
+    timer?.task.cancel()
+    timer = nil
+    for continuation in waiting.values { continuation.resume(returning: false) }
+    waiting.removeAll()
   }
 
   private func wallTime(of moment: Duration, now: Duration) -> Int64 {
@@ -160,42 +177,56 @@ package actor EndpointGate {
     reported = current
   }
 
-  /// Waits for a `leave`, or for the given time.
-  private func waitForChange(until delay: Duration?) async {
-    let id = nextWaiter
-    nextWaiter += 1
-    let timer = delay.map { delay in
-      Task { [clock] in
-        // A cancelled sleep wakes as well: the waiter looks again and finds out why.
-        try? await clock.sleep(delay)
-        self.resume(id)
-      }
-    }
-    await withTaskCancellationHandler {
+  /// Waits until it is let in; false where it is cancelled before, or the gate closed.
+  private func waitForTurn(_ isCanary: Bool) async -> Bool {
+    let number = nextNumber
+    nextNumber += 1
+    return await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         if Task.isCancelled || closed {
-          continuation.resume()
+          continuation.resume(returning: false)
         } else {
-          waiting[id] = continuation
-          order.append(id)
+          waiting[number] = continuation
+          order.insert(number, at: isCanary ? first : order.endIndex)
         }
       }
     } onCancel: {
-      Task { await self.resume(id) }
+      Task { await self.giveUp(number) }
     }
-    timer?.cancel()
   }
 
-  private func resume(_ id: UInt64) {
-    guard let continuation = waiting.removeValue(forKey: id) else { return }
-    order.removeAll { $0 == id }
-    continuation.resume()
+  private func giveUp(_ number: UInt64) { waiting.removeValue(forKey: number)?.resume(returning: false) }
+
+  /// Lets in as many as may pass now.
+  private func admitWaiting() {
+    while let number = longestWaiting(), admit() { waiting.removeValue(forKey: number)?.resume(returning: true) }
   }
 
-  private func wake() {
-    let continuations = order.compactMap { waiting[$0] }
-    waiting.removeAll()
-    order.removeAll()
-    for continuation in continuations { continuation.resume() }
+  private func longestWaiting() -> UInt64? {
+    while first < order.count, waiting[order[first]] == nil { first += 1 }
+    if first == order.count || first >= 1_024 {
+      order.removeFirst(first)
+      first = 0
+    }
+    return order.isEmpty ? nil : order[first]
+  }
+
+  private func lookAgain(at until: Duration, now: Duration) {
+    if let timer, timer.until <= until { return }
+    timer?.task.cancel()
+    let number = nextNumber
+    nextNumber += 1
+    let task = Task { [clock] in
+      try? await clock.sleep(until - now)
+      self.timeIsUp(number)
+    }
+    timer = (number, until, task)
+  }
+
+  private func timeIsUp(_ number: UInt64) {
+    // Another one may have taken its place.
+    guard timer?.number == number else { return }
+    timer = nil
+    admitWaiting()
   }
 }

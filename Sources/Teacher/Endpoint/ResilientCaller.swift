@@ -7,10 +7,9 @@ package enum Attempt<Value: Sendable>: Sendable {
   /// The endpoint may be down. `blamable`: the record itself may be the cause (5xx, a time-out or a lost connection,
   /// as against an endpoint that is busy).
   case outage(TeacherState.PauseReason, message: String, retryAfter: Duration?, blamable: Bool)
-  /// The endpoint refuses every request.
-  case misconfigured(message: String)
-  /// The endpoint refuses this request; whether it would refuse every other too is to be found out.
-  case refused(Rejection)
+  /// The endpoint refuses this request; whether it would refuse every other too is to be found out. `isUsual`: such a
+  /// status mostly means all of them (a wrong key or path).
+  case refused(Rejection, isUsual: Bool)
 
   func map<Other: Sendable>(_ transform: (Value) -> Other) -> Attempt<Other> {
     switch self {
@@ -18,18 +17,19 @@ package enum Attempt<Value: Sendable>: Sendable {
     case .rejected(let rejection): .rejected(rejection)
     case .outage(let reason, let message, let retryAfter, let blamable):
       .outage(reason, message: message, retryAfter: retryAfter, blamable: blamable)
-    case .misconfigured(let message): .misconfigured(message: message)
-    case .refused(let rejection): .refused(rejection)
+    case .refused(let rejection, let isUsual): .refused(rejection, isUsual: isUsual)
     }
   }
 }
 
 /// Calls an endpoint through its gate until there is an answer, or a reason that lies in the record.
 ///
-/// An outage never ends the loop: it waits. A record that fails while the endpoint answers others does, and a canary, a
-/// harmless request, finds that out: after the policy's `attempts` failures it must be answered twice, with a failure of
-/// the record between (once may only mean that an outage has just ended). While no canary is known, the endpoint is
-/// thought to be down.
+/// An outage never ends the loop: it waits, and so does one who is refused by an endpoint that refuses everybody. A record
+/// that fails while the endpoint answers others does, and a canary, a harmless request, finds that out: it must be
+/// answered twice, with a failure of the record between (once may only mean that an outage has just ended), after the
+/// policy's `attempts` failures, or from the first refusal on. Where failures mostly have another reason (a wrong key or
+/// path, a busy endpoint) it must be answered `attempts` times one after the other, and of a busy one after four times as
+/// many failures. While no canary is known, the endpoint is thought to be down.
 package struct ResilientCaller: Sendable {
   /// A harmless request to the same endpoint.
   package typealias Canary = @Sendable () async -> Attempt<Bool>
@@ -54,7 +54,7 @@ package struct ResilientCaller: Sendable {
   package func run<Value: Sendable>(
     failure: RejectionCode, canary: @Sendable () -> Canary?, body: @Sendable (Int) async -> Attempt<Value>
   ) async throws -> Value {
-    var suspicion = Suspicion()
+    var suspicions: [Blame: Suspicion] = [:]
     var attempt = 0
     while true {
       let result = try await perform { await body(attempt) }
@@ -63,22 +63,30 @@ package struct ResilientCaller: Sendable {
       switch result {
       case .success(let value, _, _): return value
       case .rejected(let rejection): throw rejection
-      case .refused(let rejection):
-        // Before the endpoint has answered anybody, "bad request" may mean a parameter that it does not know.
-        guard let canary = canary(), await gate.answers == 0 else { throw rejection }
-        _ = try await answers(canary)
-      case .misconfigured: suspicion = Suspicion()
+      case .refused(let rejection, let isUsual):
+        let blame = isUsual ? Blame.usualRefusal : .refusal
+        if try await isAtFault(&suspicions[blame, default: Suspicion()], blame, canary()) { throw rejection }
+        if canary() == nil { await gate.tripped(message: rejection.message) }
       case .outage(_, let message, let retryAfter, let blamable):
         wish = retryAfter
-        if blamable, try await isAtFault(&suspicion, canary()) {
+        let blame = blamable ? Blame.failure : .busy
+        if try await isAtFault(&suspicions[blame, default: Suspicion()], blame, canary()) {
+          let failures = suspicions[blame]?.failures ?? 0
           throw Rejection(
-            code: failure,
-            message: "\(suspicion.failures) failures of this record, the endpoint being up; the last: \(message)")
+            code: failure, message: "\(failures) failures of this record, the endpoint being up; the last: \(message)")
         }
       }
       let backOff = retry.delay(afterFailure: attempt - 1, uniform: clock.uniform())
       try await clock.sleep(max(wish ?? .zero, backOff))
     }
+  }
+
+  /// What a record is suspected of; each for itself.
+  private enum Blame: Hashable {
+    case failure
+    case busy
+    case refusal
+    case usualRefusal
   }
 
   /// What speaks for the record, and not the endpoint, being at fault.
@@ -88,26 +96,35 @@ package struct ResilientCaller: Sendable {
     var canaries = 0
   }
 
-  private func isAtFault(_ suspicion: inout Suspicion, _ canary: Canary?) async throws -> Bool {
+  private func isAtFault(_ suspicion: inout Suspicion, _ blame: Blame, _ canary: Canary?) async throws -> Bool {
+    let (failures, canaries) =
+      switch blame {
+      case .failure: (retry.attempts, 2)
+      case .busy: (4 * retry.attempts, max(2, retry.attempts))
+      case .refusal: (1, 2)
+      case .usualRefusal: (1, max(2, retry.attempts))
+      }
     suspicion.failures += 1
-    guard suspicion.failures >= retry.attempts, let canary else { return false }
+    guard suspicion.failures >= failures, let canary else { return false }
     suspicion.canaries = try await answers(canary) ? suspicion.canaries + 1 : 0
-    return suspicion.canaries >= 2
+    return suspicion.canaries >= canaries
   }
 
   private func answers(_ canary: Canary) async throws -> Bool {
-    switch try await perform(canary) {
+    switch try await perform(isCanary: true, canary) {
     case .success, .rejected: return true
-    case .refused(let rejection):
+    case .refused(let rejection, _):
       await gate.tripped(message: rejection.message)
       return false
-    default: return false
+    case .outage: return false
     }
   }
 
   /// One attempt, between `enter` and `leave`.
-  private func perform<Value: Sendable>(_ body: () async -> Attempt<Value>) async throws -> Attempt<Value> {
-    try await gate.enter()
+  private func perform<Value: Sendable>(
+    isCanary: Bool = false, _ body: () async -> Attempt<Value>
+  ) async throws -> Attempt<Value> {
+    try await gate.enter(isCanary: isCanary)
     let result = await body()
     if Task.isCancelled {
       await gate.leave(.abandoned)
@@ -116,12 +133,9 @@ package struct ResilientCaller: Sendable {
     switch result {
     case .success(_, let tokens, let money): await gate.leave(.answered(tokens: tokens, money: money))
     case .rejected: await gate.leave(.answered(tokens: 0, money: 0))
-    case .refused:
-      // A refusal tells that the endpoint is up only where it has answered somebody.
-      await gate.leave(gate.answers > 0 ? .answered(tokens: 0, money: 0) : .abandoned)
+    case .refused(let rejection, _): await gate.leave(.refused(message: rejection.message))
     case .outage(let reason, let message, let retryAfter, _):
       await gate.leave(.failed(reason, message: message, retryAfter: retryAfter))
-    case .misconfigured(let message): await gate.leave(.misconfigured(message: message))
     }
     return result
   }

@@ -13,14 +13,32 @@ package struct SpendingWindow: Sendable {
   private var first = 0
   private var tokens = 0
   private var money = 0.0
+  /// What a call has cost in the mean of the last hour that had any; nil before the first answer.
+  private var mean: (tokens: Int, money: Double)?
 
   package init(policy: BudgetPolicy) { self.policy = policy }
 
   package mutating func record(tokens: Int, money: Double, at now: Duration) {
-    guard tokens > 0 || money > 0 else { return }
+    guard tokens > 0 || money > 0 else {
+      // An endpoint may not say what its answers cost.
+      mean = mean ?? (0, 0)
+      return
+    }
     entries.append(Entry(at: now, tokens: tokens, money: money))
     self.tokens += tokens
     self.money += money
+    let count = entries.count - first
+    mean = (self.tokens / count, self.money / Double(count))
+  }
+
+  /// Whether the next request waits for an answer to one in flight: where nothing was spent in the hour these could spend
+  /// it all, as far as is known.
+  package mutating func waitsForAnswer(at now: Duration, inFlight: Int) -> Bool {
+    expire(at: now)
+    guard entries.count == first, inFlight > 0 else { return false }
+    guard let mean else { return true }
+    return policy.tokensPerHour.map { mean.tokens * inFlight >= $0 } ?? false
+      || policy.moneyPerHour.map { mean.money * Double(inFlight) >= $0 } ?? false
   }
 
   /// When the next request may be sent; nil: now.

@@ -1,4 +1,5 @@
 internal import Synchronization
+package import Topics
 
 /// The teacher's counters, shared by its parts.
 package final class TeacherCounters: Sendable {
@@ -15,13 +16,22 @@ package final class TeacherCounters: Sendable {
   }
 }
 
-/// Counts the HTTP calls made for one record.
+/// Counts the HTTP calls made for one record, and what their answers cost.
 package final class CallCounter: Sendable {
-  private let count = Atomic(0)
+  private let state = Mutex((calls: 0, usage: TokenUsage.none, cost: 0.0))
 
   package init() {}
 
-  package func add() { count.add(1, ordering: .relaxed) }
+  package func add() { state.withLock { $0.calls += 1 } }
 
-  package var value: Int { count.load(ordering: .relaxed) }
+  package func answered(_ usage: TokenUsage, cost: Double) {
+    state.withLock {
+      $0.usage = $0.usage + usage
+      $0.cost += cost
+    }
+  }
+
+  package var value: Int { state.withLock { $0.calls } }
+  package var usage: TokenUsage { state.withLock { $0.usage } }
+  package var cost: Double { state.withLock { $0.cost } }
 }

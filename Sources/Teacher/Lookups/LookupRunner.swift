@@ -13,7 +13,7 @@ package struct LookupRunner: Sendable {
 
   private enum Executor: Sendable {
     case http(url: String, method: String, headers: [(String, String)], HTTPService)
-    case command(BoundedProcess)
+    case command(ProgramService)
     case sql(SQLLookup)
   }
 
@@ -55,7 +55,11 @@ package struct LookupRunner: Sendable {
           found: arguments.first ?? "nothing")
       }
       executor = .command(
-        BoundedProcess(arguments: arguments, timeout: timeout, maximumOutputBytes: Self.maximumResultBytes))
+        ProgramService(
+          name: "lookup \(name)",
+          process: BoundedProcess(
+            arguments: arguments, timeout: timeout, maximumOutputBytes: Self.maximumResultBytes),
+          configuration: configuration, clock: clock, logger: logger))
     case .sql(let path, let query, let maximumRows, let timeout):
       self.timeout = timeout
       try Self.check(name, timeout)
@@ -74,10 +78,13 @@ package struct LookupRunner: Sendable {
     }
   }
 
-  /// The gate of an HTTP binding.
+  /// The gate of an HTTP address or a program.
   package var gate: EndpointGate? {
-    if case .http(_, _, _, let service) = executor { return service.gate }
-    return nil
+    switch executor {
+    case .http(_, _, _, let service): service.gate
+    case .command(let program): program.gate
+    case .sql: nil
+    }
   }
 
   /// Runs the function; arguments have been checked against its schema.
@@ -89,7 +96,8 @@ package struct LookupRunner: Sendable {
     case .http(let url, let method, let headers, let service):
       let question = Self.question(url, method, headers, arguments)
       return try await service.ask(question, failure: .lookupFailed) { read($0, $1) }
-    case .command(let process): return try result(of: await process.run(input: JSON.object(arguments).bytes))
+    case .command(let program):
+      return try result(of: await program.run(input: JSON.object(arguments).bytes, failure: .lookupFailed))
     case .sql(let lookup):
       switch await lookup.run(arguments) {
       case .rows(let text): return text
@@ -138,6 +146,7 @@ package struct LookupRunner: Sendable {
   }
 
   private func read(_ status: Int, _ body: [UInt8]?) -> Attempt<String> {
+    if [401, 403, 407].contains(status) { return .refused(failed("status \(status)"), isUsual: true) }
     guard (200..<300).contains(status) else { return .rejected(failed("status \(status)")) }
     guard let body else { return .rejected(failed("the body is larger than \(Self.maximumResultBytes) bytes")) }
     guard let text = String(validating: body, as: UTF8.self) else { return .rejected(failed("the body is no UTF-8")) }

@@ -1,6 +1,6 @@
 internal import Foundation
 
-/// Bounds how many programs run at once, in the order of arrival.
+/// Bounds how many programs, or queries of one connection, run at once, in the order of arrival.
 ///
 /// A thousand verifiers that start together share the processors so thinly that none ends in its time.
 actor ProcessSlots {
@@ -12,7 +12,7 @@ actor ProcessSlots {
   /// The first of `waiting` that still waits; those before it are removed together, now and then.
   private var first = 0
 
-  /// - Parameter count: programs at once, 1 or more.
+  /// - Parameter count: how many at once, 1 or more.
   init(_ count: Int) {
     free = max(1, count)
   }

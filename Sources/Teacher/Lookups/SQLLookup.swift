@@ -12,6 +12,8 @@ package final class SQLLookup: Sendable {
   }
 
   private let queue: DatabaseQueue
+  /// There is one connection: who waits for it does so outside of its time.
+  private let turns = ProcessSlots(1)
   private let query: String
   private let parameters: [String]
   private let maximumRows: Int
@@ -54,18 +56,13 @@ package final class SQLLookup: Sendable {
     self.maximumBytes = maximumBytes
   }
 
-  /// Runs the query with the arguments bound by name.
+  /// Runs the query with the arguments bound by name, when those before it are done; its time begins then.
   package func run(_ arguments: JSONObject) async -> Result {
-    let queue = self.queue
-    let result = await withTimeout(timeout) {
-      // SQLite does not see cancellation; interrupting it ends the loop with an error.
-      await withTaskCancellationHandler {
-        await self.execute(arguments)
-      } onCancel: {
-        queue.interrupt()
-      }
+    await turns.run {
+      guard !Task.isCancelled else { return .failed("cancelled") }
+      // A query whose time is up is cancelled, which interrupts it and no other.
+      return await withTimeout(timeout) { await self.execute(arguments) } ?? .timedOut
     }
-    return result ?? .timedOut
   }
 
   private func execute(_ arguments: JSONObject) async -> Result {

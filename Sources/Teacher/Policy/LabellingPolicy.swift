@@ -62,9 +62,8 @@ public struct LabellingPolicy: Sendable, Hashable {
     }
 
     /// The part of a budget that falls to these partitions. Parts are whole, and those of all partitions add up to the budget.
-    func part(of budget: Double) -> Int {
-      let each = budget / Double(partitions)
-      return owned.reduce(0) { $0 + Int(each * Double($1 + 1)) - Int(each * Double($1)) }
+    func part(of budget: Int) -> Int {
+      owned.reduce(0) { $0 + budget * ($1 + 1) / partitions - budget * $1 / partitions }
     }
   }
 
@@ -160,7 +159,9 @@ public struct LabellingPolicy: Sendable, Hashable {
   }
 
   private func hasBudget(_ spent: Spent, keeping reserve: Double) -> Bool {
-    let budget = Double(dailyBudget)
-    return dailyBudget == 0 || spent.asked < min(spent.part(of: budget), spent.part(of: budget * (1 - reserve)))
+    // More than any day has requests, and small enough to be multiplied.
+    let budget = min(dailyBudget, 1 << 40)
+    let unreserved = Int(Double(budget) * (1 - reserve))
+    return dailyBudget == 0 || spent.asked < min(spent.part(of: budget), spent.part(of: unreserved))
   }
 }

@@ -5,10 +5,11 @@ public import Topics
 /// It gets `{"request": {"id", "messages"}, "call": {"name", "arguments"}}` and answers
 /// `{"accepted": true or false, "reason": "…"}`.
 public enum Verifier: Sendable {
-  /// A program, started without a shell: the question on standard input, the answer on standard output.
+  /// A program, started without a shell: the question on standard input, the answer on standard output. One that fails, or
+  /// does not end in time, rejects the record; one that cannot be started is waited for.
   case command([String], timeout: Duration = .seconds(10))
-  /// A `POST` with the question as its body. 429, 5xx, no answer in time and no connection are waited out, save where
-  /// one question fails again and again while others are answered.
+  /// A `POST` with the question as its body. 429, 5xx, no answer in time, no connection, and refusals other than 400, 413
+  /// and 422 are waited out, save where one question fails again and again while others are answered.
   case http(url: String, timeout: Duration = .seconds(10))
   /// A function of this process, for tests and for programs that use this module.
   case inProcess(name: String, judge: @Sendable (Call, RequestRecord) async -> VerifierVerdict)

@@ -68,15 +68,17 @@ struct ServeCommand: AsyncParsableCommand {
       model.logPlacement(logger)
       slot.swap(model)
     }
-    let folder = try FolderLock.first(
-      of: wiring.state + "/serve/" + Self.folderName(slot.current?.name ?? wiring.model))
+    let path = wiring.state + "/serve/" + Self.folderName(slot.current?.name ?? wiring.model)
+    let folder = try FolderLock.first(of: path)
     var spool: RequestSpool?
-    var forwarder: SpoolForwarder?
+    var forwarders: [SpoolForwarder] = []
     if logRequests, let log {
       let opened = try RequestSpool(
         folder: folder.path + "/spool", maximumBytes: wiring.configuration.integer("serve.spool_bytes"), logger: logger)
       spool = opened
-      forwarder = SpoolForwarder(spool: opened, log: log, names: wiring.names, logger: logger)
+      forwarders = ([opened] + RequestSpool.left(in: path, logger: logger)).map {
+        SpoolForwarder(spool: $0, log: log, names: wiring.names, logger: logger)
+      }
     }
     let options = ServingService.Options(
       host: wiring.configuration.text("serve.host"), port: wiring.configuration.integer("serve.port"),
@@ -87,7 +89,7 @@ struct ServeCommand: AsyncParsableCommand {
       options: options, slot: slot,
       follower: try file == nil
         ? log.map { try follower(wiring, log: $0, folder: folder, shared: shared, logger: logger) } : nil,
-      spool: spool, forwarder: forwarder, registry: registry, logger: logger,
+      spool: spool, forwarders: forwarders, registry: registry, logger: logger,
       onListening: announcement(host: options.host))
     try await service.runUntilSignal()
   }
