@@ -78,8 +78,10 @@ actor LabelChooser {
     }
   }
 
-  /// Takes in what became of a request that was asked about.
-  func settle(_ request: RequestRecord, isLabelled: Bool) { requests.settle(request.messages, isLabelled: isLabelled) }
+  /// Takes in what became of requests that were asked about: written, or lost with their partitions.
+  func settle(_ settled: [(messages: [ChatMessage], isLabelled: Bool)]) {
+    for request in settled { requests.settle(request.messages, isLabelled: request.isLabelled) }
+  }
 
   /// What is known of a request without the student.
   private struct Plan {

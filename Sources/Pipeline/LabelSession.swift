@@ -95,10 +95,11 @@ struct LabelSession {
 
   /// Reads as many requests as there is room for and starts on them.
   private mutating func read(into tasks: inout ThrowingTaskGroup<Event, any Error>) async throws {
+    let before = await reader.ownership
+    await keepOnly(before)
     let room = stage.window - window.waiting - window.finished
     guard room > 0 else { return }
     let timeout: Duration = window.isEmpty ? .milliseconds(250) : .zero
-    let before = await reader.ownership
     let records = try await reader.next(maximum: room, timeout: timeout)
     if records.isEmpty { return }
     let owned = await reader.ownership
@@ -119,12 +120,20 @@ struct LabelSession {
         requests.append(OpenRequest(record: record, request: request, isFree: stage.teacher.isFree(request)))
       }
     }
-    try await start(on: requests, &tasks)
+    try await start(on: requests, owned: owned, &tasks)
+  }
+
+  /// Forgets what is under way in partitions that others have, or had meanwhile: whoever reads those requests decides on
+  /// them anew.
+  private mutating func keepOnly(_ owned: [TopicPartition: Int64]) async {
+    window.keepOnly(owned)
+    let lost = asked.keepOnly(owned)
+    if !lost.isEmpty { await chooser?.settle(lost.map { ($0, isLabelled: false) }) }
   }
 
   /// Decides which requests are labelled, and starts on those.
   private mutating func start(
-    on requests: [OpenRequest], _ tasks: inout ThrowingTaskGroup<Event, any Error>
+    on requests: [OpenRequest], owned: [TopicPartition: Int64], _ tasks: inout ThrowingTaskGroup<Event, any Error>
   ) async throws {
     let stage = stage
     let decisions = try await decisions(on: requests)
@@ -134,12 +143,9 @@ struct LabelSession {
       case .skip(let reason):
         window.finish(partition, offset: offset, outcome: .skipped(reason: reason))
       case .label(let chosen):
-        if !open.isFree { asked.add(open) }
-        tasks.addTask { [chooser] in
+        if !open.isFree { asked.add(open, owned: owned[partition]) }
+        tasks.addTask {
           let label = try await stage.teacher.label(open.request)
-          if !open.isFree {
-            await chooser?.settle(open.request, isLabelled: label.isAccepted)
-          }
           return .outcome(
             partition, offset, LabelledRequest(open.request, label, chosen: chosen, source: open.record, stage: stage))
         }
@@ -188,25 +194,31 @@ struct LabelSession {
     return item
   }
 
+  /// What was written is what others are like from now on.
+  private mutating func settle(_ written: [LabelWindow<LabelledRequest>.Finished]) async {
+    let settled = written.compactMap { item in
+      asked.remove(item.record).map { (messages: $0, isLabelled: item.outcome.isSampled) }
+    }
+    await chooser?.settle(settled)
+  }
+
   /// Writes the contiguous finished prefix of every partition, in transactions.
   private mutating func write(progress: @Sendable (LabelProgress) -> Void) async throws {
     while true {
       // In this order: what is still owned after the membership was taken was owned under it.
       let membership = try await reader.membership
       let owned = await reader.ownership
-      window.keepOnly(owned)
-      asked.keepOnly(owned)
-      let batch = window.ready(limit: stage.transactionRecords)
+      await keepOnly(owned)
+      let batch = window.ready(limit: stage.transactionRecords).map { settle($0) }
       guard !batch.isEmpty else { return }
       let transaction = LabelTransaction(
-        batch: batch.map { settle($0) }, asked: asked.count(of: batch.map(\.record)), functions: functions.unwritten,
-        stage: stage)
+        batch: batch, asked: asked.count(of: batch.map(\.record)), functions: functions.unwritten, stage: stage)
       _ = try await writer.commit(
         append: transaction.records, offsets: GroupOffsets(membership: membership, offsets: transaction.offsets))
       functions.haveBeenWritten()
       committed.merge(transaction.offsets) { $1 }
       window.remove(batch)
-      asked.remove(batch.map(\.record))
+      await settle(batch)
       done.add(transaction.progress)
       progress(done)
       StageMetrics.labelled(transaction.progress)

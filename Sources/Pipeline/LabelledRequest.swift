@@ -11,6 +11,11 @@ indirect enum LabelledRequest: Sendable {
   /// A dead letter: the code, the sentence, the attempts and, where a teacher answered, its raw answer.
   case dead(code: String, message: String, attempts: Int, rawAnswer: String?)
 
+  var isSampled: Bool {
+    if case .sampled = self { return true }
+    return false
+  }
+
   /// The outcome that a teacher's answer to a request means.
   init(_ request: RequestRecord, _ outcome: LabelOutcome, chosen: ChosenRequest, source: Record, stage: LabelStage) {
     switch outcome {

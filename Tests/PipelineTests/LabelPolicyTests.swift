@@ -9,6 +9,7 @@ import Releases
 import RetortClient
 import SQLiteLog
 import StudentModel
+import Synchronization
 import Teacher
 import Testing
 import Tokenization
@@ -47,8 +48,12 @@ import Topics
     }
 
     /// Labels all that waits; the teacher's statistics.
+    ///
+    /// - Parameter hooked: the log with what happens at it.
     @discardableResult
-    func label(selective: Bool = true) async throws -> StandInStatistics {
+    func label(
+      selective: Bool = true, hooked: HookedLog? = nil, verifier: Verifier? = nil
+    ) async throws -> StandInStatistics {
       let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
       let standIn = StandInTeacher(faults: .none, seed: 1)
       let (functions, log, names, folder, policy) = (functions, log, names, folder, policy)
@@ -58,10 +63,11 @@ import Topics
         configuration.cachePath = folder + "/cache.db"
         let teacher = try Teacher(
           task: TaskDefinition(
-            instructions: HomeFunctions.instructions, functions: functions, trustedProducers: ["import"]),
+            instructions: HomeFunctions.instructions, functions: functions, verifier: verifier,
+            trustedProducers: ["import"]),
           configuration: configuration, logger: logger)
         try await LabelStage(
-          log: log, names: names, teacher: teacher, functions: functions, trustedProducers: ["import"],
+          log: hooked ?? log, names: names, teacher: teacher, functions: functions, trustedProducers: ["import"],
           selection: selective
             ? LabelSelection(policy: policy, model: "home", store: ContentStore(folder: folder + "/store")) { trusted }
             : nil,
@@ -190,6 +196,34 @@ import Topics
     #expect(report.skipped["near_duplicate", default: 0] > 40)
     #expect(report.asked - asked < 25)
     #expect(try await Audit.run(log: bench.log, names: bench.names).holds)
+    try await bench.log.close()
+  }
+
+  @Test("requests whose partition is lost while the teacher is asked, and comes back, are decided on anew and labelled")
+  func lostPartition() async throws {
+    let (plain, bench) = (try await Bench(), try await Bench())
+    try await plain.append(0..<30)
+    try await plain.label()
+    try await bench.append(0..<30)
+    let hooked = HookedLog(bench.log)
+    let hasMoved = Atomic(false)
+    try await bench.label(
+      hooked: hooked,
+      verifier: .inProcess(name: "none") { _, _ in
+        // The first answer is there, and nothing is written.
+        if !hasMoved.exchange(true, ordering: .relaxed) { hooked.rebalance() }
+        return VerifierVerdict(accepted: true)
+      })
+    let wasMoved = hasMoved.load(ordering: .relaxed)
+    #expect(wasMoved)
+    let expected = try await plain.samples()
+    #expect(expected.count > 20)
+    #expect(try await bench.samples().map(\.id) == expected.map(\.id))
+    let skipped = try await LabellingReport.read(log: bench.log, names: bench.names).skipped
+    #expect(try await LabellingReport.read(log: plain.log, names: plain.names).skipped == skipped)
+    let audit = try await Audit.run(log: bench.log, names: bench.names)
+    #expect(audit.holds && audit.requests == 30, "\(audit.findings)")
+    try await plain.log.close()
     try await bench.log.close()
   }
 
