@@ -17,13 +17,13 @@ struct LabelSession {
   private let lag: LagMeter
   /// The partitions whose samples the index knows up to the moment when they were taken.
   private var indexed: [TopicPartition: Int64] = [:]
-  /// What was committed last, by partition.
+  /// What the group has committed, by the partitions that are read here.
   private var committed: [TopicPartition: Int64] = [:]
 
   /// What a child task reports.
   private enum Event: Sendable {
     case outcome(TopicPartition, Int64, LabelledRequest)
-    case flush
+    case tick
   }
 
   init(stage: LabelStage) async throws {
@@ -50,7 +50,7 @@ struct LabelSession {
   mutating func run(_ mode: RunMode, progress: @Sendable (LabelProgress) -> Void) async throws {
     try await withThrowingTaskGroup(of: Event.self) { tasks in
       defer { tasks.cancelAll() }
-      var flushIsDue = true
+      var tickIsDue = true
       while !Task.isCancelled {
         try await read(into: &tasks)
         lag.note(committed)
@@ -59,26 +59,27 @@ struct LabelSession {
           if mode == .untilIdle, try await isIdle { return }
           continue
         }
-        if window.finished > 0, window.waiting > 0, flushIsDue {
-          flushIsDue = false
+        // However long an answer takes, what is finished is written, and what comes meanwhile is read.
+        if window.waiting > 0, tickIsDue {
+          tickIsDue = false
           let timeout = stage.flushTimeout
           tasks.addTask {
             try await Task.sleep(for: timeout)
-            return .flush
+            return .tick
           }
         }
-        var mustFlush = window.waiting == 0
+        var mustWrite = window.waiting == 0
         if window.waiting > 0 {
           switch try await tasks.next() {
           case .outcome(let partition, let offset, let outcome):
             window.finish(partition, offset: offset, outcome: outcome)
-          case .flush:
-            mustFlush = true
-            flushIsDue = true
+          case .tick:
+            mustWrite = window.finished > 0
+            tickIsDue = true
           case nil: break
           }
         }
-        if mustFlush || window.finished >= stage.transactionRecords { try await write(progress: progress) }
+        if mustWrite || window.finished >= stage.transactionRecords { try await write(progress: progress) }
       }
     }
   }
@@ -166,6 +167,8 @@ struct LabelSession {
   /// Who had a partition before has perhaps written samples since the index was made.
   private mutating func index(_ owned: [TopicPartition: Int64]) async throws {
     guard owned.contains(where: { indexed[$0.key] != $0.value }) else { return }
+    let group = try await stage.log.committedOffsets(group: stage.names.labelGroup)
+    committed = Dictionary(uniqueKeysWithValues: owned.keys.map { ($0, group[$0] ?? 0) })
     try await duplicates.update(log: stage.log, names: stage.names)
     try await chooser?.update()
     indexed = owned

@@ -38,15 +38,17 @@ import Topics
 
     func append(_ text: String, key: String) async throws { try await append(Array(text.utf8), key: key) }
 
-    func label() async throws {
+    /// Labels all that waits, or a range, by the answers that stand in the requests.
+    func label(range: RequestRange? = nil, verifier: Verifier? = nil) async throws {
       let functions = try HomeFunctions.functions()
       let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
       let teacher = try Teacher(
-        task: TaskDefinition(instructions: "", functions: functions),
+        task: TaskDefinition(instructions: "", functions: functions, verifier: verifier),
         configuration: TeacherConfiguration(endpoint: nil),
         logger: logger)
       try await LabelStage(
-        log: log, names: names, teacher: teacher, functions: functions, trustedProducers: ["import"], logger: logger
+        log: log, names: names, teacher: teacher, functions: functions, trustedProducers: ["import"], range: range,
+        logger: logger
       ).run(.untilIdle)
       await teacher.shutdown()
     }
@@ -203,6 +205,31 @@ import Topics
     #expect(audit.findings.count == 1)
     #expect((audit.samples, audit.deadLetters) == (1, 1))
     #expect(try await Status.read(log: bench.log, names: bench.names, keys: nil, model: "assistant").labelled == 2)
+    try await bench.log.close()
+  }
+
+  @Test("what comes while an answer takes long is asked about beside it", .timeLimit(.minutes(1)))
+  func besideASlowOne() async throws {
+    let bench = try await Bench()
+    let (asked, note) = AsyncStream.makeStream(of: String.self)
+    let (answered, answer) = AsyncStream.makeStream(of: Void.self)
+    let verifier = Verifier.inProcess(name: "slow") { _, request in
+      note.yield(request.id)
+      if request.id == "slow" { for await _ in answered {} }
+      return VerifierVerdict(accepted: true)
+    }
+    try await bench.append(Self.answered.replacing(#""good""#, with: #""slow""#), key: "slow")
+    async let labelled: Void = bench.label(verifier: verifier)
+    var ids = asked.makeAsyncIterator()
+    let first = await ids.next()
+    #expect(first == "slow")
+    try await bench.append(Self.answered, key: "good")
+    let second = await ids.next()
+    #expect(second == "good")
+    answer.finish()
+    try await labelled
+    let audit = try await Audit.run(log: bench.log, names: bench.names)
+    #expect(audit.holds && audit.samples == 2, "\(audit.findings)")
     try await bench.log.close()
   }
 
