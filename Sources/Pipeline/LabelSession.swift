@@ -90,7 +90,8 @@ struct LabelSession {
       guard let range = stage.range else {
         return try await LabelStage.isIdle(log: stage.log, names: stage.names)
       }
-      return range.isPassed(by: await reader.positions)
+      // Others may read a part of it: only the group knows of all.
+      return range.isPassed(by: try await stage.log.committedOffsets(group: stage.names.labelGroup))
     }
   }
 

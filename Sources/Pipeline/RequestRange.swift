@@ -41,9 +41,9 @@ public struct RequestRange: Sendable {
       && !erased.contains(RequestPlace(partition: record.partition, offset: record.offset))
   }
 
-  /// Whether a reader has passed all of it.
-  func isPassed(by positions: [TopicPartition: Int64]) -> Bool {
-    offsets.allSatisfy { positions[$0.key] ?? 0 >= $0.value.upperBound }
+  /// Whether a group has committed all of it.
+  func isPassed(by committed: [TopicPartition: Int64]) -> Bool {
+    offsets.allSatisfy { committed[$0.key] ?? 0 >= $0.value.upperBound }
   }
 }
 

@@ -18,7 +18,7 @@ import Topics
     let names = TopicNames()
 
     /// - Parameter samplePartitions: as somebody else has made the topic.
-    init(samplePartitions: Int = 1) async throws {
+    init(samplePartitions: Int = 1, requestPartitions: Int = 1) async throws {
       folder = FileManager.default.temporaryDirectory.appendingPathComponent("retort-\(UUID().uuidString)").path
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
       // Nothing happens behind a test's back.
@@ -26,7 +26,7 @@ import Topics
       if samplePartitions > 1 {
         try await log.create([TopicConfiguration(name: names.samples, partitions: samplePartitions)])
       }
-      try await DeploymentTopics.ensure(log: log, names: names, requestPartitions: 1)
+      try await DeploymentTopics.ensure(log: log, names: names, requestPartitions: requestPartitions)
     }
 
     deinit { try? FileManager.default.removeItem(atPath: folder) }
@@ -230,6 +230,28 @@ import Topics
     try await labelled
     let audit = try await Audit.run(log: bench.log, names: bench.names)
     #expect(audit.holds && audit.samples == 2, "\(audit.findings)")
+    try await bench.log.close()
+  }
+
+  @Test("a relabelling ends where another member of its group has labelled the rest", .timeLimit(.minutes(1)))
+  func sharedRange() async throws {
+    let bench = try await Bench(requestPartitions: 2)
+    _ = try await bench.log.append(
+      (0..<6).map { index in
+        let text = Self.answered.replacing(#""good""#, with: #""\#(index)""#)
+        return NewRecord(topic: bench.names.requests, partition: index % 2, key: nil, value: Array(text.utf8))
+      })
+    let other = try await bench.log.groupReader(
+      group: bench.names.labelGroup, topics: [bench.names.requests], options: ReaderOptions())
+    let range = try await RequestRange(from: .earliest, to: .latest, log: bench.log, names: bench.names)
+    async let labelled: Void = bench.label(range: range)
+    while await other.assignment.count != 1 { _ = try await other.next(maximum: 1, timeout: .milliseconds(20)) }
+    let theirs = await other.assignment
+    try await other.commit(Dictionary(uniqueKeysWithValues: theirs.map { ($0, 3) }))
+    try await labelled
+    await other.close()
+    let samples = TopicPartition(topic: bench.names.samples, partition: 0)
+    #expect(try await bench.log.watermarks(of: samples).high == 3)
     try await bench.log.close()
   }
 
