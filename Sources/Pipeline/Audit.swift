@@ -123,7 +123,7 @@ public struct Audit: Sendable {
     let committed = try await log.committedOffsets(group: names.labelGroup)
     guard let topic = try await log.topics().first(where: { $0.name == names.requests }) else { return }
     let superseding = try await supersededRequests(log, names)
-    let erased = try await Erasures(log: log, names: names).requests
+    let erased = try await Erasures(log: log, names: names)
     for partition in topic.topicPartitions {
       let position = committed[partition] ?? 0
       let sorted = (ranges[partition.partition] ?? []).sorted { $0.from < $1.from }

@@ -73,12 +73,12 @@ public enum Forgetting {
     on account: Erasures.Account, _ log: any MessageLog, _ names: TopicNames, live: String
   ) async throws -> [ForgettingReport.Model] {
     let topic = names.isRelabelled ? names.samples : nil
-    let offsets = account.erasure.samples.flatMap(\.offsets)
+    let erased = account.erasure.samples.map(\.offsets)
     var models: [ForgettingReport.Model] = []
     try await TopicScan.each(log: log, topic: names.releases) { record in
       guard record.value != nil, let release = try? RecordCoding.value(of: record, as: ReleaseRecord.self),
         case .manifest(let manifest) = release.content, manifest.lineage.topic == topic,
-        offsets.contains(where: { (manifest.lineage.fromOffset..<manifest.lineage.toOffset).contains($0) }),
+        erased.contains(where: { $0.overlaps(manifest.lineage.fromOffset..<manifest.lineage.toOffset) }),
         manifest.model == live || RFC3339.milliseconds(of: manifest.created) ?? 0 <= account.time
       else { return }
       models.append(ForgettingReport.Model(name: manifest.model, version: manifest.version))

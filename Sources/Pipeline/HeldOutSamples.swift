@@ -68,7 +68,7 @@ public struct HeldOutSamples: Sendable {
     // The ledger knows what deletion requests erased, also when compaction has taken the tombstones.
     let erasures = try await Erasures(log: log, names: names)
     erased =
-      erasures.samples.count { $0 < position } + erasedIDs.count { erasures.accounts[.sha256($0)] == nil }
+      erasures.samples(in: 0..<position).offsetCount + erasedIDs.count { erasures.accounts[.sha256($0)] == nil }
     let ordered = versions.values.sorted { $0.entry.offset < $1.entry.offset }
     dev = ordered.filter { $0.split == .dev }.suffix(devLimit).map(\.entry.sample)
     window = GateWindow(ordered.filter { $0.split == .gate }.map(\.entry), limit: gateLimit)

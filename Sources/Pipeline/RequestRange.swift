@@ -5,7 +5,7 @@ public import Topics
 public struct RequestRange: Sendable {
   /// The offsets of each partition, from the first to one past the last.
   public let offsets: [TopicPartition: Range<Int64>]
-  private let erased: Set<RequestPlace>
+  private let erasures: Erasures
 
   /// The requests between two bounds.
   ///
@@ -32,13 +32,13 @@ public struct RequestRange: Sendable {
         .notEnough, names.requests, expected: "requests in the range", found: "none", advice: "choose another range")
     }
     self.offsets = offsets
-    erased = try await Erasures(log: log, names: names).requests
+    erasures = try await Erasures(log: log, names: names)
   }
 
   /// Whether a request is labelled.
   func holds(_ record: Record) -> Bool {
     offsets[record.topicPartition]?.contains(record.offset) ?? false
-      && !erased.contains(RequestPlace(partition: record.partition, offset: record.offset))
+      && !erasures.contains(RequestPlace(partition: record.partition, offset: record.offset))
   }
 
   /// Whether a group has committed all of it.

@@ -288,6 +288,26 @@ import Topics
     try await bench.log.close()
   }
 
+  @Test("an account of an erasure that names more offsets than there are costs no more than what is there")
+  func absurdErasure() async throws {
+    let bench = try await Bench()
+    try await bench.append(Self.answered, key: "good")
+    try await bench.label()
+    let all = [OffsetRange(partition: 0, from: 0, to: 1 << 60)]
+    let account = LedgerRecord(
+      erasure: Erasure(idDigest: .sha256("somebody"), requests: all, samples: all, heldOut: all, deadLetters: all))
+    _ = try await bench.log.append([
+      RecordCoding.record(account, topic: bench.names.ledger, key: account.transaction)
+    ])
+    #expect(try await Audit.run(log: bench.log, names: bench.names).holds)
+    let range = try await ReplayRange(0..<1, log: bench.log, names: bench.names)
+    #expect((range.records, range.erased) == (1, 1))
+    let report = try await Forgetting.forget(
+      id: "somebody", log: bench.log, names: bench.names, model: "home", cachePath: bench.folder + "/none", now: 0)
+    #expect((report.requests, report.samples, report.removed) == (0, 0, 1))
+    try await bench.log.close()
+  }
+
   @Test("the audit finds a request without an outcome and an outcome too many")
   func auditFinds() async throws {
     let bench = try await Bench()
