@@ -4,18 +4,22 @@ import Synchronization
 /// A log at which a test makes things happen: its hooks run before calls go on to the log behind it.
 final class HookedLog: MessageLog {
   private let log: any MessageLog
-  private let willRead: @Sendable (Set<String>) async throws -> Void
+  private let willRead: @Sendable ([TopicPartition: StartPosition]) async throws -> Void
+  private let willReadOffsets: @Sendable (String) async throws -> Void
   private let willErase: @Sendable () throws -> Void
   /// How often group readers are to lose their partitions and get them back.
   private let rebalances = Mutex(0)
 
   /// - Parameters:
-  ///   - willRead: called with the topics of a reader without a group before it is made.
+  ///   - willRead: called before a reader without a group is made, with where it starts.
+  ///   - willReadOffsets: called before it is told what a group has committed, with its name.
   ///   - willErase: called before records are erased.
   init(
     _ log: any MessageLog, willErase: @escaping @Sendable () throws -> Void = {},
-    willRead: @escaping @Sendable (Set<String>) async throws -> Void = { _ in }
+    willReadOffsets: @escaping @Sendable (String) async throws -> Void = { _ in },
+    willRead: @escaping @Sendable ([TopicPartition: StartPosition]) async throws -> Void = { _ in }
   ) {
+    self.willReadOffsets = willReadOffsets
     self.log = log
     self.willErase = willErase
     self.willRead = willRead
@@ -37,7 +41,7 @@ final class HookedLog: MessageLog {
     return Member(reader, of: self, group: group)
   }
   func reader(of partitions: [TopicPartition: StartPosition], options: ReaderOptions) async throws -> any RecordReader {
-    try await willRead(Set(partitions.keys.map(\.topic)))
+    try await willRead(partitions)
     return try await log.reader(of: partitions, options: options)
   }
   func watermarks(of partition: TopicPartition) async throws -> Watermarks {
@@ -47,7 +51,8 @@ final class HookedLog: MessageLog {
     try await log.offset(of: partition, at: timestamp)
   }
   func committedOffsets(group: String) async throws -> [TopicPartition: Int64] {
-    try await log.committedOffsets(group: group)
+    try await willReadOffsets(group)
+    return try await log.committedOffsets(group: group)
   }
   func maintain() async throws -> MaintenanceReport { try await log.maintain() }
   func erase(_ offsets: [TopicPartition: Set<Int64>]) async throws -> Int {

@@ -79,15 +79,17 @@ import Topics
     }
 
     /// Joins all feedback that waits.
-    func join(_ feedback: [FeedbackRecord], scores: Bool = false) async throws {
+    func join(
+      _ feedback: [FeedbackRecord], scores: Bool = false, hooked: HookedLog? = nil, verifier: Verifier? = nil
+    ) async throws {
       _ = try await log.append(
         feedback.map { RecordCoding.record($0, topic: names.feedback, key: $0.requestID) })
       let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
       let teacher = try Teacher(
-        task: TaskDefinition(instructions: "", functions: functions),
+        task: TaskDefinition(instructions: "", functions: functions, verifier: verifier),
         configuration: TeacherConfiguration(endpoint: nil), logger: logger)
       try await FeedbackStage(
-        log: log, names: names, teacher: teacher, functions: functions,
+        log: hooked ?? log, names: names, teacher: teacher, functions: functions,
         trustedProducers: ["people", AnswerJudging.producer], joinsScores: scores, logger: logger
       ).run(.untilIdle)
       await teacher.shutdown()
