@@ -5,6 +5,7 @@ import MessageLog
 import Pipeline
 import RetortClient
 import SQLiteLog
+import Synchronization
 import Teacher
 import Testing
 import Topics
@@ -333,6 +334,66 @@ import Topics
       group: bench.names.labelGroup, topics: [bench.names.requests], options: ReaderOptions())
     _ = try await reader.next(maximum: 10, timeout: .seconds(2))
     try await reader.commit([TopicPartition(topic: bench.names.requests, partition: 0): 3])
+    await reader.close()
+    #expect(try await Audit.run(log: bench.log, names: bench.names).missing == 1)
+    try await bench.log.close()
+  }
+
+  @Test("an audit beside running labelling holds: what is labelled meanwhile still waits for it")
+  func auditBesideLabelling() async throws {
+    let bench = try await Bench()
+    try await bench.append(Self.answered, key: "good")
+    try await bench.label()
+    try await bench.append(Self.answered.replacing(#""good""#, with: #""later""#), key: "later")
+    let isLabelled = Atomic(false)
+    let hooked = HookedLog(
+      bench.log,
+      willRead: { starts in
+        // The ledger has been read.
+        guard starts.keys.contains(where: { $0.topic == bench.names.samples }),
+          !isLabelled.exchange(true, ordering: .relaxed)
+        else { return }
+        try await bench.label()
+      })
+    let audit = try await Audit.run(log: hooked, names: bench.names)
+    #expect(audit.holds && audit.waiting == 1, "\(audit.findings)")
+    let later = try await Audit.run(log: bench.log, names: bench.names, all: true)
+    #expect(later.holds && later.samples == 2 && later.waiting == 0, "\(later.findings)")
+    try await bench.log.close()
+  }
+
+  @Test("a request under a key that is not its id has its outcome after a correction and compaction, and hides no gap")
+  func otherKeys() async throws {
+    let bench = try await Bench()
+    try await bench.append(Self.answered, key: "conversation 7")
+    try await bench.label()
+    var sample: SampleRecord?
+    try await TopicScan.each(log: bench.log, topic: bench.names.samples) { record in
+      sample = try RecordCoding.value(of: record, as: SampleRecord.self)
+    }
+    // As feedback writes it: the new version comes from there.
+    let feedback = Record(
+      topic: bench.names.feedback, partition: 0, offset: 0, timestamp: 0, key: Array("good".utf8), value: [])
+    _ = try await bench.log.append([
+      RecordCoding.record(
+        try #require(sample), topic: bench.names.samples, key: "good", partition: 0, derivedFrom: feedback)
+    ])
+    #expect(try await bench.log.maintain().compactedRecords > 0)
+    let audit = try await Audit.run(log: bench.log, names: bench.names)
+    #expect(audit.holds, "\(audit.findings)")
+
+    // A request whose sample is nowhere, under a key that is the id of another.
+    try await bench.append(#"{"id":"lost","text":"lost"}"#, key: "good")
+    let account = LedgerRecord(
+      transaction: "0:1-2", ranges: [OffsetRange(partition: 0, from: 1, to: 2)], requests: 1,
+      outcomes: [OutcomeCount(outcome: .sampled, count: 1)], skipped: [])
+    _ = try await bench.log.append([
+      RecordCoding.record(account, topic: bench.names.ledger, key: account.transaction)
+    ])
+    let reader = try await bench.log.groupReader(
+      group: bench.names.labelGroup, topics: [bench.names.requests], options: ReaderOptions())
+    _ = try await reader.next(maximum: 10, timeout: .seconds(2))
+    try await reader.commit([TopicPartition(topic: bench.names.requests, partition: 0): 2])
     await reader.close()
     #expect(try await Audit.run(log: bench.log, names: bench.names).missing == 1)
     try await bench.log.close()
