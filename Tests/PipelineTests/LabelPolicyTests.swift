@@ -49,10 +49,13 @@ import Topics
 
     /// Labels all that waits; the teacher's statistics.
     ///
-    /// - Parameter hooked: the log with what happens at it.
+    /// - Parameters:
+    ///   - hooked: the log with what happens at it.
+    ///   - keys: gives the trusted keys, and is asked again at once where it fails.
     @discardableResult
     func label(
-      selective: Bool = true, hooked: HookedLog? = nil, verifier: Verifier? = nil
+      selective: Bool = true, hooked: HookedLog? = nil, verifier: Verifier? = nil,
+      keys: (@Sendable (TrustedKeys) throws -> TrustedKeys)? = nil
     ) async throws -> StandInStatistics {
       let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
       let standIn = StandInTeacher(faults: .none, seed: 1)
@@ -69,7 +72,10 @@ import Topics
         try await LabelStage(
           log: hooked ?? log, names: names, teacher: teacher, functions: functions, trustedProducers: ["import"],
           selection: selective
-            ? LabelSelection(policy: policy, model: "home", store: ContentStore(folder: folder + "/store")) { trusted }
+            ? LabelSelection(
+              policy: policy, model: "home", store: ContentStore(folder: folder + "/store"),
+              nextLook: keys == nil ? .seconds(60) : .zero
+            ) { try keys?(trusted) ?? trusted }
             : nil,
           logger: logger, window: 64, transactionRecords: 40
         ).run(.untilIdle)
@@ -243,6 +249,45 @@ import Topics
     #expect(samples.first?.drifting == false && samples.last?.drifting == true)
     let found = try #require(samples.first { $0.drifting }.flatMap { Int($0.id) })
     #expect((20..<200).contains(found), "\(found)")
+    try await bench.log.close()
+  }
+
+  @Test("what has been erased is not looked at again")
+  func erasedUnwatched() async throws {
+    let bench = try await Bench()
+    bench.policy.confidence = 0
+    try await bench.deploy(intercept: 0, epoch: 1, expected: 0.9)
+    try await bench.append(0..<400)
+    try await bench.label()
+    let before = try await bench.samples()
+    #expect(before.last?.drifting == true)
+    // As where records stay until retention removes them: the account is there, and so are they.
+    let account = LedgerRecord(
+      erasure: Erasure(idDigest: .sha256("all"), requests: [OffsetRange(partition: 0, from: 0, to: 400)]))
+    _ = try await bench.log.append([
+      RecordCoding.record(account, topic: bench.names.ledger, key: account.transaction)
+    ])
+    try await bench.append(400..<440)
+    try await bench.label()
+    let first = try #require(try await bench.samples().dropFirst(before.count).first)
+    #expect(!first.drifting)
+    try await bench.log.close()
+  }
+
+  @Test("a release that could not be loaded for a passing reason is looked at again")
+  func loadedLater() async throws {
+    let bench = try await Bench()
+    try await bench.deploy(intercept: 30, epoch: 1)
+    try await bench.append(0..<300)
+    let hasFailed = Atomic(false)
+    try await bench.label(keys: { trusted in
+      if hasFailed.exchange(true, ordering: .relaxed) { return trusted }
+      throw PipelineError(.store, "keys", expected: "a file", found: "none", advice: "mount it")
+    })
+    let samples = try await bench.samples()
+    #expect(samples.first?.choice?.reason == .noStudent)
+    #expect(samples.last?.choice?.student?.version == 1)
+    #expect(samples.count < 250)
     try await bench.log.close()
   }
 
