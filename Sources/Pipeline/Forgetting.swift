@@ -5,10 +5,10 @@ public import Topics
 
 /// Honouring a deletion request: erasing what the deployment keeps about one request.
 ///
-/// One transaction writes a tombstone for its sample, a marker for every dead letter, and the account of the erasure in
-/// the ledger, by which the audit and later replays know. A log that can then removes the records themselves; what another
-/// keeps goes by retention and compaction, and the report says when. Weights do not forget: the models that were trained on
-/// a sample are named.
+/// The teacher's cache forgets it first. Then one transaction writes a tombstone for its sample, a marker for every dead
+/// letter, and the account of the erasure in the ledger, by which the audit and later replays know. A log that can then
+/// removes the records themselves; what another keeps goes by retention and compaction, and the report says when. Weights
+/// do not forget: the models that were trained on a sample are named.
 public enum Forgetting {
   /// Erases everything about a request. Doing it twice is harmless, and the second report names the same models.
   ///
@@ -43,6 +43,8 @@ public enum Forgetting {
       conversations += traces.conversations
       places.merge(traces.places(erasure)) { $0.union($1) }
     }
+    // First: what is asked of the cache is known by the records that go.
+    report.cached = try TeacherCache.forget(conversations, path: cachePath)
     if !records.isEmpty { _ = try await writer.commit(append: records, offsets: nil) }
     await writer.close()
     for place in request.decided {
@@ -53,7 +55,6 @@ public enum Forgetting {
     } else {
       report.keptUntil = try await lastRemoval(places, log)
     }
-    report.cached = try TeacherCache.forget(conversations, path: cachePath)
     return report
   }
 

@@ -346,6 +346,24 @@ import Topics
     try await bench.log.close()
   }
 
+  @Test("a deletion request that is broken off has emptied the cache, of which the next one could not know")
+  func forgetBrokenOff() async throws {
+    let bench = try await Bench()
+    try await bench.append(0..<2)
+    try await bench.label(selective: false)
+    func cached(_ id: String, _ log: any MessageLog) async throws -> Int {
+      try await Forgetting.forget(
+        id: id, log: log, names: bench.names, model: "home", cachePath: bench.folder + "/cache.db", now: 0
+      ).cached
+    }
+    #expect(try await cached("0", bench.log) == 1)
+    let hooked = HookedLog(
+      bench.log, willErase: { throw MessageLogError(.unavailable, "the log is away", advice: "try again") })
+    await #expect(throws: MessageLogError.self) { _ = try await cached("1", hooked) }
+    #expect(try await cached("1", bench.log) == 0)
+    try await bench.log.close()
+  }
+
   @Test("a trusted answer costs nothing, so no policy leaves it out; without a policy nothing is said of choices")
   func free() async throws {
     let bench = try await Bench()
