@@ -20,6 +20,11 @@ struct LabelSession {
   /// What the group has committed, by the partitions that are read here.
   private var committed: [TopicPartition: Int64] = [:]
 
+  /// From this on nothing is read: the most bytes of requests that wait, but for those of one reading.
+  private static let windowBytes = 128 << 20
+  /// The most bytes of outcomes in one transaction, which must be over before the log gives it up.
+  private static let transactionBytes = 16 << 20
+
   /// What a child task reports.
   private enum Event: Sendable {
     case outcome(TopicPartition, Int64, LabelledRequest)
@@ -100,7 +105,7 @@ struct LabelSession {
     let before = await reader.ownership
     await keepOnly(before)
     let room = stage.window - window.waiting - window.finished
-    guard room > 0 else { return }
+    guard room > 0, window.bytes < Self.windowBytes else { return }
     let timeout: Duration = window.isEmpty ? .milliseconds(250) : .zero
     let records = try await reader.next(maximum: room, timeout: timeout)
     if records.isEmpty { return }
@@ -213,7 +218,9 @@ struct LabelSession {
       let membership = try await reader.membership
       let owned = await reader.ownership
       await keepOnly(owned)
-      let batch = window.ready(limit: stage.transactionRecords).map { settle($0) }
+      let batch = window.ready(
+        limit: stage.transactionRecords, bytes: Self.transactionBytes, size: LabelTransaction.byteCount(of:)
+      ).map { settle($0) }
       guard !batch.isEmpty else { return }
       let transaction = LabelTransaction(
         batch: batch, asked: asked.count(of: batch.map(\.record)), functions: functions.unwritten, stage: stage)

@@ -256,6 +256,34 @@ import Topics
     try await bench.log.close()
   }
 
+  @Test("a transaction takes no more than 16 MB of outcomes")
+  func largeOutcomes() async throws {
+    let bench = try await Bench()
+    let text = String(repeating: "lock the front door ", count: 10_000)
+    for portion in 0..<12 {
+      _ = try await bench.log.append(
+        (0..<10).map { index in
+          let request = Self.answered.replacing("lock the front door", with: text)
+            .replacing(#""good""#, with: #""\#(portion)-\#(index)""#)
+          return NewRecord(topic: bench.names.requests, key: nil, value: Array(request.utf8))
+        })
+    }
+    try await bench.label()
+    var sizes: [Int64: Int] = [:]
+    try await TopicScan.each(log: bench.log, topic: bench.names.samples) { record in
+      let source = try #require(try RecordCoding.value(of: record, as: SampleRecord.self).source)
+      sizes[source.offset] = record.value?.count
+    }
+    #expect(sizes.count == 120)
+    var transactions: [Int] = []
+    try await TopicScan.each(log: bench.log, topic: bench.names.ledger) { record in
+      let ranges = try RecordCoding.value(of: record, as: LedgerRecord.self).ranges
+      transactions.append(ranges.flatMap { $0.from..<$0.to }.reduce(0) { $0 + (sizes[$1] ?? 0) })
+    }
+    #expect(transactions.count > 1 && transactions.allSatisfy { $0 <= 16 << 20 }, "\(transactions)")
+    try await bench.log.close()
+  }
+
   @Test("samples lie in one partition, whatever the topic has")
   func onePartition() async throws {
     let bench = try await Bench(samplePartitions: 3)
