@@ -98,17 +98,23 @@ import Topics
     try await bench.append(#"{"id":"long","text":"\#(long)"}"#, key: "long")
     let deep = String(repeating: "[", count: 5_000) + String(repeating: "]", count: 5_000)
     try await bench.append(#"{"id":"deep","text":"x","metadata":\#(deep)}"#, key: "deep")
+    try await bench.append(Self.answered.replacing(#""good""#, with: #""cut/1""#), key: "reserved")
     try await bench.label()
 
     let letters = try await bench.letters()
-    for key in ["malformed", "utf8", "types", "empty", "tombstone", "deep"] {
+    for key in ["malformed", "utf8", "types", "empty", "tombstone", "deep", "reserved"] {
       #expect(letters[key] == "invalid_request", "\(key): \(letters[key] ?? "no dead letter")")
     }
     #expect(letters["schema"] == "unknown_schema")
     let audit = try await Audit.run(log: bench.log, names: bench.names)
     #expect(audit.holds, "\(audit.findings)")
-    #expect(audit.requests == 9)
+    #expect(audit.requests == 10)
     #expect(audit.samples == 1)
+
+    let lines = [Self.answered.replacing(#""good""#, with: #""cut/2""#), Self.answered].map { Array($0.utf8) }
+    let report = try await RequestImport.run(lines, name: "own.jsonl", log: bench.log, names: bench.names)
+    #expect(report.imported == 1 && report.refused == 1)
+    #expect(report.problems.first?.contains("cut/2") == true)
     try await bench.log.close()
   }
 
