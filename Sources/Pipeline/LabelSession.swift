@@ -11,6 +11,7 @@ struct LabelSession {
   private var window = LabelWindow<LabelledRequest>()
   private var duplicates: DuplicateIndex
   private var functions: TaskFunctions
+  private var range: RequestRange?
   private let chooser: LabelChooser?
   private var asked = AskedRequests()
   private var done = LabelProgress()
@@ -33,6 +34,7 @@ struct LabelSession {
 
   init(stage: LabelStage) async throws {
     self.stage = stage
+    range = stage.range
     duplicates = DuplicateIndex()
     functions = try await TaskFunctions(stage.functions, log: stage.log, names: stage.names)
     try functions.checkNoneIsMissing()
@@ -92,7 +94,7 @@ struct LabelSession {
   /// Whether there is nothing left to label: of a relabelling in its range, else in the log.
   private var isIdle: Bool {
     get async throws {
-      guard let range = stage.range else {
+      guard let range else {
         return try await LabelStage.isIdle(log: stage.log, names: stage.names)
       }
       // Others may read a part of it: only the group knows of all.
@@ -112,7 +114,8 @@ struct LabelSession {
     let owned = await reader.ownership
     try await index(owned)
     var requests: [OpenRequest] = []
-    for record in records where stage.range?.holds(record) ?? true {
+    try await forgetErased()
+    for record in records where range?.holds(record) ?? true {
       let partition = record.topicPartition
       guard let number = owned[partition], before[partition] ?? number == number else {
         throw MessageLogError(
@@ -136,6 +139,12 @@ struct LabelSession {
     window.keepOnly(owned)
     let lost = asked.keepOnly(owned)
     if !lost.isEmpty { await chooser?.settle(lost.map { ($0, isLabelled: false) }) }
+  }
+
+  /// Learns what has been erased of a relabelling's range.
+  private mutating func forgetErased() async throws {
+    let log = stage.log
+    try await range?.update(log: log)
   }
 
   /// Decides which requests are labelled, and starts on those.
@@ -189,12 +198,16 @@ struct LabelSession {
     committed.merge(positions) { $1 }
   }
 
-  /// The outcome in the light of everything before it: a request that was sent twice was perhaps labelled twice at once.
+  /// The outcome in the light of everything before it: a request that was sent twice was perhaps labelled twice at once, and one
+  /// of a relabelling was perhaps erased meanwhile. (Of others that wait a deletion request says so.)
   ///
   /// If the transaction fails the session ends, and the next one reads the index from the log again.
   private mutating func settle(
     _ item: LabelWindow<LabelledRequest>.Finished
   ) -> LabelWindow<LabelledRequest>.Finished {
+    if range?.isErased(item.record) ?? false {
+      return .init(record: item.record, outcome: .skipped(reason: "erased"))
+    }
     guard case .sampled(let request, _, _) = item.outcome else { return item }
     if let decided = RequestReading.duplicate(request, duplicates, trusted: stage.trustedProducers) {
       return .init(record: item.record, outcome: decided)
@@ -218,6 +231,7 @@ struct LabelSession {
       let membership = try await reader.membership
       let owned = await reader.ownership
       await keepOnly(owned)
+      try await forgetErased()
       let batch = window.ready(
         limit: stage.transactionRecords, bytes: Self.transactionBytes, size: LabelTransaction.byteCount(of:)
       ).map { settle($0) }

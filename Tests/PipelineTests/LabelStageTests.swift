@@ -40,13 +40,15 @@ import Topics
     func append(_ text: String, key: String) async throws { try await append(Array(text.utf8), key: key) }
 
     /// Labels all that waits, or a range, by the answers that stand in the requests.
-    func label(range: RequestRange? = nil, verifier: Verifier? = nil) async throws {
+    func label(range: RequestRange? = nil, as relabelling: String? = nil, verifier: Verifier? = nil) async throws {
       let functions = try HomeFunctions.functions()
       let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
       let teacher = try Teacher(
         task: TaskDefinition(instructions: "", functions: functions, verifier: verifier),
         configuration: TeacherConfiguration(endpoint: nil),
         logger: logger)
+      let names = relabelling.map { self.names.relabelled(as: $0) } ?? self.names
+      if relabelling != nil { try await DeploymentTopics.ensure(log: log, names: names, requestPartitions: 1) }
       try await LabelStage(
         log: log, names: names, teacher: teacher, functions: functions, trustedProducers: ["import"], range: range,
         logger: logger
@@ -259,6 +261,31 @@ import Topics
     await other.close()
     let samples = TopicPartition(topic: bench.names.samples, partition: 0)
     #expect(try await bench.log.watermarks(of: samples).high == 3)
+    try await bench.log.close()
+  }
+
+  @Test("a request that is erased while a relabelling asks about it has no sample there")
+  func erasedWhileRelabelled() async throws {
+    let bench = try await Bench()
+    for id in ["gone", "good"] {
+      try await bench.append(Self.answered.replacing(#""good""#, with: #""\#(id)""#), key: id)
+    }
+    try await bench.label()
+    let range = try await RequestRange(from: .earliest, to: .latest, log: bench.log, names: bench.names)
+    try await bench.label(
+      range: range, as: "other",
+      verifier: .inProcess(name: "slow") { _, request in
+        if request.id == "gone" {
+          _ = try? await Forgetting.forget(
+            id: "gone", log: bench.log, names: bench.names, model: "home", cachePath: bench.folder + "/none", now: 0)
+        }
+        return VerifierVerdict(accepted: true)
+      })
+    var ids: [String] = []
+    try await TopicScan.each(log: bench.log, topic: bench.names.relabelled(as: "other").samples) { record in
+      ids.append(String(decoding: record.key ?? [], as: UTF8.self))
+    }
+    #expect(ids == ["good"])
     try await bench.log.close()
   }
 
