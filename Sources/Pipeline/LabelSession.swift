@@ -44,8 +44,13 @@ struct LabelSession {
       group: stage.names.labelGroup, topics: [stage.names.requests],
       options: ReaderOptions(
         onLostRange: stage.range == nil ? .skip : .fail, maximumPrefetch: 100_000, maximumPrefetchBytes: 64 << 20))
-    let member = try await reader.membership.memberID
-    writer = try await stage.log.transactionalWriter(id: "\(stage.names.labelGroup).\(member)")
+    do {
+      let member = try await reader.membership.memberID
+      writer = try await stage.log.transactionalWriter(id: "\(stage.names.labelGroup).\(member)")
+    } catch {
+      await reader.close()
+      throw error
+    }
   }
 
   /// Leaves the group, so that another member need not wait for the lease to lapse.
