@@ -356,7 +356,7 @@ import Topics
         id: id, log: log, names: bench.names, model: "home", cachePath: bench.folder + "/cache.db", now: 0
       ).cached
     }
-    #expect(try await cached("0", bench.log) == 1)
+    #expect(try await cached("0", bench.log) > 0)
     let hooked = HookedLog(
       bench.log, willErase: { throw MessageLogError(.unavailable, "the log is away", advice: "try again") })
     await #expect(throws: MessageLogError.self) { _ = try await cached("1", hooked) }
