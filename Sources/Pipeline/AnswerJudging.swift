@@ -92,15 +92,24 @@ public struct AnswerJudging: Sendable {
   /// The newest training samples, none that is replaced or erased; in the order of their ids, since judging moves them to the
   /// end, and the same samples should give the same draws.
   private func newest(_ limit: Int) async throws -> [SampleRecord] {
-    var versions: [String: (offset: Int64, sample: SampleRecord)] = [:]
-    try await TopicScan.each(log: log, partition: TopicPartition(topic: names.samples, partition: 0), to: nil) {
-      versions[String(decoding: $0.key ?? [], as: UTF8.self)] = nil
-      guard $0.value != nil, let sample = try? RecordCoding.value(of: $0, as: SampleRecord.self),
+    let partition = TopicPartition(topic: names.samples, partition: 0)
+    var versions: [String: Int64] = [:]
+    try await TopicScan.each(log: log, partition: partition, to: nil) { record in
+      versions[String(decoding: record.key ?? [], as: UTF8.self)] = nil
+      guard record.value != nil, let sample = try? RecordCoding.value(of: record, as: SampleRecord.self),
         sample.split == .train
       else { return }
-      versions[sample.id] = ($0.offset, sample)
+      versions[sample.id] = record.offset
     }
-    return versions.values.sorted { $0.offset < $1.offset }.suffix(limit).map(\.sample).sorted { $0.id < $1.id }
+    // What is answered is read again: only so many samples are in memory, however many there are.
+    let wanted = Set(versions.values.sorted().suffix(limit))
+    guard let first = wanted.min(), let last = wanted.max() else { return [] }
+    var samples: [SampleRecord] = []
+    try await TopicScan.each(log: log, partition: partition, from: .offset(first), to: last + 1) { record in
+      guard wanted.contains(record.offset) else { return }
+      samples.append(try RecordCoding.value(of: record, as: SampleRecord.self))
+    }
+    return samples.sorted { $0.id < $1.id }
   }
 
   /// The different answers of which nothing is known yet.

@@ -12,30 +12,39 @@ struct OpenRequest: Sendable {
   var day: String { AskedCount.day(ofMilliseconds: record.timestamp) }
 }
 
-/// The requests that the teacher is being asked about and whose outcome is not written yet, by day.
+/// The requests that the teacher is being asked about and whose outcome is not written yet.
 ///
 /// What is written is counted from the ledger.
 struct AskedRequests {
-  private var days: [TopicPartition: [Int64: String]] = [:]
+  private struct Asked {
+    let day: String
+    let messages: [ChatMessage]
+  }
+
+  private var requests: [TopicPartition: [Int64: Asked]] = [:]
+  /// Under which number each partition was owned when the teacher was asked.
+  private var ownership: [TopicPartition: Int64] = [:]
 
   /// How many there are, by day.
   var byDay: [String: Int] {
     var counts: [String: Int] = [:]
-    for offsets in days.values {
-      for day in offsets.values { counts[day, default: 0] += 1 }
+    for asked in requests.values {
+      for request in asked.values { counts[request.day, default: 0] += 1 }
     }
     return counts
   }
 
-  mutating func add(_ open: OpenRequest) {
-    days[open.record.topicPartition, default: [:]][open.record.offset] = open.day
+  mutating func add(_ open: OpenRequest, owned number: Int64?) {
+    let partition = open.record.topicPartition
+    ownership[partition] = number
+    requests[partition, default: [:]][open.record.offset] = Asked(day: open.day, messages: open.request.messages)
   }
 
   /// About how many of these the teacher was asked, by partition and day.
   func count(of records: [Record]) -> [AskedCount] {
     var counts: [Int: [String: Int]] = [:]
     for record in records {
-      guard let day = days[record.topicPartition]?[record.offset] else { continue }
+      guard let day = requests[record.topicPartition]?[record.offset]?.day else { continue }
       counts[record.partition, default: [:]][day, default: 0] += 1
     }
     return counts.sorted { $0.key < $1.key }.flatMap { partition, days in
@@ -43,12 +52,18 @@ struct AskedRequests {
     }
   }
 
-  mutating func remove(_ records: [Record]) {
-    for record in records { days[record.topicPartition]?[record.offset] = nil }
+  /// Forgets a request that is written; what was asked, if the teacher was.
+  mutating func remove(_ record: Record) -> [ChatMessage]? {
+    requests[record.topicPartition]?.removeValue(forKey: record.offset)?.messages
   }
 
-  /// Forgets the partitions of other members.
-  mutating func keepOnly(_ owned: [TopicPartition: Int64]) {
-    days = days.filter { owned[$0.key] != nil }
+  /// Forgets partitions that belong to another member, or did since the teacher was asked; what was asked in them.
+  mutating func keepOnly(_ owned: [TopicPartition: Int64]) -> [[ChatMessage]] {
+    var lost: [[ChatMessage]] = []
+    for (partition, number) in ownership where owned[partition] != number {
+      lost += requests.removeValue(forKey: partition)?.values.map(\.messages) ?? []
+      ownership[partition] = nil
+    }
+    return lost
   }
 }

@@ -8,7 +8,7 @@ public import Topics
 /// samples and dead letters themselves, by the coordinates of the request they came from. A request that retention has
 /// deleted is accounted for by the ledger alone; one that it deleted before it had an outcome, by nobody: such offsets are
 /// counted, but not held against the log, where they may have been marks of producers' transactions. A sample that a newer
-/// version has replaced is found by its key; one that a deletion request erased by the ledger's account of it.
+/// version has replaced is found by the request's id; one that a deletion request erased by the ledger's account of it.
 public struct Audit: Sendable {
   /// Requests below the committed position, by the ledger.
   public private(set) var requests = 0
@@ -43,18 +43,38 @@ public struct Audit: Sendable {
     ]
   }
 
-  /// Audits a deployment's log.
+  /// Audits a deployment's log; labelling may go on meanwhile.
   ///
   /// - Parameter all: whether every request in the log must have its outcome, whatever the committed position says.
   /// - Throws: an error of the log; what does not add up is a finding, not an error.
   public static func run(log: any MessageLog, names: TopicNames, all: Bool = false) async throws -> Audit {
     var audit = Audit()
+    // Read first: labelling may go on, and what is decided by now has its account and outcome in what is read afterwards.
+    let extents = try await extents(log, names)
     let ledger = try await audit.readLedger(log, names)
     var outcomes = try await audit.readOutcomes(log, names)
     for request in ledger.skipped { audit.place(request, in: &outcomes, what: "skipped") }
-    try await audit.match(ledger.ranges, outcomes: outcomes, all: all, log, names)
+    try await audit.match(extents, ledger.ranges, outcomes: outcomes, all: all, log, names)
     audit.compareCounts(outcomes)
     return audit
+  }
+
+  /// How far a partition of `requests` goes.
+  private struct Extent {
+    let partition: TopicPartition
+    let committed: Int64?
+    let marks: Watermarks
+  }
+
+  private static func extents(_ log: any MessageLog, _ names: TopicNames) async throws -> [Extent] {
+    let committed = try await log.committedOffsets(group: names.labelGroup)
+    var extents: [Extent] = []
+    for partition in try await log.topics().first(where: { $0.name == names.requests })?.topicPartitions ?? [] {
+      extents.append(
+        Extent(
+          partition: partition, committed: committed[partition], marks: try await log.watermarks(of: partition)))
+    }
+    return extents
   }
 
   private struct Ledger {
@@ -117,32 +137,31 @@ public struct Audit: Sendable {
 
   /// Walks the requests that are still there: each must lie in one ledger range and have an outcome.
   private mutating func match(
-    _ ranges: [Int: [OffsetRange]], outcomes: [RequestPlace: String], all: Bool, _ log: any MessageLog,
+    _ extents: [Extent], _ ranges: [Int: [OffsetRange]], outcomes: [RequestPlace: String], all: Bool,
+    _ log: any MessageLog,
     _ names: TopicNames
   ) async throws {
-    let committed = try await log.committedOffsets(group: names.labelGroup)
-    guard let topic = try await log.topics().first(where: { $0.name == names.requests }) else { return }
     let superseding = try await supersededRequests(log, names)
-    let erased = try await Erasures(log: log, names: names).requests
-    for partition in topic.topicPartitions {
-      let position = committed[partition] ?? 0
+    let erased = try await Erasures(log: log, names: names)
+    for extent in extents {
+      let (partition, position) = (extent.partition, extent.committed ?? 0)
       let sorted = (ranges[partition.partition] ?? []).sorted { $0.from < $1.from }
       for (one, next) in zip(sorted, sorted.dropFirst()) where next.from < one.to {
         duplicates += 1
         note("requests/\(partition.partition): offsets \(next.from) to \(one.to - 1) were labelled twice")
       }
-      let marks = try await log.watermarks(of: partition)
-      countRemoved(partition, sorted, position: committed[partition], low: marks.low)
+      countRemoved(partition, sorted, position: extent.committed, low: extent.marks.low)
       let accounted = max(position, sorted.map(\.to).max() ?? 0)
-      if accounted > marks.high {
+      let end = try await log.watermarks(of: partition).high
+      if accounted > end {
         missing += 1
         note(
-          "requests/\(partition.partition) ends at offset \(marks.high), before \(accounted), up to which there are outcomes: it was made anew; "
+          "requests/\(partition.partition) ends at offset \(end), before \(accounted), up to which there are outcomes: it was made anew; "
             + "start over under another prefix")
       }
       var index = 0
       try await TopicScan.each(log: log, partition: partition, to: nil) { record in
-        guard all || record.offset < position else {
+        guard record.offset < (all ? extent.marks.high : position) else {
           waiting += 1
           return
         }
@@ -150,13 +169,18 @@ public struct Audit: Sendable {
         let coordinates = RequestPlace(partition: record.partition, offset: record.offset)
         let isInLedger = index < sorted.count && sorted[index].from <= record.offset
         let hasOutcome =
-          outcomes[coordinates] != nil || superseding.contains(record.key ?? []) || erased.contains(coordinates)
+          outcomes[coordinates] != nil || erased.contains(coordinates) || superseding.contains(Self.id(of: record))
         if !isInLedger || !hasOutcome {
           missing += 1
           note("requests/\(record.partition) at offset \(record.offset) has no outcome")
         }
       }
     }
+  }
+
+  /// What a sample of a request has as its key: the request's id, under whatever key it came.
+  private static func id(of record: Record) -> [UInt8] {
+    (try? RecordCoding.value(of: record, as: RequestRecord.self)).map { Array($0.id.utf8) } ?? record.key ?? []
   }
 
   /// Counts the offsets below the log's start that no account names.

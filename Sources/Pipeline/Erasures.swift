@@ -19,29 +19,80 @@ struct Erasures {
 
   /// By the digest of the request's id.
   private(set) var accounts: [Digest: Account] = [:]
+  /// The offsets that erased samples had, of any split.
+  private(set) var samples = RangeSet<Int64>()
+  /// The offsets of erased requests, by partition.
+  private var requests: [Int: RangeSet<Int64>] = [:]
+  /// Up to where the ledger has been read.
+  private var learned: [TopicPartition: Int64] = [:]
 
-  init(log: any MessageLog, names: TopicNames) async throws {
-    try await TopicScan.each(log: log, topic: names.ledger) { record in
-      guard record.value != nil, let entry = try? RecordCoding.value(of: record, as: LedgerRecord.self),
-        let erasure = entry.erasure
-      else { return }
-      let time = entry.time.flatMap { RFC3339.milliseconds(of: $0) } ?? record.timestamp
-      accounts[erasure.idDigest] = Account(erasure: erasure, time: time)
+  /// Nothing yet.
+  init() {}
+
+  init(log: any MessageLog, names: TopicNames) async throws { try await update(log: log, names: names) }
+
+  /// Learns what the ledger holds beyond what was learned before.
+  mutating func update(log: any MessageLog, names: TopicNames) async throws {
+    let topics = try await log.topics()
+    var news: [Account] = []
+    for partition in topics.first(where: { $0.name == names.ledger })?.topicPartitions ?? [] {
+      let end = try await log.watermarks(of: partition).high
+      let start = learned[partition].map { StartPosition.offset($0) } ?? .earliest
+      if case .offset(let offset) = start, offset >= end { continue }
+      try await TopicScan.each(log: log, partition: partition, from: start, to: end) { record in
+        guard record.value != nil, let entry = try? RecordCoding.value(of: record, as: LedgerRecord.self),
+          let erasure = entry.erasure
+        else { return }
+        let time = entry.time.flatMap { RFC3339.milliseconds(of: $0) } ?? record.timestamp
+        news.append(Account(erasure: erasure, time: time))
+      }
+      learned[partition] = end
+    }
+    if news.isEmpty { return }
+    // What a stranger's account names beyond the end of a topic is not there.
+    var ends: [TopicPartition: Int64] = [:]
+    for topic in topics where [names.requests, names.samples, names.deadLetters].contains(topic.name) {
+      for partition in topic.topicPartitions { ends[partition] = try await log.watermarks(of: partition).high }
+    }
+    for var account in news {
+      account.erasure.requests = Self.clamped(account.erasure.requests, names.requests, ends)
+      account.erasure.samples = Self.clamped(account.erasure.samples, names.samples, ends)
+      account.erasure.heldOut = Self.clamped(account.erasure.heldOut, names.samples, ends)
+      account.erasure.deadLetters = Self.clamped(account.erasure.deadLetters, names.deadLetters, ends)
+      add(account)
     }
   }
 
-  /// The places of erased requests.
-  var requests: Set<RequestPlace> {
-    Set(
-      accounts.values.flatMap(\.erasure.requests).flatMap { range in
-        range.offsets.map { RequestPlace(partition: range.partition, offset: $0) }
-      })
+  private mutating func add(_ account: Account) {
+    let erasure = account.erasure
+    accounts[erasure.idDigest] = account
+    for range in erasure.requests {
+      requests[range.partition, default: RangeSet()].insert(contentsOf: range.offsets)
+    }
+    for range in erasure.samples + erasure.heldOut { samples.insert(contentsOf: range.offsets) }
   }
 
-  /// The offsets that erased samples had, of any split.
-  var samples: Set<Int64> {
-    Set(accounts.values.flatMap { $0.erasure.samples + $0.erasure.heldOut }.flatMap(\.offsets))
+  private static func clamped(
+    _ ranges: [OffsetRange], _ topic: String, _ ends: [TopicPartition: Int64]
+  ) -> [OffsetRange] {
+    ranges.compactMap { range in
+      var range = range
+      range.from = max(0, range.from)
+      range.to = min(range.to, ends[TopicPartition(topic: topic, partition: range.partition)] ?? 0)
+      return range.from < range.to ? range : nil
+    }
   }
+
+  /// Whether a request has been erased.
+  func contains(_ request: RequestPlace) -> Bool { requests[request.partition]?.contains(request.offset) ?? false }
+
+  /// The offsets of a range that erased samples had.
+  func samples(in offsets: Range<Int64>) -> RangeSet<Int64> { samples.intersection(RangeSet(offsets)) }
+}
+
+extension RangeSet<Int64> {
+  /// How many offsets there are.
+  var offsetCount: Int { ranges.reduce(0) { $0 + $1.count } }
 }
 
 extension OffsetRange {
@@ -50,14 +101,9 @@ extension OffsetRange {
 
   /// Offsets of one partition as ranges, and offsets of ranges before.
   static func union(_ offsets: some Sequence<Int64>, _ before: [OffsetRange], partition: Int = 0) -> [OffsetRange] {
-    var ranges: [OffsetRange] = []
-    for offset in Set(offsets).union(before.filter { $0.partition == partition }.flatMap(\.offsets)).sorted() {
-      if let last = ranges.last, last.to == offset {
-        ranges[ranges.count - 1].to = offset + 1
-      } else {
-        ranges.append(OffsetRange(partition: partition, from: offset, to: offset + 1))
-      }
-    }
-    return ranges
+    var union = RangeSet<Int64>()
+    for offset in offsets { union.insert(contentsOf: offset..<offset + 1) }
+    for range in before where range.partition == partition { union.insert(contentsOf: range.offsets) }
+    return union.ranges.map { OffsetRange(partition: partition, from: $0.lowerBound, to: $0.upperBound) }
   }
 }

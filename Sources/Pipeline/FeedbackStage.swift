@@ -59,7 +59,12 @@ public struct FeedbackStage: Sendable {
       do {
         let member = try await reader.membership.memberID
         let writer = try await log.transactionalWriter(id: "\(names.feedbackGroup).\(member)")
-        try await loop(mode, reader: reader, writer: writer, upstreamIsIdle: upstreamIsIdle)
+        do {
+          try await loop(mode, reader: reader, writer: writer, upstreamIsIdle: upstreamIsIdle)
+        } catch {
+          await writer.close()
+          throw error
+        }
         await writer.close()
       } catch {
         await reader.close()
@@ -75,6 +80,7 @@ public struct FeedbackStage: Sendable {
   ) async throws {
     var functions = try await TaskFunctions(functions, log: log, names: names)
     try functions.checkNoneIsMissing()
+    var subjects = FeedbackSubjects(log: log, names: names)
     var passed: [TopicPartition: Int64] = [:]
     while !Task.isCancelled {
       var isLast = mode == .untilIdle
@@ -90,7 +96,7 @@ public struct FeedbackStage: Sendable {
       }
       let statements = FeedbackStatement.of(
         records, trustedProducers: trustedProducers, withScores: joinsScores, logger: logger)
-      let joined = try await join(statements, waits: !isLast)
+      let joined = try await join(statements, &subjects, waits: !isLast)
       let membership = try await reader.membership
       var offsets: [TopicPartition: Int64] = [:]
       for record in records { offsets[record.topicPartition] = record.offset + 1 }
@@ -101,10 +107,12 @@ public struct FeedbackStage: Sendable {
           let account = LedgerRecord(functions: set)
           return RecordCoding.record(account, topic: names.ledger, key: account.transaction)
         }
+        let known = subjects.erasures
         _ = try await writer.commit(
           append: (definitions.map { [$0] } ?? []) + joined,
           offsets: GroupOffsets(membership: membership, offsets: offsets))
         functions.haveBeenWritten()
+        try await eraseAgain(joined, erasedSince: known, &subjects)
         logger.info("feedback: samples corrected or judged", metadata: ["count": "\(joined.count)"])
       }
     }
@@ -112,29 +120,53 @@ public struct FeedbackStage: Sendable {
   }
 
   /// The new versions of samples; waits for requests that labelling has not decided on.
-  private func join(_ statements: [String: FeedbackStatement], waits: Bool) async throws -> [NewRecord] {
-    guard !statements.isEmpty else { return [] }
-    let judged = Set(statements.filter { $0.value.scores.contains { $0.answer == nil } }.keys)
-    var subjects = try await FeedbackSubjects(Set(statements.keys), judged: judged, log: log, names: names)
-    if waits, !subjects.undecided.isEmpty {
-      try await GroupProgress.wait(for: subjects.undecided, of: names.labelGroup, log: log)
-      subjects = try await FeedbackSubjects(Set(statements.keys), judged: judged, log: log, names: names)
-    }
-    let unknown = statements.keys.filter { subjects.found[$0] == nil }
-    if let first = unknown.min() {
-      logger.warning(
-        "feedback: passed over, since the log has no such request, or has erased it",
-        metadata: ["request": "\(first)", "count": "\(unknown.count)"])
-    }
-    var records: [NewRecord] = []
-    for (id, statement) in statements.sorted(by: { $0.key < $1.key }) {
-      guard let subject = subjects.found[id], let sample = try await version(of: subject, id: id, statement) else {
-        continue
+  private func join(
+    _ statements: [String: FeedbackStatement], _ subjects: inout FeedbackSubjects, waits: Bool
+  ) async throws -> [NewRecord] {
+    var joined: [String: NewRecord] = [:]
+    var open = statements
+    while !open.isEmpty {
+      let ids = Set(open.keys)
+      let judged = Set(open.filter { $0.value.scores.contains { $0.answer == nil } }.keys)
+      var found = try await subjects.find(ids, judged: judged)
+      if waits, !found.undecided.isEmpty {
+        try await GroupProgress.wait(for: found.undecided, of: names.labelGroup, log: log)
+        found = try await subjects.find(ids, judged: judged)
       }
-      records.append(
-        RecordCoding.record(sample, topic: names.samples, key: id, partition: 0, derivedFrom: statement.record))
+      let unknown = ids.filter { found.subjects[$0] == nil }
+      if let first = unknown.min() {
+        logger.warning(
+          "feedback: passed over, since the log has no such request, or has erased it",
+          metadata: ["request": "\(first)", "count": "\(unknown.count)"])
+      }
+      for (id, statement) in open.sorted(by: { $0.key < $1.key }) {
+        joined[id] = nil
+        guard let subject = found.subjects[id], let sample = try await version(of: subject, id: id, statement) else {
+          continue
+        }
+        joined[id] = RecordCoding.record(
+          sample, topic: names.samples, key: id, partition: 0, derivedFrom: statement.record)
+      }
+      // Checking takes time: what was erased or labelled anew meanwhile is looked at again.
+      let changed = try await subjects.changed(ids, since: found)
+      open = open.filter { changed.contains($0.key) }
     }
-    return records
+    return joined.sorted { $0.key < $1.key }.map(\.value)
+  }
+
+  /// Erases again what a deletion request erased in the moment between the last look and the commit.
+  private func eraseAgain(
+    _ joined: [NewRecord], erasedSince known: Erasures, _ subjects: inout FeedbackSubjects
+  ) async throws {
+    try await subjects.update()
+    let erased = joined.compactMap(\.key).filter { key in
+      let id = Digest.sha256(key)
+      return subjects.erasures.accounts[id]?.erasure != known.accounts[id]?.erasure
+    }
+    if erased.isEmpty { return }
+    let headers = RecordCoding.headers(of: SampleRecord.topic)
+    _ = try await log.append(
+      erased.map { NewRecord(topic: names.samples, partition: 0, key: $0, value: nil, headers: headers) })
   }
 
   /// The sample with the right call, or with more answers judged; nil where nothing changes or may change.

@@ -5,10 +5,10 @@ public import Topics
 
 /// Honouring a deletion request: erasing what the deployment keeps about one request.
 ///
-/// One transaction writes a tombstone for its sample, a marker for every dead letter, and the account of the erasure in
-/// the ledger, by which the audit and later replays know. A log that can then removes the records themselves; what another
-/// keeps goes by retention and compaction, and the report says when. Weights do not forget: the models that were trained on
-/// a sample are named.
+/// The teacher's cache forgets it first. Then one transaction writes a tombstone for its sample, a marker for every dead
+/// letter, and the account of the erasure in the ledger, by which the audit and later replays know. A log that can then
+/// removes the records themselves; what another keeps goes by retention and compaction, and the report says when. Weights
+/// do not forget: the models that were trained on a sample are named.
 public enum Forgetting {
   /// Erases everything about a request. Doing it twice is harmless, and the second report names the same models.
   ///
@@ -43,6 +43,8 @@ public enum Forgetting {
       conversations += traces.conversations
       places.merge(traces.places(erasure)) { $0.union($1) }
     }
+    // First: what is asked of the cache is known by the records that go.
+    report.cached = try TeacherCache.forget(conversations, path: cachePath)
     if !records.isEmpty { _ = try await writer.commit(append: records, offsets: nil) }
     await writer.close()
     for place in request.decided {
@@ -74,12 +76,12 @@ public enum Forgetting {
     on account: Erasures.Account, _ log: any MessageLog, _ names: TopicNames, live: String
   ) async throws -> [ForgettingReport.Model] {
     let topic = names.isRelabelled ? names.samples : nil
-    let offsets = account.erasure.samples.flatMap(\.offsets)
+    let erased = account.erasure.samples.map(\.offsets)
     var models: [ForgettingReport.Model] = []
     try await TopicScan.each(log: log, topic: names.releases) { record in
       guard record.value != nil, let release = try? RecordCoding.value(of: record, as: ReleaseRecord.self),
         case .manifest(let manifest) = release.content, manifest.lineage.topic == topic,
-        offsets.contains(where: { (manifest.lineage.fromOffset..<manifest.lineage.toOffset).contains($0) }),
+        erased.contains(where: { $0.overlaps(manifest.lineage.fromOffset..<manifest.lineage.toOffset) }),
         manifest.model == live || RFC3339.milliseconds(of: manifest.created) ?? 0 <= account.time
       else { return }
       models.append(ForgettingReport.Model(name: manifest.model, version: manifest.version))

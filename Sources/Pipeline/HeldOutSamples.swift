@@ -73,7 +73,7 @@ public struct HeldOutSamples: Sendable {
     // The ledger knows what deletion requests erased, also when compaction has taken the tombstones.
     let erasures = try await Erasures(log: log, names: names)
     erased =
-      erasures.samples.count { $0 < position } + erasedIDs.count { erasures.accounts[.sha256($0)] == nil }
+      erasures.samples(in: 0..<position).offsetCount + erasedIDs.count { erasures.accounts[.sha256($0)] == nil }
     let gone = erasures.samples
     let whole = versions.values.filter { !gone.contains($0.entry.offset) }
     let ordered = whole.filter { !learned.contains(Self.text(of: $0.entry.sample.messages)) }

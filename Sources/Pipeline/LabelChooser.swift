@@ -24,6 +24,8 @@ actor LabelChooser {
   private var trainerSeesDrift = false
   private var checkpointsEnd: [TopicPartition: Int64] = [:]
   private var deploymentsEnd: [TopicPartition: Int64] = [:]
+  /// When a release that could not be loaded is looked at again.
+  private var nextLook: ContinuousClock.Instant?
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
@@ -78,8 +80,10 @@ actor LabelChooser {
     }
   }
 
-  /// Takes in what became of a request that was asked about.
-  func settle(_ request: RequestRecord, isLabelled: Bool) { requests.settle(request.messages, isLabelled: isLabelled) }
+  /// Takes in what became of requests that were asked about: written, or lost with their partitions.
+  func settle(_ settled: [(messages: [ChatMessage], isLabelled: Bool)]) {
+    for request in settled { requests.settle(request.messages, isLabelled: request.isLabelled) }
+  }
 
   /// What is known of a request without the student.
   private struct Plan {
@@ -133,28 +137,43 @@ actor LabelChooser {
     }
   }
 
-  /// Loads what was deployed since; what cannot be used leaves no student, so that everything is labelled.
+  /// Loads what was deployed since; what cannot be used leaves no student, so that everything is labelled, and is looked at
+  /// again from time to time: a store may be away, a disk full, a file of keys not there yet.
+  ///
+  /// - Throws: a passing error of the log, so that the session begins anew.
   private func followReleases() async throws {
     let ends = try await ends(of: stage.names.models)
-    guard ends != deploymentsEnd else { return }
-    deploymentsEnd = ends
+    guard ends != deploymentsEnd || nextLook.map({ $0 <= .now }) ?? false else { return }
+    nextLook = nil
     let keys: TrustedKeys
     do { keys = try selection.keys() } catch {
       stage.logger.warning(
-        "label: no student is asked, so that every request is labelled", metadata: ["reason": "\(error)"])
+        student == nil
+          ? "label: no student is asked, so that every request is labelled"
+          : "label: the student that was deployed before is asked",
+        metadata: ["reason": "\(error)"])
+      (deploymentsEnd, nextLook) = (ends, .now + selection.nextLook)
       return
     }
     let history = DeploymentScan(log: stage.log, names: stage.names, keys: keys)
-    guard let newest = try await history.newest(of: selection.model), newest.epoch != epoch else { return }
-    epoch = newest.epoch
+    let newest = try await history.newest(of: selection.model)
+    deploymentsEnd = ends
+    guard let newest, newest.epoch != epoch else { return }
     do {
       student = try await ReleasedStudent(
         newest, selection: selection, functions: stage.functions,
         fetcher: ArtifactFetcher(log: stage.log, names: stage.names))
+      epoch = newest.epoch
     } catch let error as CancellationError {
+      throw error
+    } catch let error as MessageLogError where error.isRetriable {
       throw error
     } catch {
       student = nil
+      // What a release lacks it will always lack.
+      let isLasting = (error as? PipelineError)?.code == .notEnough
+      epoch = isLasting ? newest.epoch : 0
+      nextLook = isLasting ? nil : .now + selection.nextLook
       stage.logger.warning(
         "label: the deployed student is not asked, so that every request is labelled",
         metadata: ["version": "\(newest.manifest.version)", "reason": "\(error)"])
@@ -179,6 +198,7 @@ actor LabelChooser {
     _ stage: LabelStage, _ policy: LabellingPolicy, since deployment: Int64
   ) async throws -> [[ChatMessage]] {
     var seen: [(time: Int64, messages: [ChatMessage])] = []
+    let erasures = try await Erasures(log: stage.log, names: stage.names)
     for (partition, end) in try await stage.log.committedOffsets(group: stage.names.labelGroup)
     where partition.topic == stage.names.requests {
       let low = try await stage.log.watermarks(of: partition).low
@@ -186,6 +206,7 @@ actor LabelChooser {
       guard start < end else { continue }
       try await TopicScan.each(log: stage.log, partition: partition, from: .offset(start), to: end) { record in
         guard record.timestamp >= deployment, record.value != nil,
+          !erasures.contains(RequestPlace(partition: record.partition, offset: record.offset)),
           let request = try? RecordCoding.value(of: record, as: RequestRecord.self),
           policy.coin(of: request.id) < LabellingPolicy.watchedShare, !stage.teacher.isFree(request)
         else { return }

@@ -12,11 +12,15 @@ public struct LabelSelection: Sendable {
   public var store: ContentStore
   /// Whose signatures on releases count; asked when a release comes.
   public var keys: @Sendable () throws -> TrustedKeys
+  /// How long until a release that could not be loaded is looked at again; default 1 minute.
+  public var nextLook: Duration
 
   /// A selection.
   public init(
-    policy: LabellingPolicy, model: String, store: ContentStore, keys: @escaping @Sendable () throws -> TrustedKeys
+    policy: LabellingPolicy, model: String, store: ContentStore, nextLook: Duration = .seconds(60),
+    keys: @escaping @Sendable () throws -> TrustedKeys
   ) {
+    self.nextLook = nextLook
     self.policy = policy
     self.model = model
     self.store = store

@@ -11,23 +11,30 @@ struct LabelSession {
   private var window = LabelWindow<LabelledRequest>()
   private var duplicates: DuplicateIndex
   private var functions: TaskFunctions
+  private var range: RequestRange?
   private let chooser: LabelChooser?
   private var asked = AskedRequests()
   private var done = LabelProgress()
   private let lag: LagMeter
   /// The partitions whose samples the index knows up to the moment when they were taken.
   private var indexed: [TopicPartition: Int64] = [:]
-  /// What was committed last, by partition.
+  /// What the group has committed, by the partitions that are read here.
   private var committed: [TopicPartition: Int64] = [:]
+
+  /// From this on nothing is read: the most bytes of requests that wait, but for those of one reading.
+  private static let windowBytes = 128 << 20
+  /// The most bytes of outcomes in one transaction, which must be over before the log gives it up.
+  private static let transactionBytes = 16 << 20
 
   /// What a child task reports.
   private enum Event: Sendable {
     case outcome(TopicPartition, Int64, LabelledRequest)
-    case flush
+    case tick
   }
 
   init(stage: LabelStage) async throws {
     self.stage = stage
+    range = stage.range
     duplicates = DuplicateIndex()
     functions = try await TaskFunctions(stage.functions, log: stage.log, names: stage.names)
     try functions.checkNoneIsMissing()
@@ -37,8 +44,13 @@ struct LabelSession {
       group: stage.names.labelGroup, topics: [stage.names.requests],
       options: ReaderOptions(
         onLostRange: stage.range == nil ? .skip : .fail, maximumPrefetch: 100_000, maximumPrefetchBytes: 64 << 20))
-    let member = try await reader.membership.memberID
-    writer = try await stage.log.transactionalWriter(id: "\(stage.names.labelGroup).\(member)")
+    do {
+      let member = try await reader.membership.memberID
+      writer = try await stage.log.transactionalWriter(id: "\(stage.names.labelGroup).\(member)")
+    } catch {
+      await reader.close()
+      throw error
+    }
   }
 
   /// Leaves the group, so that another member need not wait for the lease to lapse.
@@ -50,7 +62,7 @@ struct LabelSession {
   mutating func run(_ mode: RunMode, progress: @Sendable (LabelProgress) -> Void) async throws {
     try await withThrowingTaskGroup(of: Event.self) { tasks in
       defer { tasks.cancelAll() }
-      var flushIsDue = true
+      var tickIsDue = true
       while !Task.isCancelled {
         try await read(into: &tasks)
         lag.note(committed)
@@ -59,26 +71,27 @@ struct LabelSession {
           if mode == .untilIdle, try await isIdle { return }
           continue
         }
-        if window.finished > 0, window.waiting > 0, flushIsDue {
-          flushIsDue = false
+        // However long an answer takes, what is finished is written, and what comes meanwhile is read.
+        if window.waiting > 0, tickIsDue {
+          tickIsDue = false
           let timeout = stage.flushTimeout
           tasks.addTask {
             try await Task.sleep(for: timeout)
-            return .flush
+            return .tick
           }
         }
-        var mustFlush = window.waiting == 0
+        var mustWrite = window.waiting == 0
         if window.waiting > 0 {
           switch try await tasks.next() {
           case .outcome(let partition, let offset, let outcome):
             window.finish(partition, offset: offset, outcome: outcome)
-          case .flush:
-            mustFlush = true
-            flushIsDue = true
+          case .tick:
+            mustWrite = window.finished > 0
+            tickIsDue = true
           case nil: break
           }
         }
-        if mustFlush || window.finished >= stage.transactionRecords { try await write(progress: progress) }
+        if mustWrite || window.finished >= stage.transactionRecords { try await write(progress: progress) }
       }
     }
   }
@@ -86,25 +99,28 @@ struct LabelSession {
   /// Whether there is nothing left to label: of a relabelling in its range, else in the log.
   private var isIdle: Bool {
     get async throws {
-      guard let range = stage.range else {
+      guard let range else {
         return try await LabelStage.isIdle(log: stage.log, names: stage.names)
       }
-      return range.isPassed(by: await reader.positions)
+      // Others may read a part of it: only the group knows of all.
+      return range.isPassed(by: try await stage.log.committedOffsets(group: stage.names.labelGroup))
     }
   }
 
   /// Reads as many requests as there is room for and starts on them.
   private mutating func read(into tasks: inout ThrowingTaskGroup<Event, any Error>) async throws {
-    let room = stage.window - window.waiting - window.finished
-    guard room > 0 else { return }
-    let timeout: Duration = window.isEmpty ? .milliseconds(250) : .zero
     let before = await reader.ownership
+    await keepOnly(before)
+    let room = stage.window - window.waiting - window.finished
+    guard room > 0, window.bytes < Self.windowBytes else { return }
+    let timeout: Duration = window.isEmpty ? .milliseconds(250) : .zero
     let records = try await reader.next(maximum: room, timeout: timeout)
     if records.isEmpty { return }
     let owned = await reader.ownership
     try await index(owned)
     var requests: [OpenRequest] = []
-    for record in records where stage.range?.holds(record) ?? true {
+    try await forgetErased()
+    for record in records where range?.holds(record) ?? true {
       let partition = record.topicPartition
       guard let number = owned[partition], before[partition] ?? number == number else {
         throw MessageLogError(
@@ -119,12 +135,26 @@ struct LabelSession {
         requests.append(OpenRequest(record: record, request: request, isFree: stage.teacher.isFree(request)))
       }
     }
-    try await start(on: requests, &tasks)
+    try await start(on: requests, owned: owned, &tasks)
+  }
+
+  /// Forgets what is under way in partitions that others have, or had meanwhile: whoever reads those requests decides on
+  /// them anew.
+  private mutating func keepOnly(_ owned: [TopicPartition: Int64]) async {
+    window.keepOnly(owned)
+    let lost = asked.keepOnly(owned)
+    if !lost.isEmpty { await chooser?.settle(lost.map { ($0, isLabelled: false) }) }
+  }
+
+  /// Learns what has been erased of a relabelling's range.
+  private mutating func forgetErased() async throws {
+    let log = stage.log
+    try await range?.update(log: log)
   }
 
   /// Decides which requests are labelled, and starts on those.
   private mutating func start(
-    on requests: [OpenRequest], _ tasks: inout ThrowingTaskGroup<Event, any Error>
+    on requests: [OpenRequest], owned: [TopicPartition: Int64], _ tasks: inout ThrowingTaskGroup<Event, any Error>
   ) async throws {
     let stage = stage
     let decisions = try await decisions(on: requests)
@@ -134,12 +164,9 @@ struct LabelSession {
       case .skip(let reason):
         window.finish(partition, offset: offset, outcome: .skipped(reason: reason))
       case .label(let chosen):
-        if !open.isFree { asked.add(open) }
-        tasks.addTask { [chooser] in
+        if !open.isFree { asked.add(open, owned: owned[partition]) }
+        tasks.addTask {
           let label = try await stage.teacher.label(open.request)
-          if !open.isFree {
-            await chooser?.settle(open.request, isLabelled: label.isAccepted)
-          }
           return .outcome(
             partition, offset, LabelledRequest(open.request, label, chosen: chosen, source: open.record, stage: stage))
         }
@@ -160,6 +187,8 @@ struct LabelSession {
   /// Who had a partition before has perhaps written samples since the index was made.
   private mutating func index(_ owned: [TopicPartition: Int64]) async throws {
     guard owned.contains(where: { indexed[$0.key] != $0.value }) else { return }
+    let group = try await stage.log.committedOffsets(group: stage.names.labelGroup)
+    committed = Dictionary(uniqueKeysWithValues: owned.keys.map { ($0, group[$0] ?? 0) })
     try await duplicates.update(log: stage.log, names: stage.names)
     try await chooser?.update()
     indexed = owned
@@ -174,12 +203,16 @@ struct LabelSession {
     committed.merge(positions) { $1 }
   }
 
-  /// The outcome in the light of everything before it: a request that was sent twice was perhaps labelled twice at once.
+  /// The outcome in the light of everything before it: a request that was sent twice was perhaps labelled twice at once, and one
+  /// of a relabelling was perhaps erased meanwhile. (Of others that wait a deletion request says so.)
   ///
   /// If the transaction fails the session ends, and the next one reads the index from the log again.
   private mutating func settle(
     _ item: LabelWindow<LabelledRequest>.Finished
   ) -> LabelWindow<LabelledRequest>.Finished {
+    if range?.isErased(item.record) ?? false {
+      return .init(record: item.record, outcome: .skipped(reason: "erased"))
+    }
     guard case .sampled(let request, _, _) = item.outcome else { return item }
     if let decided = RequestReading.duplicate(request, duplicates, trusted: stage.trustedProducers) {
       return .init(record: item.record, outcome: decided)
@@ -188,25 +221,34 @@ struct LabelSession {
     return item
   }
 
+  /// What was written is what others are like from now on.
+  private mutating func settle(_ written: [LabelWindow<LabelledRequest>.Finished]) async {
+    let settled = written.compactMap { item in
+      asked.remove(item.record).map { (messages: $0, isLabelled: item.outcome.isSampled) }
+    }
+    await chooser?.settle(settled)
+  }
+
   /// Writes the contiguous finished prefix of every partition, in transactions.
   private mutating func write(progress: @Sendable (LabelProgress) -> Void) async throws {
     while true {
       // In this order: what is still owned after the membership was taken was owned under it.
       let membership = try await reader.membership
       let owned = await reader.ownership
-      window.keepOnly(owned)
-      asked.keepOnly(owned)
-      let batch = window.ready(limit: stage.transactionRecords)
+      await keepOnly(owned)
+      try await forgetErased()
+      let batch = window.ready(
+        limit: stage.transactionRecords, bytes: Self.transactionBytes, size: LabelTransaction.byteCount(of:)
+      ).map { settle($0) }
       guard !batch.isEmpty else { return }
       let transaction = LabelTransaction(
-        batch: batch.map { settle($0) }, asked: asked.count(of: batch.map(\.record)), functions: functions.unwritten,
-        stage: stage)
+        batch: batch, asked: asked.count(of: batch.map(\.record)), functions: functions.unwritten, stage: stage)
       _ = try await writer.commit(
         append: transaction.records, offsets: GroupOffsets(membership: membership, offsets: transaction.offsets))
       functions.haveBeenWritten()
       committed.merge(transaction.offsets) { $1 }
       window.remove(batch)
-      asked.remove(batch.map(\.record))
+      await settle(batch)
       done.add(transaction.progress)
       progress(done)
       StageMetrics.labelled(transaction.progress)

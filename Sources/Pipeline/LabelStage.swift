@@ -8,7 +8,8 @@ public import Topics
 /// Delivery: each transaction appends the outcomes of a contiguous range of requests, the ledger record of that range
 /// and the group's position, all or nothing; teacher calls happen before it, at least once, and are cached. Ordering:
 /// samples are in the order of the requests of each partition, whatever order the answers arrive in. Back-pressure:
-/// at most `window` requests are read ahead. Cancellation: what is not written is labelled again by whoever comes next.
+/// at most `window` requests are read ahead, and no more when they have 128 MB. Cancellation: what is not written is
+/// labelled again by whoever comes next.
 public struct LabelStage: Sendable {
   /// How held-out shares are chosen.
   public struct Split: Sendable, Hashable {

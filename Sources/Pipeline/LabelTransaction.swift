@@ -22,6 +22,16 @@ struct LabelTransaction {
     self.stage = stage
   }
 
+  /// About how many bytes an outcome takes in a transaction.
+  static func byteCount(of item: LabelWindow<LabelledRequest>.Finished) -> Int {
+    switch item.outcome {
+    case .sampled(_, _, let sample): sample.byteCount
+    // What was read is written in it as text.
+    case .dead: min(2 * item.record.byteCount, DeadLetterRecord.topic.maximumMessageBytes)
+    case .skipped: 0
+    }
+  }
+
   /// Samples and dead letters in the order of the requests, then the ledger record.
   var records: [NewRecord] {
     var records: [NewRecord] = []

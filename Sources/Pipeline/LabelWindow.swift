@@ -24,6 +24,8 @@ struct LabelWindow<Outcome> {
   private(set) var waiting = 0
   /// How many have theirs but are not written.
   private(set) var finished = 0
+  /// The bytes of the requests' records.
+  private(set) var bytes = 0
 
   /// Nothing in it.
   var isEmpty: Bool { waiting == 0 && finished == 0 }
@@ -36,6 +38,7 @@ struct LabelWindow<Outcome> {
     partitions[partition, default: []].append(.waiting(record))
     firstOffsets[partition, default: []].append(record.offset)
     waiting += 1
+    bytes += record.byteCount
   }
 
   /// Records an outcome. One for a request that was dropped meanwhile is ignored.
@@ -55,19 +58,30 @@ struct LabelWindow<Outcome> {
 
   private mutating func forget(_ partition: TopicPartition) {
     for entry in partitions[partition] ?? [] {
-      if case .waiting = entry { waiting -= 1 } else { finished -= 1 }
+      switch entry {
+      case .waiting(let record):
+        waiting -= 1
+        bytes -= record.byteCount
+      case .finished(let item):
+        finished -= 1
+        bytes -= item.record.byteCount
+      }
     }
     partitions[partition] = nil
     firstOffsets[partition] = nil
     ownership[partition] = nil
   }
 
-  /// The finished prefix of every partition, in the order of partitions, at most `limit` requests in all.
-  func ready(limit: Int) -> [Finished] {
+  /// The finished prefix of every partition, in the order of partitions: at most `limit` requests in all, and no more bytes of
+  /// outcomes than this, or one outcome.
+  func ready(limit: Int, bytes: Int, size: (Finished) -> Int) -> [Finished] {
     var result: [Finished] = []
+    var sum = 0
     for partition in partitions.keys.sorted() {
       for entry in partitions[partition] ?? [] {
         guard result.count < limit, case .finished(let finished) = entry else { break }
+        sum += size(finished)
+        guard result.isEmpty || sum <= bytes else { return result }
         result.append(finished)
       }
     }
@@ -78,7 +92,8 @@ struct LabelWindow<Outcome> {
   mutating func remove(_ written: [Finished]) {
     var counts: [TopicPartition: Int] = [:]
     for item in written {
-      counts[TopicPartition(topic: item.record.topic, partition: item.record.partition), default: 0] += 1
+      counts[item.record.topicPartition, default: 0] += 1
+      bytes -= item.record.byteCount
     }
     for (partition, count) in counts {
       partitions[partition]?.removeFirst(count)
@@ -96,4 +111,9 @@ struct LabelWindow<Outcome> {
     }
     return low < offsets.count && offsets[low] == offset ? low : nil
   }
+}
+
+extension Record {
+  /// Bytes of key and value, which are nearly all there are.
+  var byteCount: Int { (key?.count ?? 0) + (value?.count ?? 0) }
 }

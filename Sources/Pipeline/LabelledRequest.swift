@@ -11,6 +11,11 @@ indirect enum LabelledRequest: Sendable {
   /// A dead letter: the code, the sentence, the attempts and, where a teacher answered, its raw answer.
   case dead(code: String, message: String, attempts: Int, rawAnswer: String?)
 
+  var isSampled: Bool {
+    if case .sampled = self { return true }
+    return false
+  }
+
   /// The outcome that a teacher's answer to a request means.
   init(_ request: RequestRecord, _ outcome: LabelOutcome, chosen: ChosenRequest, source: Record, stage: LabelStage) {
     switch outcome {
@@ -41,7 +46,18 @@ indirect enum RequestReading {
     } catch {
       return .decided(.dead(code: "invalid_request", message: "\(error)", attempts: 0, rawAnswer: nil))
     }
+    if let reserved = reserved(request) {
+      return .decided(.dead(code: "invalid_request", message: "\(reserved)", attempts: 0, rawAnswer: nil))
+    }
     return duplicate(request, duplicates, trusted: trusted).map { .decided($0) } ?? .request(request)
+  }
+
+  /// What is wrong with an id that is a key of cuts in `samples`: one would replace the other there.
+  static func reserved(_ request: RequestRecord) -> PipelineError? {
+    guard request.id.hasPrefix("cut/") else { return nil }
+    return PipelineError(
+      .importLine, "the request's id", expected: "one that does not begin with cut/, as the keys of cuts in samples do",
+      found: String(request.id.prefix(100)), advice: "send it under another id")
   }
 
   /// What becomes of a request because of an earlier one with its id; `nil` where it is to be labelled.

@@ -41,7 +41,10 @@ final class LagMeter: Sendable {
 
   private func lag(behind positions: [TopicPartition: Int64]) async throws -> Int64 {
     var lag: Int64 = 0
-    for (partition, position) in positions { lag += max(0, try await log.watermarks(of: partition).high - position) }
+    for (partition, position) in positions {
+      let marks = try await log.watermarks(of: partition)
+      lag += max(0, marks.high - max(position, marks.low))
+    }
     return lag
   }
 }

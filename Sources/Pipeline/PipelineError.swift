@@ -8,7 +8,7 @@ public struct PipelineError: Error, Sendable, Hashable, CustomStringConvertible 
     case checkpoint
     /// Another process took over this stage.
     case fenced
-    /// An import file has a line that is not a request.
+    /// An import file has a line that is not a request, or a request has an id that is kept for something else.
     case importLine = "import_line"
     /// Nothing has the name or number that was asked for.
     case notFound = "not_found"

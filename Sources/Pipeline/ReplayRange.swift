@@ -35,10 +35,10 @@ public struct ReplayRange: Sendable {
     let superseded = scan.result
     var stream = Digest.Stream()
     var records = 0
-    var erased = try await Erasures(log: log, names: names).samples.filter { offsets.contains($0) }
+    var erased = try await Erasures(log: log, names: names).samples(in: offsets)
     var teachers: Set<String> = []
     try await TopicScan.each(log: log, partition: partition, from: start, to: offsets.upperBound) { record in
-      if superseded.isErased(record) { erased.insert(record.offset) }
+      if superseded.isErased(record) { erased.insert(contentsOf: record.offset..<record.offset + 1) }
       guard superseded.isNewest(record), let sample = try? RecordCoding.value(of: record, as: SampleRecord.self)
       else { return }
       stream.update(sample.digest.bytes)
@@ -49,13 +49,13 @@ public struct ReplayRange: Sendable {
       throw PipelineError(
         .notEnough, "\(partition)",
         expected: "samples from offset \(offsets.lowerBound) to before \(offsets.upperBound)",
-        found: "none, and \(erased.count) that were erased", advice: "choose another range")
+        found: "none, and \(erased.offsetCount) that were erased", advice: "choose another range")
     }
     self.offsets = offsets
     self.superseded = superseded
     digest = stream.digest
     self.records = records
-    self.erased = erased.count
+    self.erased = erased.offsetCount
     self.teachers = teachers
   }
 

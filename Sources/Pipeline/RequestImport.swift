@@ -77,6 +77,7 @@ public enum RequestImport {
       json = .object(object)
     }
     let request = try RequestRecord(imported: json)
+    if let reserved = RequestReading.reserved(request) { throw reserved }
     return RecordCoding.record(request, topic: names.requests, key: request.id)
   }
 }

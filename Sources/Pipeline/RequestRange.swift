@@ -5,7 +5,8 @@ public import Topics
 public struct RequestRange: Sendable {
   /// The offsets of each partition, from the first to one past the last.
   public let offsets: [TopicPartition: Range<Int64>]
-  private let erased: Set<RequestPlace>
+  private var erasures: Erasures
+  private let names: TopicNames
 
   /// The requests between two bounds.
   ///
@@ -32,18 +33,26 @@ public struct RequestRange: Sendable {
         .notEnough, names.requests, expected: "requests in the range", found: "none", advice: "choose another range")
     }
     self.offsets = offsets
-    erased = try await Erasures(log: log, names: names).requests
+    erasures = try await Erasures(log: log, names: names)
+    self.names = names
   }
+
+  /// Learns what has been erased since.
+  mutating func update(log: any MessageLog) async throws { try await erasures.update(log: log, names: names) }
 
   /// Whether a request is labelled.
   func holds(_ record: Record) -> Bool {
-    offsets[record.topicPartition]?.contains(record.offset) ?? false
-      && !erased.contains(RequestPlace(partition: record.partition, offset: record.offset))
+    offsets[record.topicPartition]?.contains(record.offset) ?? false && !isErased(record)
   }
 
-  /// Whether a reader has passed all of it.
-  func isPassed(by positions: [TopicPartition: Int64]) -> Bool {
-    offsets.allSatisfy { positions[$0.key] ?? 0 >= $0.value.upperBound }
+  /// Whether a request has been erased.
+  func isErased(_ record: Record) -> Bool {
+    erasures.contains(RequestPlace(partition: record.partition, offset: record.offset))
+  }
+
+  /// Whether a group has committed all of it.
+  func isPassed(by committed: [TopicPartition: Int64]) -> Bool {
+    offsets.allSatisfy { committed[$0.key] ?? 0 >= $0.value.upperBound }
   }
 }
 

@@ -52,7 +52,7 @@ package struct SeenRequests {
     words.formUnion(Self.words(of: messages).map { Self.hash([$0]) })
   }
 
-  /// Remembers a request until its label is there: ``settle(_:isLabelled:)``.
+  /// Remembers a request until its label is written, or it is known that there will be none: ``settle(_:isLabelled:)``.
   package mutating func ask(_ messages: [ChatMessage]) {
     for hash in Self.hashes(of: messages) { asking[hash, default: 0] += 1 }
   }

@@ -13,9 +13,6 @@ struct Spending {
     return partitions.reduce(0) { $0 + counts[$1, default: 0] }
   }
 
-  /// On all days together.
-  var total: Int { days.values.reduce(0) { $0 + $1.values.reduce(0, +) } }
-
   /// Learns what the ledger holds beyond what was learned before.
   mutating func update(log: any MessageLog, names: TopicNames) async throws {
     guard let topic = try await log.topics().first(where: { $0.name == names.ledger }) else { return }

@@ -87,8 +87,11 @@ public struct Status: Sendable {
   public static func problems(
     log: any MessageLog, names: TopicNames, keys: TrustedKeys?, model: String
   ) async throws -> [String] {
-    var problems = try await GroupProgress.problems(group: names.labelGroup, of: names.requests, log: log)
-    for (partition, accounted, end) in try await GroupProgress.madeAnew(log: log, names: names) where problems.isEmpty {
+    let positions = try await GroupProgress.problems(group: names.labelGroup, of: names.requests, log: log)
+    var problems = positions
+    // Where the group's position says so already, the ledger need not.
+    for (partition, accounted, end) in try await GroupProgress.madeAnew(log: log, names: names)
+    where !positions.contains(where: { $0.hasPrefix("\(partition) ") }) {
       problems.append(
         "\(partition) ends at offset \(end), before \(accounted), up to which its requests have outcomes: it was made anew; "
           + "start over under another prefix")

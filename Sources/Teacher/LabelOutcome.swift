@@ -10,9 +10,6 @@ public enum LabelOutcome: Sendable {
   case rejected(Rejection)
   /// Nobody was asked: there is no teacher and no trusted answer.
   case skipped(reason: String)
-
-  /// Whether the request has a label.
-  package var isAccepted: Bool { if case .accepted = self { true } else { false } }
 }
 
 /// A call that passed every configured check.

@@ -1,9 +1,11 @@
 import DemoWorld
 import Inference
+import Logging
 import MessageLog
 import Pipeline
 import RetortClient
 import SQLiteLog
+import Synchronization
 import Teacher
 import Testing
 import Topics
@@ -132,6 +134,90 @@ import Training
     #expect(twice.call == front && twice.judged.map(\.call) == [wrong, other] && twice.judged.last?.score == 0.25)
     let audit = try await Audit.run(log: bench.log, names: bench.names)
     #expect(audit.holds && audit.requests == 12, "\(audit.findings)")
+    try await bench.log.close()
+  }
+
+  @Test("what is erased while its correction is checked stays erased, and the others are joined")
+  func erasedMeanwhile() async throws {
+    let bench = try await LabelPolicyTests.Bench()
+    try await bench.append(0..<4)
+    try await bench.label(selective: false)
+    let ids = try await bench.samples().map(\.id)
+    let gone = try #require(ids.first)
+    let (log, names, path) = (bench.log, bench.names, bench.folder + "/none")
+    let verifier = Verifier.inProcess(name: "slow") { _, request in
+      if request.id == gone {
+        _ = try? await Forgetting.forget(id: gone, log: log, names: names, model: "home", cachePath: path, now: 0)
+      }
+      return VerifierVerdict(accepted: true)
+    }
+    try await bench.join([Self.feedback(gone), Self.feedback(ids[1])], verifier: verifier)
+    var newest: [String: Record] = [:]
+    try await TopicScan.each(log: log, topic: names.samples) {
+      newest[String(decoding: $0.key ?? [], as: UTF8.self)] = $0
+    }
+    #expect(newest[gone]?.isTombstone == true)
+    let other = try RecordCoding.value(of: try #require(newest[ids[1]]), as: SampleRecord.self)
+    #expect(other.call == Self.right)
+    let audit = try await Audit.run(log: log, names: names)
+    #expect(audit.holds, "\(audit.findings)")
+    try await log.close()
+  }
+
+  @Test("a request that is labelled while its correction is joined keeps what its label says of it")
+  func labelledMeanwhile() async throws {
+    let bench = try await LabelStageTests.Bench()
+    try await bench.append(
+      #"{"id":"r","text":"lock the front door","response":{"producer":"import","call":{"name":"lock_door","arguments":{"door":"front door","locked":true}}}}"#,
+      key: "r")
+    let isLabelled = Atomic(false)
+    let hooked = HookedLog(
+      bench.log,
+      willReadOffsets: { group in
+        guard group == bench.names.labelGroup, !isLabelled.exchange(true, ordering: .relaxed) else { return }
+        try await bench.label()
+      })
+    _ = try await bench.log.append([
+      RecordCoding.record(Self.feedback("r"), topic: bench.names.feedback, key: "r")
+    ])
+    let functions = try HomeFunctions.functions()
+    let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    let teacher = try Teacher(
+      task: TaskDefinition(instructions: "", functions: functions),
+      configuration: TeacherConfiguration(endpoint: nil), logger: logger)
+    try await FeedbackStage(
+      log: hooked, names: bench.names, teacher: teacher, functions: functions, trustedProducers: ["people"],
+      logger: logger
+    ).run(.untilIdle)
+    await teacher.shutdown()
+    var samples: [SampleRecord] = []
+    try await TopicScan.each(log: bench.log, topic: bench.names.samples) { record in
+      samples.append(try RecordCoding.value(of: record, as: SampleRecord.self))
+    }
+    #expect(samples.count == 2 && samples.last?.call == Self.right)
+    #expect(samples.last?.propensity == 1 && samples.last?.split == samples.first?.split)
+    try await bench.log.close()
+  }
+
+  @Test("however many batches of feedback come, the samples are read once")
+  func readOnce() async throws {
+    let bench = try await LabelPolicyTests.Bench()
+    try await bench.append(0..<3)
+    try await bench.label(selective: false)
+    let ids = try await bench.samples().map(\.id)
+    let samples = TopicPartition(topic: bench.names.samples, partition: 0)
+    let reads = Atomic(0)
+    let hooked = HookedLog(
+      bench.log,
+      willRead: { starts in
+        if starts[samples] == .earliest { reads.add(1, ordering: .relaxed) }
+      })
+    // More than fit into one batch.
+    try await bench.join(Array(repeating: Self.feedback(ids[0]), count: 1_200), hooked: hooked)
+    let count = reads.load(ordering: .relaxed)
+    #expect(count == 1)
+    let added = try await bench.samples().dropFirst(ids.count)
+    #expect(added.map(\.id) == [ids[0]] && added.last?.call == Self.right)
     try await bench.log.close()
   }
 

@@ -9,6 +9,7 @@ import Releases
 import RetortClient
 import SQLiteLog
 import StudentModel
+import Synchronization
 import Teacher
 import Testing
 import Tokenization
@@ -47,8 +48,15 @@ import Topics
     }
 
     /// Labels all that waits; the teacher's statistics.
+    ///
+    /// - Parameters:
+    ///   - hooked: the log with what happens at it.
+    ///   - keys: gives the trusted keys, and is asked again at once where it fails.
     @discardableResult
-    func label(selective: Bool = true) async throws -> StandInStatistics {
+    func label(
+      selective: Bool = true, hooked: HookedLog? = nil, verifier: Verifier? = nil,
+      keys: (@Sendable (TrustedKeys) throws -> TrustedKeys)? = nil
+    ) async throws -> StandInStatistics {
       let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
       let standIn = StandInTeacher(faults: .none, seed: 1)
       let (functions, log, names, folder, policy) = (functions, log, names, folder, policy)
@@ -58,12 +66,16 @@ import Topics
         configuration.cachePath = folder + "/cache.db"
         let teacher = try Teacher(
           task: TaskDefinition(
-            instructions: HomeFunctions.instructions, functions: functions, trustedProducers: ["import"]),
+            instructions: HomeFunctions.instructions, functions: functions, verifier: verifier,
+            trustedProducers: ["import"]),
           configuration: configuration, logger: logger)
         try await LabelStage(
-          log: log, names: names, teacher: teacher, functions: functions, trustedProducers: ["import"],
+          log: hooked ?? log, names: names, teacher: teacher, functions: functions, trustedProducers: ["import"],
           selection: selective
-            ? LabelSelection(policy: policy, model: "home", store: ContentStore(folder: folder + "/store")) { trusted }
+            ? LabelSelection(
+              policy: policy, model: "home", store: ContentStore(folder: folder + "/store"),
+              nextLook: keys == nil ? .seconds(60) : .zero
+            ) { try keys?(trusted) ?? trusted }
             : nil,
           logger: logger, window: 64, transactionRecords: 40
         ).run(.untilIdle)
@@ -73,15 +85,17 @@ import Topics
     }
 
     /// Joins all feedback that waits.
-    func join(_ feedback: [FeedbackRecord], scores: Bool = false) async throws {
+    func join(
+      _ feedback: [FeedbackRecord], scores: Bool = false, hooked: HookedLog? = nil, verifier: Verifier? = nil
+    ) async throws {
       _ = try await log.append(
         feedback.map { RecordCoding.record($0, topic: names.feedback, key: $0.requestID) })
       let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
       let teacher = try Teacher(
-        task: TaskDefinition(instructions: "", functions: functions),
+        task: TaskDefinition(instructions: "", functions: functions, verifier: verifier),
         configuration: TeacherConfiguration(endpoint: nil), logger: logger)
       try await FeedbackStage(
-        log: log, names: names, teacher: teacher, functions: functions,
+        log: hooked ?? log, names: names, teacher: teacher, functions: functions,
         trustedProducers: ["people", AnswerJudging.producer], joinsScores: scores, logger: logger
       ).run(.untilIdle)
       await teacher.shutdown()
@@ -193,6 +207,34 @@ import Topics
     try await bench.log.close()
   }
 
+  @Test("requests whose partition is lost while the teacher is asked, and comes back, are decided on anew and labelled")
+  func lostPartition() async throws {
+    let (plain, bench) = (try await Bench(), try await Bench())
+    try await plain.append(0..<30)
+    try await plain.label()
+    try await bench.append(0..<30)
+    let hooked = HookedLog(bench.log)
+    let hasMoved = Atomic(false)
+    try await bench.label(
+      hooked: hooked,
+      verifier: .inProcess(name: "none") { _, _ in
+        // The first answer is there, and nothing is written.
+        if !hasMoved.exchange(true, ordering: .relaxed) { hooked.rebalance() }
+        return VerifierVerdict(accepted: true)
+      })
+    let wasMoved = hasMoved.load(ordering: .relaxed)
+    #expect(wasMoved)
+    let expected = try await plain.samples()
+    #expect(expected.count > 20)
+    #expect(try await bench.samples().map(\.id) == expected.map(\.id))
+    let skipped = try await LabellingReport.read(log: bench.log, names: bench.names).skipped
+    #expect(try await LabellingReport.read(log: plain.log, names: plain.names).skipped == skipped)
+    let audit = try await Audit.run(log: bench.log, names: bench.names)
+    #expect(audit.holds && audit.requests == 30, "\(audit.findings)")
+    try await plain.log.close()
+    try await bench.log.close()
+  }
+
   @Test(
     "the watch is what the log makes it: label stages that end after a few requests see drift as one that goes on does")
   func driftOverRestarts() async throws {
@@ -207,6 +249,45 @@ import Topics
     #expect(samples.first?.drifting == false && samples.last?.drifting == true)
     let found = try #require(samples.first { $0.drifting }.flatMap { Int($0.id) })
     #expect((20..<200).contains(found), "\(found)")
+    try await bench.log.close()
+  }
+
+  @Test("what has been erased is not looked at again")
+  func erasedUnwatched() async throws {
+    let bench = try await Bench()
+    bench.policy.confidence = 0
+    try await bench.deploy(intercept: 0, epoch: 1, expected: 0.9)
+    try await bench.append(0..<400)
+    try await bench.label()
+    let before = try await bench.samples()
+    #expect(before.last?.drifting == true)
+    // As where records stay until retention removes them: the account is there, and so are they.
+    let account = LedgerRecord(
+      erasure: Erasure(idDigest: .sha256("all"), requests: [OffsetRange(partition: 0, from: 0, to: 400)]))
+    _ = try await bench.log.append([
+      RecordCoding.record(account, topic: bench.names.ledger, key: account.transaction)
+    ])
+    try await bench.append(400..<440)
+    try await bench.label()
+    let first = try #require(try await bench.samples().dropFirst(before.count).first)
+    #expect(!first.drifting)
+    try await bench.log.close()
+  }
+
+  @Test("a release that could not be loaded for a passing reason is looked at again")
+  func loadedLater() async throws {
+    let bench = try await Bench()
+    try await bench.deploy(intercept: 30, epoch: 1)
+    try await bench.append(0..<300)
+    let hasFailed = Atomic(false)
+    try await bench.label(keys: { trusted in
+      if hasFailed.exchange(true, ordering: .relaxed) { return trusted }
+      throw PipelineError(.store, "keys", expected: "a file", found: "none", advice: "mount it")
+    })
+    let samples = try await bench.samples()
+    #expect(samples.first?.choice?.reason == .noStudent)
+    #expect(samples.last?.choice?.student?.version == 1)
+    #expect(samples.count < 250)
     try await bench.log.close()
   }
 
@@ -262,6 +343,24 @@ import Topics
     #expect(samples.contains { $0.choice?.reason == .audit && $0.propensity == 0.1 })
     let audit = try await Audit.run(log: bench.log, names: bench.names)
     #expect(audit.holds && audit.requests == 400, "\(audit.findings)")
+    try await bench.log.close()
+  }
+
+  @Test("a deletion request that is broken off has emptied the cache, of which the next one could not know")
+  func forgetBrokenOff() async throws {
+    let bench = try await Bench()
+    try await bench.append(0..<2)
+    try await bench.label(selective: false)
+    func cached(_ id: String, _ log: any MessageLog) async throws -> Int {
+      try await Forgetting.forget(
+        id: id, log: log, names: bench.names, model: "home", cachePath: bench.folder + "/cache.db", now: 0
+      ).cached
+    }
+    #expect(try await cached("0", bench.log) > 0)
+    let hooked = HookedLog(
+      bench.log, willErase: { throw MessageLogError(.unavailable, "the log is away", advice: "try again") })
+    await #expect(throws: MessageLogError.self) { _ = try await cached("1", hooked) }
+    #expect(try await cached("1", bench.log) == 0)
     try await bench.log.close()
   }
 

@@ -77,6 +77,19 @@ struct RecordTests {
     #expect(try SampleRecord(json: labelled.json) == labelled)
   }
 
+  @Test("A sample that would count for more than a billion others is refused")
+  func tinyPropensity() throws {
+    var sample = SampleRecord(id: "a", messages: [.user("hi")], call: Self.call, split: .dev)
+    for propensity in [1, 1e-9] {
+      sample.propensity = propensity
+      #expect(try SampleRecord(json: sample.json).propensity == propensity)
+    }
+    for propensity in [0, 1e-10, 1e-200] {
+      sample.propensity = propensity
+      #expect(throws: TopicError.self) { _ = try SampleRecord(json: sample.json) }
+    }
+  }
+
   @Test("A cut closes a round")
   func cut() throws {
     let cut = SampleRecord.cut(3)

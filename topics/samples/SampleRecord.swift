@@ -52,7 +52,7 @@ public struct SampleRecord: TopicValue, Hashable {
   public var votes: Votes?
   /// What verified the label, and how it judged.
   public var verdicts: [LabelVerdict]
-  /// The probability with which the labelling policy chose this request, above 0 to 1.
+  /// The probability with which the labelling policy chose this request, 1e-9 to 1.
   public var propensity: Double?
   /// Why the labelling policy chose it; nil where everything is labelled.
   public var choice: LabelChoice?
@@ -182,8 +182,8 @@ extension SampleRecord {
       try fields.optionalArray("verdicts", 0...64) { (json) throws(TopicError) -> LabelVerdict in
         try LabelVerdict(json: json)
       } ?? []
-    propensity = try fields.optionalNumber("propensity", 0...1)
-    if propensity == 0 { throw fields.invalid("propensity", "a probability above 0", "0") }
+    // Estimates divide by it.
+    propensity = try fields.optionalNumber("propensity", 1e-9...1)
     choice = try fields.optionalNested("choice") { (json) throws(TopicError) -> LabelChoice in
       try LabelChoice(json: json)
     }
