@@ -172,7 +172,7 @@ actor TrainWorker {
   }
 
   private func appendCut() async throws {
-    let cut = SampleRecord.cut(trainer.releasePoints + 1)
+    let cut = SampleRecord.cut(after: trainer.chain)
     _ = try await writer.commit(
       append: [RecordCoding.record(cut, topic: stage.names.samples, key: cut.id, partition: 0)], offsets: nil)
   }
@@ -285,7 +285,7 @@ actor TrainWorker {
   private func finish(_ range: ReplayRange) async throws -> Bool {
     guard await reader.positions[partition] ?? 0 >= range.offsets.upperBound else { return false }
     if trainer.pendingSamples > 0 || trainer.state.sinceRelease > 0 {
-      let cut = SampleRecord.cut(trainer.releasePoints + 1)
+      let cut = SampleRecord.cut(after: trainer.chain)
       try trainer.enqueue(.cut(cut.digest), offset: max(trainer.position, range.offsets.upperBound))
       try await work()
     }

@@ -92,11 +92,11 @@ struct RecordTests {
 
   @Test("A cut closes a round")
   func cut() throws {
-    let cut = SampleRecord.cut(3)
+    let cut = SampleRecord.cut(after: .sha256("3"))
     #expect(cut.json["kind"] == "cut")
-    #expect(cut.id == "cut/3")
+    #expect(cut.id == "cut/4e07408562bedb8b")
     #expect(try SampleRecord(json: cut.json) == cut)
-    #expect(cut.digest != SampleRecord.cut(4).digest)
+    #expect(cut.digest != SampleRecord.cut(after: .sha256("4")).digest)
   }
 
   @Test("Release points have keys of their own, so that compaction hides none")

@@ -105,7 +105,7 @@ enum Fixture {
       id: id, digest: record.digest, messages: record.messages, call: call, split: split, weight: weight)
   }
 
-  static func cut(_ number: Int) -> TrainingInput { TrainingInput(SampleRecord.cut(number)) }
+  static func cut(_ number: Int) -> TrainingInput { TrainingInput(SampleRecord.cut(after: .sha256("\(number)"))) }
 
   /// A stream with everything in it: all splits, a relabelling, a repetition, an erasure, two cuts.
   static func stream() -> [TrainingInput] {

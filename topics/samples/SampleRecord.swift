@@ -20,7 +20,7 @@ public struct SampleRecord: TopicValue, Hashable {
 
   /// What this record is.
   public let kind: Kind
-  /// The request's id; of a cut, `cut/<n>`.
+  /// The request's id; of a cut, `cut/` and sixteen hexadecimal digits.
   public let id: String
   /// The conversation up to the question; empty for a cut.
   public let messages: [ChatMessage]
@@ -77,10 +77,10 @@ public struct SampleRecord: TopicValue, Hashable {
       weight: weight, audited: audited, drifting: drifting, judged: judged, topLogprobs: topLogprobs)
   }
 
-  /// The cut number `number` (from 1): its id is `cut/<number>`.
-  public static func cut(_ number: Int) -> SampleRecord {
+  /// The cut after the samples of `chain`, by whose first digits it is named: no later cut ever has its key.
+  public static func cut(after chain: Digest) -> SampleRecord {
     SampleRecord(
-      kind: .cut, id: "cut/\(number)", messages: [], call: nil, split: nil, functionsDigest: nil, weight: 1,
+      kind: .cut, id: "cut/\(chain.hex.prefix(16))", messages: [], call: nil, split: nil, functionsDigest: nil, weight: 1,
       audited: true)
   }
 
