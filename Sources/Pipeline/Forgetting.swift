@@ -50,8 +50,6 @@ public enum Forgetting {
     for place in request.decided {
       places[TopicPartition(topic: names.requests, partition: place.partition), default: []].insert(place.offset)
     }
-    // First: what to look for in the cache is known from the records.
-    report.cached = try TeacherCache.forget(conversations, path: cachePath)
     if log.capabilities.erasure {
       report.removed = try await log.erase(places)
     } else {

