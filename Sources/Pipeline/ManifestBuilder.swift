@@ -27,8 +27,10 @@ struct ManifestBuilder {
     let latency = measured.report.latency
     return Manifest(
       model: stage.model, version: version, files: files, architecture: architecture,
-      parameters: Int64(made.report.parametersAfter), quantization: quantization, pruning: pruning,
-      tokenizerDigest: made.tokenizerDigest, template: "retort-1", functionsDigest: made.functions.digest,
+      parameters: Int64(made.report.parametersAfter), precision: made.recipe.precision.rawValue,
+      quantization: quantization, pruning: pruning,
+      tokenizerDigest: made.tokenizerDigest, template: made.parent.codec.template.name,
+      functionsDigest: made.functions.digest,
       minimumRuntime: stage.policy.codeVersion, parent: parent, lineage: lineage, evidence: evidence,
       latency: Latency(p50: latency.p50, p99: latency.p99, n: measured.report.count),
       confidenceThreshold: confidence.threshold,
@@ -60,8 +62,9 @@ struct ManifestBuilder {
       axes[name] = Pruning.Change(before: before[keyPath: size], after: after[keyPath: size])
     }
     guard before != after else { return nil }
+    let source = stage.policy.compression.importance == .gradients ? "gradient" : "activation"
     return Pruning(
-      method: axes.isEmpty ? "ffn-activation" : "structured-activation", feedForwardBefore: before.feedForwardSize,
+      method: "\(axes.isEmpty ? "ffn" : "structured")-\(source)", feedForwardBefore: before.feedForwardSize,
       feedForwardAfter: after.feedForwardSize, recoverySteps: made.report.recovery?.steps ?? 0, axes: axes)
   }
 
@@ -72,7 +75,8 @@ struct ManifestBuilder {
       topic: stage.names.isRelabelled ? stage.names.samples : nil,
       fromOffset: range?.offsets.lowerBound ?? min(samples.firstOffset, checkpoint.position),
       toOffset: checkpoint.position, samples: checkpoint.samplesSeen, erased: range?.erased ?? samples.erased,
-      recipe: made.recipe.digest, seed: UInt64(made.recipe.seed), numerics: made.recipe.numerics,
+      recipe: made.recipe.digest, compression: stage.policy.compression.digest, seed: UInt64(made.recipe.seed),
+      numerics: made.recipe.numerics,
       code: stage.policy.codeVersion, teachers: (range?.teachers ?? samples.teachers).sorted())
   }
 

@@ -59,9 +59,15 @@ import Training
     }
 
     /// Releases all that waits, whatever it is worth.
-    func release(observer: @escaping PipelineObserver = { _ in }) async throws {
+    static var compression: CompressionPolicy {
       var compression = CompressionPolicy()
       compression.prune = PruningPlan(feedForwardKeep: 1)
+      return compression
+    }
+
+    func release(
+      _ compression: CompressionPolicy = Self.compression, observer: @escaping PipelineObserver = { _ in }
+    ) async throws {
       let gate = GatePolicy(
         minimumSamples: 1, margin: 1, alpha: 1, compressionMargin: 1, bestMargin: 1, sliceAlpha: 1e-9)
       try await ReleaseStage(
@@ -184,6 +190,22 @@ import Training
     try await bench.learn(60..<120, mayStartAnew: true)
     try await bench.release()
     #expect(try await bench.history.releases(of: Bench.model).count > releases)
+    try await bench.log.close()
+  }
+
+  @Test("the settings of compression are part of what a release was made of, as its recipe and template are")
+  func compressed() async throws {
+    let bench = try await Bench()
+    var compression = CompressionPolicy()
+    compression.importance = .gradients
+    compression.recoverySteps = 1
+    compression.quantizationAwareSteps = 1
+    try await bench.release(compression)
+    let manifests = try await bench.history.releases(of: Bench.model).map(\.manifest)
+    #expect(!manifests.isEmpty && compression.digest != Bench.compression.digest)
+    #expect(manifests.allSatisfy { $0.lineage.compression == compression.digest })
+    #expect(manifests.allSatisfy { $0.pruning?.method == "ffn-gradient" && $0.template == "retort-1" })
+    #expect(try manifests.allSatisfy { try Manifest(json: $0.json) == $0 })
     try await bench.log.close()
   }
 

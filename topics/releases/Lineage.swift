@@ -16,6 +16,8 @@ public struct Lineage: Sendable, Hashable {
   public var erased: Int
   /// The digest of the recipe.
   public var recipe: Digest
+  /// The digest of how it was compressed, every setting of it; nil in a manifest of a program that did not say so.
+  public var compression: Digest?
   /// The seed of every random draw.
   public var seed: UInt64
   /// The numerics version.
@@ -30,8 +32,8 @@ public struct Lineage: Sendable, Hashable {
   /// A lineage.
   public init(
     base: Digest?, chain: Digest, topic: String? = nil, fromOffset: Int64, toOffset: Int64, samples: Int,
-    erased: Int = 0, recipe: Digest,
-    seed: UInt64, numerics: String, code: String, teachers: [String]
+    erased: Int = 0, recipe: Digest, compression: Digest? = nil, seed: UInt64, numerics: String, code: String,
+    teachers: [String]
   ) {
     self.base = base
     self.chain = chain
@@ -41,6 +43,7 @@ public struct Lineage: Sendable, Hashable {
     self.samples = samples
     self.erased = erased
     self.recipe = recipe
+    self.compression = compression
     self.seed = seed
     self.numerics = numerics
     self.code = code
@@ -63,6 +66,7 @@ public struct Lineage: Sendable, Hashable {
     samples = try fields.int("samples")
     erased = try fields.int("erased")
     recipe = try fields.digest("recipe")
+    compression = try fields.optionalDigest("compression")
     let text = try fields.string("seed", 1...20)
     guard let seed = UInt64(text), String(seed) == text else {
       throw fields.invalid("seed", "a whole number below 2^64, as text", "\"\(text)\"")
@@ -85,6 +89,7 @@ public struct Lineage: Sendable, Hashable {
     object["samples"] = .integer(Int64(samples))
     object["erased"] = .integer(Int64(erased))
     object["recipe"] = .string(recipe.hex)
+    object["compression"] = compression.map { .string($0.hex) }
     object["seed"] = .string(String(seed))
     object["numerics"] = .string(numerics)
     object["code"] = .string(code)

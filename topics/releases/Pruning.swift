@@ -1,6 +1,6 @@
 /// What was taken out of a model.
 public struct Pruning: Sendable, Hashable {
-  /// How: "ffn-activation", "structured-activation", or another bounded name; 1 to 64 bytes.
+  /// How: "ffn-activation", "structured-activation", the same with "-gradient", or another bounded name; 1 to 64 bytes.
   public var method: String
   /// The feed-forward width before.
   public var feedForwardBefore: Int
