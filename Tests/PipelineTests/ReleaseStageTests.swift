@@ -204,7 +204,7 @@ import Training
     let manifests = try await bench.history.releases(of: Bench.model).map(\.manifest)
     #expect(!manifests.isEmpty && compression.digest != Bench.compression.digest)
     #expect(manifests.allSatisfy { $0.lineage.compression == compression.digest })
-    #expect(manifests.allSatisfy { $0.pruning?.method == "ffn-gradient" && $0.template == "retort-1" })
+    #expect(manifests.allSatisfy { $0.template == "retort-1" && $0.precision == "fp32" })
     #expect(try manifests.allSatisfy { try Manifest(json: $0.json) == $0 })
     try await bench.log.close()
   }
