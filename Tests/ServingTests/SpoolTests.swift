@@ -196,19 +196,24 @@ struct SpoolTests {
     }
   }
 
-  @Test("a served request is recorded with its answer and its producer")
+  @Test("a served request is recorded with its answer, its producer and the caller's trace")
   func recorded() async throws {
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     try await withFolder { folder in
       let spool = try Self.spool(folder)
       let log = RecordingLog()
       let forwarder = SpoolForwarder(spool: spool, log: log, names: TopicNames(), logger: TestServer.logger)
       try await TestServer.run(ModelSlot(try TinyModel.served(version: 2)), spool: spool, forwarder: forwarder) {
         server in
-        let reply = try await server.chat("play something by acdc", headers: [("X-Request-Id", "live-1")])
+        let reply = try await server.chat(
+          "play something by acdc", headers: [("X-Request-Id", "live-1"), ("Traceparent", trace)])
         #expect(reply.status == 200)
-        #expect(try await server.chat("stop", headers: [("X-Request-Id", "not sane!")]).status == 200)
+        let odd = [("X-Request-Id", "not sane!"), ("traceparent", "00-not-a-trace-01")]
+        #expect(try await server.chat("stop", headers: odd).status == 200)
       }
       #expect(log.keys.count == 2)
+      #expect(log.records.map { $0.headers.text("schema") } == ["requests/1.0", "requests/1.0"])
+      #expect(log.records.map { $0.headers.text("traceparent") } == [trace, nil])
       let record = try RequestRecord(bytes: try #require(log.records.first?.value))
       #expect(record.id == "live-1")
       #expect(record.question == "play something by acdc")

@@ -150,22 +150,26 @@ final class ChatServer: Sendable {
     metrics.answered(answer, escalates: completion.escalates, in: ContinuousClock.now - start)
     var headers = headers
     for (name, value) in completion.headers { headers[name] = value }
-    record(chat, completion, id: id, milliseconds: milliseconds)
+    record(chat, completion, id: id, traceparent: Self.traceparent(of: request), milliseconds: milliseconds)
     return chat.streams
       ? HTTPReplies.events(completion.chunks(includingUsage: chat.includesUsage), headers)
       : HTTPReplies.json(.ok, completion.json, headers)
   }
 
-  private func record(_ chat: ChatRequest, _ completion: ChatCompletion, id: String, milliseconds: Int64) {
+  private func record(
+    _ chat: ChatRequest, _ completion: ChatCompletion, id: String, traceparent: String?, milliseconds: Int64
+  ) {
     guard let spool else { return }
     let call = completion.answer.call
+    var metadata: JSONObject = ["confidence": .number(completion.answer.confidence)]
+    // The forwarder makes it a header. In the record, so that servers of other builds read what this one leaves in its spool.
+    if let traceparent { metadata[RecordHeaders.traceparent] = .string(traceparent) }
     let response = RequestResponse(
       producer: completion.model.producer, call: call, message: call == nil ? completion.message : nil)
     spool.append(
       RequestRecord(
-        id: id, messages: chat.messages, response: response,
-        metadata: ["confidence": .number(completion.answer.confidence)], time: RFC3339.text(milliseconds: milliseconds))
-    )
+        id: id, messages: chat.messages, response: response, metadata: metadata,
+        time: RFC3339.text(milliseconds: milliseconds)))
   }
 
   private static func body(of request: Request, within bodyTimeout: Duration) async throws -> [UInt8] {
@@ -190,6 +194,11 @@ final class ChatServer: Sendable {
     } catch is NIOTooManyBytesError {
       throw tooLarge
     }
+  }
+
+  /// The caller's W3C trace context; nil where there is none, or more than one, or it is not of that form.
+  private static func traceparent(of request: Request) -> String? {
+    HTTPField.Name(RecordHeaders.traceparent).flatMap { request.headers[$0] }.flatMap { TraceContext.valid($0) }
   }
 
   // MARK: Request ids

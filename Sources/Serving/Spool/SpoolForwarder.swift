@@ -81,9 +81,11 @@ public struct SpoolForwarder: Service {
   }
 
   private func record(_ payload: [UInt8]) -> NewRecord {
-    let id = (try? JSON.parse(payload))?["id"]?.stringValue ?? ""
+    let json = try? JSON.parse(payload)
+    let id = json?["id"]?.stringValue ?? ""
+    let traceparent = json?["metadata"]?[RecordHeaders.traceparent]?.stringValue.flatMap { TraceContext.valid($0) }
     return NewRecord(
-      topic: names.requests, key: Array(id.utf8), value: payload, headers: RecordCoding.headers(of: RequestRecord.topic)
-    )
+      topic: names.requests, key: Array(id.utf8), value: payload,
+      headers: RecordCoding.headers(of: RequestRecord.topic, traceparent: traceparent))
   }
 }
