@@ -32,8 +32,8 @@ let topics = [
 ]
 
 /// A module of the house: `Sources/<name>`.
-func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-  .target(name: name, dependencies: dependencies, swiftSettings: strict)
+func module(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+  .target(name: name, dependencies: dependencies, resources: resources, swiftSettings: strict)
 }
 
 /// The tests of a module: `Tests/<name>Tests`.
@@ -98,7 +98,7 @@ let package = Package(
         "Topics", "MessageLog", "Tokenization", "Inference", "RetortClient", httpServer, httpServerCore, httpTypes,
         logging,
         metrics, lifecycle, nio, nioHTTPTypes, signals,
-      ]),
+      ], resources: [.embedInCode("HTTP/page.html")]),
     module(
       "Pipeline",
       [

@@ -48,6 +48,9 @@ public final class AnswerEngine: Sendable {
   /// Requests waiting or being computed now.
   public var requestsInFlight: Int { queue.inFlight }
 
+  /// How many there may be.
+  var maximumRequests: Int { queue.maximum }
+
   /// Answers a conversation.
   ///
   /// - Parameters:

@@ -24,7 +24,7 @@ final class AnswerQueue: @unchecked Sendable {
   }
 
   private let condition = NSCondition()
-  private let maximum: Int
+  let maximum: Int
   private var waiting: [Job] = []
   private var running = 0
   private var lastID: UInt64 = 0

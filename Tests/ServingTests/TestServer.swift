@@ -55,8 +55,13 @@ struct TestServer: Sendable {
     }
   }
 
-  func get(_ path: String) async throws -> Reply {
-    try await send(HTTPClientRequest(url: url + path))
+  func get(_ path: String) async throws -> Reply { try await send(.GET, path) }
+
+  /// A request without a body.
+  func send(_ method: HTTPMethod, _ path: String) async throws -> Reply {
+    var request = HTTPClientRequest(url: url + path)
+    request.method = method
+    return try await send(request)
   }
 
   func post(_ bytes: [UInt8], headers: [(String, String)] = []) async throws -> Reply {

@@ -65,7 +65,7 @@ final class ChatServer: Sendable {
 
   /// The routes; raw values are metric labels.
   enum Route: String {
-    case chat, models, model, healthz, readyz, metrics, other
+    case page, chat, models, model, status, healthz, readyz, metrics, other
 
     /// What may be asked of it.
     var methods: [HTTPRequest.Method] { self == .chat ? [.post] : [.get, .head] }
@@ -73,9 +73,11 @@ final class ChatServer: Sendable {
 
   private static func route(of request: Request) -> Route {
     switch request.uri.path {
+    case "/": .page
     case "/v1/chat/completions": .chat
     case "/v1/models": .models
     case let path where path.hasPrefix("/v1/models/"): .model
+    case "/status": .status
     case "/healthz": .healthz
     case "/readyz": .readyz
     case "/metrics": .metrics
@@ -85,6 +87,7 @@ final class ChatServer: Sendable {
 
   private func reply(to request: Request, _ route: Route, id: String, _ headers: HTTPFields) async throws -> Response {
     switch route {
+    case .page: return LivePage.reply
     case .chat: return try await chat(request, id: id, headers)
     case .models: return HTTPReplies.json(.ok, ["object": "list", "data": .array(models)])
     case .model:
@@ -93,17 +96,21 @@ final class ChatServer: Sendable {
         throw ServingError(.modelNotFound, "The model \(name.prefix(100).debugDescription) is not served here.")
       }
       return HTTPReplies.json(.ok, model)
+    case .status: return HTTPReplies.json(.ok, status, [.cacheControl: "no-store"])
     case .healthz: return HTTPReplies.text("ok\n", type: "text/plain; charset=utf-8")
     case .readyz:
-      guard let model = slot.current else {
-        throw slot.problem.map { ServingError(.notReady, "No model is served yet: \($0)") } ?? Self.notReady
-      }
+      guard let model = slot.current else { throw unready }
       return HTTPReplies.json(.ok, ["ready": true, "model": .string(model.name), "version": Self.version(of: model)])
     case .metrics: return HTTPReplies.text(metricsText(), type: "text/plain; version=0.0.4; charset=utf-8")
     case .other:
       throw ServingError(
         .notFound, "\(request.method.rawValue) \(request.uri.path.prefix(200)): there is nothing here.")
     }
+  }
+
+  /// Why there is no model.
+  private var unready: ServingError {
+    slot.problem.map { ServingError(.notReady, "No model is served yet: \($0)") } ?? Self.notReady
   }
 
   private static let notReady = ServingError(.notReady, "No model has been released yet; try again in two seconds.")
@@ -120,6 +127,27 @@ final class ChatServer: Sendable {
         ],
       ]
     }
+  }
+
+  /// What the page at `/` shows: what is served, and what the metrics say.
+  private var status: JSON {
+    let placed = slot.placed
+    let model = placed?.model
+    let problem = model == nil ? unready.description : slot.problem
+    var status: JSONObject = [
+      "ready": .bool(model != nil), "problem": problem.map { .string($0) } ?? .null,
+      "model": model.map { .string($0.name) } ?? .null, "version": model.map(Self.version) ?? .null,
+      "epoch": model?.epoch.map { .integer($0) } ?? .null, "sha256": model.map { .string($0.digest.hex) } ?? .null,
+      "since": placed.map { .string(RFC3339.text(milliseconds: $0.since)) } ?? .null,
+    ]
+    status.merge(metrics.summary)
+    status["in_flight"] = .integer(Int64(engine.requestsInFlight))
+    status["maximum_in_flight"] = .integer(Int64(engine.maximumRequests))
+    status["spool"] =
+      spool.map(\.figures).map {
+        ["records": .integer(Int64($0.records)), "dropped": .integer(Int64($0.dropped))]
+      } ?? .null
+    return .object(status)
   }
 
   private func metricsText() -> String {

@@ -64,6 +64,26 @@ final class MetricSeries: CounterHandler, FloatingPointCounterHandler, MeterHand
 
   func recordNanoseconds(_ duration: Int64) { record(Double(duration) / 1e9) }
 
+  /// What a counter or gauge says; of a histogram the sum of what was recorded.
+  var sum: Double { value.withLock { $0.sum } }
+
+  /// The number that a share (above 0, at most 1) of what a histogram recorded does not exceed, interpolated in its bucket; the
+  /// highest bound where it lies above all, nil where nothing was recorded.
+  ///
+  /// Reference: Prometheus, `histogram_quantile`.
+  func quantile(_ share: Double) -> Double? {
+    let now = value.withLock { $0 }
+    guard now.count > 0 else { return nil }
+    let rank = share * Double(now.count)
+    var (below, lower) = (0.0, 0.0)
+    for (bound, count) in zip(bounds, now.buckets) {
+      if count > 0, below + Double(count) >= rank { return lower + (bound - lower) * (rank - below) / Double(count) }
+      below += Double(count)
+      lower = bound
+    }
+    return bounds.last
+  }
+
   /// Appends the lines of this series.
   func write(_ name: String, _ labels: String, to text: inout String) {
     let now = value.withLock { $0 }

@@ -60,6 +60,11 @@ public final class PrometheusRegistry: MetricsFactory {
     }
   }
 
+  /// The series of a metric, with their labels as the text has them; none where nothing was measured yet.
+  func series(named name: String) -> [(labels: String, value: MetricSeries)] {
+    state.withLock { $0.families[name]?.series ?? [] }
+  }
+
   private func remove(_ value: AnyObject) {
     state.withLock { state in
       for name in state.families.keys {

@@ -1,5 +1,6 @@
 import Inference
 import Metrics
+import Topics
 
 /// What the server measures about itself; labels come from bounded sets only.
 struct ServingMetrics: Sendable {
@@ -70,6 +71,23 @@ struct ServingMetrics: Sendable {
     swaps.increment()
     version.record(model.version ?? 0)
     epoch.record(model.epoch ?? 0)
+  }
+
+  /// Chat requests since the start, and how long their answers took, as `/status` has them.
+  var summary: JSONObject {
+    func total(_ name: String, where isMeant: (String) -> Bool = { _ in true }) -> JSON {
+      let series = registry.series(named: name).filter { isMeant($0.labels) }
+      return .integer(Int64(series.reduce(0) { $0 + $1.value.sum }))
+    }
+    let answers = registry.series(named: "retort_answer_seconds").first?.value
+    func seconds(_ share: Double) -> JSON { answers?.quantile(share).map { .number($0) } ?? .null }
+    return [
+      "answered": total("retort_answers_total"),
+      "escalated": total("retort_answers_total") { $0.hasSuffix(#"escalate="true""#) },
+      "refused": total("retort_http_requests_total") { $0.hasPrefix(#"route="chat",status="4"#) },
+      "failed": total("retort_http_requests_total") { $0.hasPrefix(#"route="chat",status="5"#) },
+      "latency_seconds": ["p50": seconds(0.5), "p99": seconds(0.99)],
+    ]
   }
 
   func show(requestsInFlight: Int) { queueDepth.record(requestsInFlight) }
