@@ -64,9 +64,7 @@ public enum StudentFile {
     ]
     let fileType = fileTypes.first { types.contains($0.0) }?.1 ?? .f32
     try writer.set(configuration, name: description.name, fileType: fileType)
-    let codec = try functions.map { try CallCodec(tokenizer: tokenizer, functions: $0) }
-    let end = description.endOfText ?? Int(codec?.endOfAnswer ?? tokenizer.controls.endOfText)
-    let template = description.chatTemplate ?? codec?.template.jinja
+    let (codec, end, template) = try language(tokenizer, functions, description)
     try writer.set(vocabulary(tokenizer, size: configuration.vocabularySize, end: end, template: template))
     if let functions, let codec {
       try writer.set("retort.functions", .string(String(decoding: functions.json.sorted, as: UTF8.self)))
@@ -79,19 +77,36 @@ public enum StudentFile {
     return writer
   }
 
-  /// An uncompressed student as a Hugging Face folder that `transformers` loads.
+  /// How prompts are written and answers end: as the description says, else as belongs to the tokenizer.
+  private static func language(
+    _ tokenizer: Tokenizer, _ functions: FunctionSet?, _ description: StudentDescription
+  ) throws -> (codec: CallCodec?, end: Int, template: String?) {
+    let codec = try functions.map { try CallCodec(tokenizer: tokenizer, functions: $0) }
+    let end = description.endOfText ?? Int(codec?.endOfAnswer ?? tokenizer.controls.endOfText)
+    return (codec, end, description.chatTemplate ?? codec?.template.jinja)
+  }
+
+  /// An uncompressed student as a Hugging Face folder that `transformers` loads: the same weights, in single precision.
   ///
-  /// - Parameter replacing: Whether a folder at `path` is replaced.
-  /// - Throws: `ModelFileError`.
+  /// - Parameters:
+  ///   - functions: The functions, which decide what ends an answer; `nil` for a model without a task.
+  ///   - description: A base's own chat template and end of text; a folder has no name and no other metadata.
+  ///   - replacing: Whether a folder at `path` is replaced.
+  /// - Throws: `ModelFileError`, `TokenizationError`; ``CompressionError`` `mismatch` where no token ends a text.
   @discardableResult
   public static func writeFolder(
-    _ student: Student, tokenizer: Tokenizer, functions: FunctionSet, to path: String, replacing: Bool = false
+    _ student: Student, tokenizer: Tokenizer, functions: FunctionSet?,
+    description: StudentDescription = StudentDescription(), to path: String, replacing: Bool = false
   ) throws -> WrittenFile {
-    let codec = try CallCodec(tokenizer: tokenizer, functions: functions)
-    let end = codec.endOfAnswer
+    let (_, end, template) = try language(tokenizer, functions, description)
+    let tokens = tokenizer.ggufTokens
+    guard tokens.indices.contains(end) else {
+      throw CompressionError(
+        .mismatch, context: path, expected: "an end of text among the \(tokens.count) tokens", found: "id \(end)",
+        advice: "correct eos_token_id of the model")
+    }
     let files = HuggingFaceFolder.TokenizerFiles(
-      json: tokenizer.huggingFaceJSON, chatTemplate: codec.template.jinja ?? CallCodec.chatTemplate,
-      endOfText: (id: Int(end), text: tokenizer.ggufTokens[Int(end)]))
+      json: tokenizer.huggingFaceJSON, chatTemplate: template, endOfText: (id: end, text: tokens[end]))
     return try HuggingFaceFolder.write(
       path, configuration: student.configuration,
       parameters: student.layout.entries.map {

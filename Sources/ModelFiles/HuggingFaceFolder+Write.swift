@@ -11,8 +11,8 @@ extension HuggingFaceFolder {
   public struct TokenizerFiles: Sendable {
     /// The bytes of `tokenizer.json`.
     public var json: [UInt8]
-    /// The chat template, in Jinja.
-    public var chatTemplate: String
+    /// The chat template, in Jinja; `nil` for a tokenizer without one.
+    public var chatTemplate: String?
     /// The id and the text of the token that ends an answer.
     public var endOfText: (id: Int, text: String)
     /// The id and the text of the token that pads.
@@ -20,7 +20,7 @@ extension HuggingFaceFolder {
 
     /// Makes the description; padding defaults to the end's token.
     public init(
-      json: [UInt8], chatTemplate: String, endOfText: (id: Int, text: String), padding: (id: Int, text: String)? = nil
+      json: [UInt8], chatTemplate: String?, endOfText: (id: Int, text: String), padding: (id: Int, text: String)? = nil
     ) {
       self.json = json
       self.chatTemplate = chatTemplate
@@ -49,6 +49,9 @@ extension HuggingFaceFolder {
   ) throws(ModelFileError) -> WrittenFile {
     try configuration.validate()
     try check(parameters, configuration)
+    // With a slash at its end a folder has no name to rename to.
+    var path = path
+    while path.count > 1, path.hasSuffix("/") { path.removeLast() }
     let exists = access(path, F_OK) == 0
     guard replacing || !exists else {
       throw ModelFileError(
@@ -102,17 +105,17 @@ extension HuggingFaceFolder {
     let weights = try writer.write(to: "\(folder)/model.safetensors")
     let (end, padding) = (tokenizer.endOfText, tokenizer.padding)
     let configurationJSON = try configuration.huggingFace(endOfText: end.id, padding: padding.id)
-    let tokenizerConfiguration: JSON = [
+    var tokenizerConfiguration: JSONObject = [
       "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": .integer(Int64(configuration.maximumPositions)),
       "add_bos_token": false, "add_prefix_space": false, "clean_up_tokenization_spaces": false,
       "bos_token": nil, "eos_token": .string(end.text), "pad_token": .string(padding.text), "unk_token": nil,
-      "chat_template": .string(tokenizer.chatTemplate),
     ]
+    tokenizerConfiguration["chat_template"] = tokenizer.chatTemplate.map { .string($0) }
     let generation: JSON = [
       "do_sample": false, "eos_token_id": .integer(Int64(end.id)), "pad_token_id": .integer(Int64(padding.id)),
     ]
     let files: [(String, [UInt8])] = [
-      ("tokenizer.json", tokenizer.json), ("tokenizer_config.json", tokenizerConfiguration.bytes),
+      ("tokenizer.json", tokenizer.json), ("tokenizer_config.json", JSON.object(tokenizerConfiguration).bytes),
       ("generation_config.json", generation.bytes), ("config.json", configurationJSON.bytes),
     ]
     for (name, bytes) in files { _ = try AtomicFile.write(bytes, to: "\(folder)/\(name)") }

@@ -236,6 +236,27 @@ import Training
     }
   }
 
+  @Test("A base without a template gets none of ours, and an end of text that is no token is refused")
+  func templates() throws {
+    try Fixture.withFolder { folder in
+      let tokenizer = try Fixture.chatML(structure: CallCodec.structureTokens(for: Fixture.functions()))
+      let student = try Fixture.student(tokenizer)
+      try StudentFile.writeFolder(
+        student, tokenizer: tokenizer, functions: Fixture.functions(), to: "\(folder)/plain/")
+      let read = try HuggingFaceFolder.read("\(folder)/plain")
+      #expect(read.chatTemplate == nil)
+      let end = try #require(tokenizer.control("<|im_end|>"))
+      #expect(read.endOfTextIDs == [Int(end)])
+      var description = StudentDescription()
+      description.endOfText = tokenizer.vocabularySize
+      #expect(throws: CompressionError.self) {
+        try StudentFile.writeFolder(
+          student, tokenizer: tokenizer, functions: nil, description: description, to: "\(folder)/wrong")
+      }
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["plain"])
+    }
+  }
+
   @Test("Policies are strict and survive a round trip")
   func policies() throws {
     let changed = policy {

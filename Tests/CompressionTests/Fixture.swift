@@ -1,3 +1,4 @@
+import Compression
 import Foundation
 import ModelFiles
 import StudentModel
@@ -39,6 +40,48 @@ enum Fixture {
     try Tokenizer.train(
       samples(40).flatMap { $0.messages.map(\.content) }, vocabularySize: 352, spaceFused: 8,
       structure: CallCodec.structureTokens(for: functions()))
+  }
+
+  /// A tokenizer with the controls of ChatML in place of ours.
+  static func chatML(structure: [String] = []) throws -> Tokenizer {
+    let own = try Tokenizer.train(
+      samples(40).flatMap { $0.messages.map(\.content) }, vocabularySize: 352, spaceFused: 8, structure: structure)
+    let json = String(decoding: own.huggingFaceJSON, as: UTF8.self)
+      .replacing("<|user|>", with: "<|im_start|>").replacing("<|assistant|>", with: "<|im_end|>")
+    return try Tokenizer(huggingFace: Array(json.utf8))
+  }
+
+  /// A model to fine-tune that has ChatML and a template of its own.
+  static func chatMLBase(template: String, functions: FunctionSet, in folder: String) throws -> BaseModel {
+    let tokenizer = try chatML()
+    let student = try Student(
+      configuration: recipe().configuration(vocabularySize: tokenizer.vocabularySize), seed: 3)
+    var description = StudentDescription()
+    description.chatTemplate = template
+    try StudentFile.writeFolder(
+      student, tokenizer: tokenizer, functions: nil, description: description, to: "\(folder)/base")
+    return try BaseModel(folder: "\(folder)/base", functions: functions)
+  }
+
+  /// A recipe that trains in a fraction of a second; ChatML's prompts are long in a small vocabulary.
+  static func recipe() -> TrainingRecipe {
+    var recipe = TrainingRecipe()
+    recipe.hiddenSize = 32
+    recipe.layerCount = 1
+    recipe.headCount = 2
+    recipe.keyValueHeadCount = 1
+    recipe.feedForwardSize = 64
+    recipe.vocabularySize = 320
+    recipe.spaceFusedPieces = 8
+    recipe.tokenizerSamples = 12
+    recipe.maximumSequence = 256
+    recipe.roundSize = 6
+    recipe.replayPerSample = 2
+    recipe.batchSize = 4
+    recipe.warmupSteps = 5
+    recipe.decaySteps = 4
+    recipe.candidateSteps = 0
+    return recipe
   }
 
   static func student(_ tokenizer: Tokenizer, feedForward: Int = 128, seed: UInt64 = 3) throws -> Student {
