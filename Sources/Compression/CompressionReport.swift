@@ -24,11 +24,11 @@ public struct CompressionReport: Sendable, Hashable {
   public let recovery: Recovery.Report?
   /// The steps with rounded weights; `nil` where there were none.
   public let quantizationAware: Recovery.Report?
-  /// The error of each tensor, in canonical order.
+  /// The error of each tensor, in canonical order; empty for a folder, whose weights are not rounded.
   public let tensors: [TensorError]
-  /// The model's file.
+  /// The model's file, or the weights' file of a folder.
   public let model: WrittenFile
-  /// The grammar's file; `nil` without functions.
+  /// The grammar's file; `nil` without functions, and for a folder.
   public let grammar: WrittenFile?
 
   /// The largest relative root mean square error of any tensor.

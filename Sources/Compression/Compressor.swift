@@ -5,7 +5,8 @@ public import Tokenization
 public import Topics
 public import Training
 
-/// Stage 3: prunes, recovers, rounds, and writes one GGUF file with a GBNF grammar beside it.
+/// Stage 3: prunes, recovers, rounds, and writes one GGUF file with a GBNF grammar beside it; or a Hugging Face folder, without
+/// rounding.
 ///
 /// Everything is a pure function of the parent, the samples in order and the policy; the parent is not changed. It
 /// deliberately measures nothing on held-out requests: that is the gate's, on the file itself.
@@ -17,14 +18,22 @@ public enum Compressor {
   ///   - functions: The task; `nil` for a model without one, which gets no grammar.
   ///   - recentSamples: What importance and calibration are measured on (train split only); empty: weights alone decide.
   ///   - trainingSamples: What the pruned student recovers on (train split only); empty: no recovery.
-  ///   - output: The path of the GGUF file; the grammar goes beside it with the ending `.gbnf`.
+  ///   - output: The path of the GGUF file; the grammar goes beside it with the ending `.gbnf`. Where ``writesFolder(_:)`` the path
+  ///     of a folder that is not there yet, and weights stay F32.
   ///   - progress: Called after every step of the recovery; what it throws ends the work.
-  /// - Throws: ``CompressionError``; `ModelFileError` where a file cannot be written.
+  /// - Throws: ``CompressionError``, `mismatch` for a folder of other weights than F32; `ModelFileError` where a file cannot be
+  ///   written.
   public static func compress(
     parent: Student, tokenizer: Tokenizer, functions: FunctionSet?, recentSamples: [TrainingSample] = [],
     trainingSamples: [TrainingSample] = [], policy: CompressionPolicy = CompressionPolicy(), output: String,
     description: StudentDescription = StudentDescription(), progress: ((StepReport) throws -> Void)? = nil
   ) throws -> CompressionReport {
+    let isFolder = writesFolder(output)
+    guard !isFolder || policy.quantize == .uniform(.f32) else {
+      throw CompressionError(
+        .mismatch, context: output, expected: "f32 for a folder", found: policy.quantize.text,
+        advice: "quantize to f32, or name a file that ends in .gguf")
+    }
     let work = CompressionWork(
       policy: policy, functions: try functions?.inCanonicalOrder(),
       recent: Array(recentSamples.filter { $0.split == .train }.suffix(policy.activationSamples)),
@@ -35,9 +44,16 @@ public enum Compressor {
     let pruned = try work.pruned(start, batches, encoder)
     let recovery = try work.recover(pruned.student, towards: start.student, encoder)
     let finished = try work.rounded(pruned.student, towards: start, batches: batches, encoder)
-    let file = try StudentFile.write(
-      finished.tensors, tokenizer: start.tokenizer, functions: work.functions, description: start.description,
-      to: output)
+    let file =
+      isFolder
+      ? (
+        file: try StudentFile.writeFolder(
+          finished.tensors.student, tokenizer: start.tokenizer, functions: work.functions,
+          description: start.description, to: output), errors: []
+      )
+      : try StudentFile.write(
+        finished.tensors, tokenizer: start.tokenizer, functions: work.functions, description: start.description,
+        to: output)
     return CompressionReport(
       parametersBefore: parent.layout.count, parametersAfter: finished.tensors.student.layout.count,
       configuration: finished.tensors.student.configuration, before: PruningShape(parent.configuration),
@@ -48,27 +64,26 @@ public enum Compressor {
         error.outputErrorNearest = finished.nearestErrors[error.name]
         return error
       },
-      model: file.file, grammar: try work.functions.map { try grammar($0, beside: output) })
+      model: file.file, grammar: isFolder ? nil : try work.functions.map { try grammar($0, beside: output) })
   }
 
-  /// Compresses the model in a Hugging Face folder, or in a GGUF file that was written from a student.
+  /// Compresses a model with the functions and the description that it brings along.
   ///
   /// - Parameters:
-  ///   - functions: The task; `nil` for the one that a file carries.
+  ///   - functions: The task; `nil` for the model's own.
   ///   - samples: What importance, calibration and recovery are measured on; they need the functions.
-  /// - Throws: As ``UncompressedModel/init(path:)``; ``CompressionError`` `mismatch` for samples without functions, and
-  ///   for a share of an axis that its steps are too coarse for.
+  /// - Throws: As the other; ``CompressionError`` `mismatch` for samples without functions, and for a share of an axis that its
+  ///   steps are too coarse for.
   public static func compress(
-    path: String, functions: FunctionSet? = nil, samples: [TrainingSample] = [],
+    _ model: UncompressedModel, functions: FunctionSet? = nil, samples: [TrainingSample] = [],
     policy: CompressionPolicy = CompressionPolicy(), output: String, name: String? = nil,
     progress: ((StepReport) throws -> Void)? = nil
   ) throws -> CompressionReport {
-    let model = try UncompressedModel(path: path)
     try policy.prune.checkSteps(of: model.student.configuration)
     let functions = functions ?? model.functions
     guard samples.isEmpty || functions != nil else {
       throw CompressionError(
-        .mismatch, context: path, expected: "functions beside the data", found: "none",
+        .mismatch, context: "data", expected: "functions beside the samples", found: "none",
         advice: "name the file of tool definitions with --functions")
     }
     var description = model.description
@@ -77,6 +92,9 @@ public enum Compressor {
       parent: model.student, tokenizer: model.tokenizer, functions: functions, recentSamples: samples,
       trainingSamples: samples, policy: policy, output: output, description: description, progress: progress)
   }
+
+  /// Whether what is written at a path is a Hugging Face folder: where it does not end in `.gguf`.
+  public static func writesFolder(_ output: String) -> Bool { !output.hasSuffix(".gguf") }
 
   private static func grammar(_ functions: FunctionSet, beside output: String) throws -> WrittenFile {
     let text = try GBNF.grammar(for: functions)

@@ -3,25 +3,41 @@ import ModelFiles
 public import StudentModel
 public import Tokenization
 public import Topics
+public import Training
 
-/// A model to compress, read from a Hugging Face folder or from a GGUF file that was written from a student.
+/// A model to compress, read from a Hugging Face folder, from a GGUF file that was written from a student, or from a checkpoint of
+/// the trainer.
 public struct UncompressedModel {
   /// The weights, as single-precision numbers.
   public let student: Student
   /// Its tokenizer.
   public let tokenizer: Tokenizer
-  /// The functions that a GGUF file carries; `nil` without.
+  /// The functions that a GGUF file or a checkpoint carries; `nil` without.
   public let functions: FunctionSet?
   /// Its chat template and end of text.
   public let description: StudentDescription
 
-  /// Reads a model; a path that ends in `.gguf` is a file, any other a folder.
+  /// Reads a model; a path that ends in `.gguf` is a file, one as a ``CheckpointStore`` names its files a checkpoint, any other a
+  /// folder.
   ///
+  /// A checkpoint gives the student that a release of it is made from: its learning rate is brought down first, which takes the steps
+  /// that its recipe says.
+  ///
+  /// - Parameters:
+  ///   - teacher: Loads the model that a checkpoint's recipe names as the one to distil from.
+  ///   - progress: Called after every step on a checkpoint; what it throws ends the work.
   /// - Throws: ``CompressionError`` `mismatch` where a folder has no tokenizer, or a weight is not finite; `ModelFileError`, `TokenizationError`,
-  ///   `TopicError` where a file's functions do not hold.
-  public init(path: String) throws {
+  ///   `TopicError` where a file's functions do not hold; `TrainingError` where a checkpoint cannot be gone on from.
+  public init(
+    path: String, teacher: ((Tokenizer) throws -> DistillationTeacher)? = nil,
+    progress: ((StepReport) throws -> Void)? = nil
+  ) throws {
     if path.hasSuffix(".gguf") {
       try self.init(file: GGUFFile(path: path))
+    } else if let (store, digest) = CheckpointStore.locate(path) {
+      let trainer = try Trainer(restoring: digest, from: store)
+      trainer.progress = progress
+      try self.init(trainer, teacher: teacher)
     } else {
       try self.init(folder: HuggingFaceFolder.read(path))
     }
@@ -47,6 +63,17 @@ public struct UncompressedModel {
     var description = StudentDescription()
     description.chatTemplate = folder.chatTemplate
     description.endOfText = folder.endOfTextIDs.first
+    self.description = description
+  }
+
+  private init(_ trainer: Trainer, teacher: ((Tokenizer) throws -> DistillationTeacher)?) throws {
+    let teacher = try trainer.recipe.teacherDigest == nil ? nil : trainer.tokenizer.flatMap { try teacher?($0) }
+    let branch = try trainer.branch(teacher: teacher)
+    student = branch.student
+    tokenizer = branch.tokenizer
+    functions = trainer.functions
+    var description = StudentDescription()
+    description.chatTemplate = trainer.chatTemplate
     self.description = description
   }
 

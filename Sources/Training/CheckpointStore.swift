@@ -16,6 +16,16 @@ public struct CheckpointStore: Sendable, Hashable {
   /// Where the file with a digest is, or would be.
   public func path(of digest: Digest) -> String { "\(folder)/\(digest.hex.prefix(2))/\(digest.hex)" }
 
+  /// The store and the digest of a path that ``path(of:)`` gives; `nil` for any other.
+  public static func locate(_ path: String) -> (store: CheckpointStore, digest: Digest)? {
+    let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+    guard let name = parts.last, let digest = Digest(hex: String(name)), parts.dropLast().last == name.prefix(2) else {
+      return nil
+    }
+    let folder = parts.count == 2 ? "." : parts.dropLast(2).joined(separator: "/")
+    return (CheckpointStore(folder: folder), digest)
+  }
+
   /// Whether the store has a file of that name.
   public func contains(_ digest: Digest) -> Bool { FileSystem.exists(path(of: digest)) }
 

@@ -217,7 +217,7 @@ import Training
       let functions = try Fixture.functions()
       try StudentFile.writeFolder(student, tokenizer: tokenizer, functions: functions, to: "\(folder)/hf")
       let one = try Compressor.compress(
-        path: "\(folder)/hf", functions: functions, policy: policy(), output: "\(folder)/one.gguf")
+        UncompressedModel(path: "\(folder)/hf"), functions: functions, policy: policy(), output: "\(folder)/one.gguf")
       let two = try Compressor.compress(
         parent: student, tokenizer: tokenizer, functions: functions, policy: policy(), output: "\(folder)/two.gguf")
       #expect(one.model.digest == two.model.digest)
@@ -226,13 +226,73 @@ import Training
       _ = try StudentFile.write(
         student, tokenizer: tokenizer, functions: functions, as: .f32, to: "\(folder)/whole.gguf")
       let three = try Compressor.compress(
-        path: "\(folder)/whole.gguf", policy: policy(), output: "\(folder)/three.gguf")
+        UncompressedModel(path: "\(folder)/whole.gguf"), policy: policy(), output: "\(folder)/three.gguf")
       #expect(three.model.digest == two.model.digest && three.grammar?.digest == two.grammar?.digest)
       for path in ["none", "none.gguf"] {
         #expect(throws: ModelFileError.self) {
-          try Compressor.compress(path: "\(folder)/\(path)", output: "\(folder)/x.gguf")
+          try Compressor.compress(UncompressedModel(path: "\(folder)/\(path)"), output: "\(folder)/x.gguf")
         }
       }
+    }
+  }
+
+  @Test(
+    "A checkpoint's student becomes a folder of the same logits, with the base's own template; and that folder another",
+    arguments: [false, true])
+  func checkpointAsFolder(isFineTuned: Bool) throws {
+    try Fixture.withFolder { folder in
+      let functions = try Fixture.functions()
+      let own = "{{ messages[0].content }}"
+      let base = isFineTuned ? try Fixture.chatMLBase(template: own, functions: functions, in: folder) : nil
+      let trainer = try Trainer(recipe: Fixture.recipe(), functions: functions, base: base)
+      for (offset, sample) in Fixture.samples(24).enumerated() {
+        try trainer.consume(.sample(sample), offset: Int64(offset))
+      }
+      let store = CheckpointStore(folder: "\(folder)/checkpoints")
+      let checkpoint = store.path(of: try trainer.checkpoint(to: store).digest)
+      let branch = try trainer.branch()
+      #expect(branch.steps == 4)
+      let codec = try CallCodec(tokenizer: branch.tokenizer, functions: functions)
+      #expect(codec.template == (isFineTuned ? .chatML : .retort))
+      let tokens = codec.prompt([.user("set the attic light to 3")])
+      let expected = try withExtendedLifetime(branch.student) {
+        try DecoderModel(
+          configuration: branch.student.configuration, parameters: UnsafeBufferPointer(branch.student.parameters),
+          tokenizer: branch.tokenizer
+        ).logits(tokens: tokens)
+      }
+      let dense = policy {
+        $0.prune = PruningPlan()
+        $0.quantize = .uniform(.f32)
+      }
+      for (input, output) in [(checkpoint, "\(folder)/one"), ("\(folder)/one", "\(folder)/two")] {
+        let report = try Compressor.compress(UncompressedModel(path: input), policy: dense, output: output)
+        #expect(report.model.path == "\(output)/model.safetensors" && report.grammar == nil && report.tensors.isEmpty)
+        #expect(
+          try FileManager.default.contentsOfDirectory(atPath: output).sorted() == [
+            "config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+          ])
+        let read = try HuggingFaceFolder.read(output)
+        #expect(read.chatTemplate == (isFineTuned ? own : CallCodec.chatTemplate))
+        #expect(read.endOfTextIDs == [Int(codec.endOfAnswer)])
+        #expect(read.tokenizerJSON == branch.tokenizer.huggingFaceJSON)
+        let found = try DecoderModel(folder: output).logits(tokens: tokens)
+        #expect(found == expected)
+      }
+
+      // What is there stays, and weights of a folder are not rounded.
+      let model = try UncompressedModel(path: "\(folder)/two")
+      #expect(throws: ModelFileError.self) {
+        try Compressor.compress(model, policy: dense, output: "\(folder)/one")
+      }
+      let error = #expect(throws: CompressionError.self) {
+        try Compressor.compress(model, policy: policy(), output: "\(folder)/three")
+      }
+      #expect(error?.code == .mismatch)
+      let lost = #expect(throws: TrainingError.self) {
+        try UncompressedModel(path: store.path(of: Digest.sha256("lost")))
+      }
+      #expect(lost?.code == .checkpointNotFound)
     }
   }
 

@@ -73,13 +73,21 @@ import Training
 
   @Test(
     "transformers computes the same logits from a folder with the same weights",
-    .enabled(if: Python.has("transformers", "torch"), "PyPI's transformers or torch is not installed"))
-  func transformers() throws {
+    .enabled(if: Python.has("transformers", "torch"), "PyPI's transformers or torch is not installed"),
+    arguments: [false, true])
+  func transformers(throughCompressor: Bool) throws {
     try Fixture.withFolder { folder in
       let (tokens, logits) = try compressed(in: folder)
       let model = try UncompressedModel(path: "\(folder)/model.gguf")
-      try StudentFile.writeFolder(
-        model.student, tokenizer: model.tokenizer, functions: Fixture.functions(), to: "\(folder)/hf")
+      if throughCompressor {
+        var policy = CompressionPolicy()
+        policy.prune = PruningPlan()
+        policy.quantize = .uniform(.f32)
+        _ = try Compressor.compress(model, policy: policy, output: "\(folder)/hf")
+      } else {
+        try StudentFile.writeFolder(
+          model.student, tokenizer: model.tokenizer, functions: Fixture.functions(), to: "\(folder)/hf")
+      }
       let program = """
         import sys, torch
         from transformers import AutoModelForCausalLM

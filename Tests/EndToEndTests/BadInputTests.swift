@@ -238,6 +238,12 @@ struct BadInputTests {
     expectSentence(
       try await retort.run("compress", "--in", "x", "--out", "y", "--calibrate", "gptq"), status: 2,
       containing: "expected --data with it")
+    expectSentence(
+      try await retort.run("compress", "--in", "x", "--out", "y", "--quantize", "q8_0"), status: 2,
+      containing: "--quantize q8_0: expected --out to end in .gguf, found y, a folder")
+    expectSentence(
+      try await retort.run("compress", "--in", "checkpoint", "--out", "y"), status: 2,
+      containing: "expected a checkpoint of assistant, found none")
     expectSentence(try await retort.run("models", "gc", "--model", "x"), status: 2, containing: "none of that name")
     for command in [["promote", "1"], ["rollback"]] {
       expectSentence(try await retort.run(["models"] + command), status: 1, containing: "found no release of it")

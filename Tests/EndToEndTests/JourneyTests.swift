@@ -48,6 +48,17 @@ struct JourneyTests {
       #expect(byName.output == byFile.output)
       #expect(throws: Never.self) { try Call(json: JSON.parse(Array(byName.output.utf8))) }
 
+      // The newest student in the form that other trainers read; what is there is not written over.
+      let exported = try await retort.json("compress", "--in", "checkpoint", "--out", "student")
+      let weights = try #require(FileManager.default.contents(atPath: "\(retort.folder)/student/model.safetensors"))
+      #expect(Digest.sha256([UInt8](weights)).hex == exported["sha256"]?.stringValue)
+      let over = try await retort.run("compress", "--in", "checkpoint", "--out", "student")
+      #expect(over.status == 2 && over.errors.contains("expected a folder that is not there yet"), "\(over.errors)")
+      let read = try await retort.run("eval", "--perplexity", "--file", "student", "--data", "functions.json")
+      #expect(read.status == 0, "\(read.errors)")
+      let smaller = try await retort.json("compress", "--in", "student", "--out", "student.gguf")
+      #expect(smaller["parameters_before"] == exported["parameters_after"])
+
       // The file says how far it was released to look for better answers; who asks may say otherwise.
       let key = Array("retort.alternatives".utf8)
       let place = try #require(bytes.firstRange(of: key)).upperBound

@@ -1,14 +1,17 @@
 import ArgumentParser
 import Compression
+import Foundation
+import MessageLog
 import ModelFiles
 import Pipeline
 import Topics
 import Training
 
-/// `retort compress`: a Hugging Face folder or a GGUF file in, a smaller GGUF file out.
+/// `retort compress`: a Hugging Face folder, a GGUF file or a checkpoint in, a smaller GGUF file or a folder out.
 struct CompressCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "compress", abstract: "Prune and quantize a model into a GGUF file.",
+    commandName: "compress",
+    abstract: "Prune and quantize a model into a GGUF file, or write it as a Hugging Face folder.",
     discussion: """
       --prune takes parts separated by commas; nothing is pruned by default.
         ffn=0.875 layers=20 hidden=-25% kv=1     what stays of an axis: a share, a count, or what goes
@@ -21,16 +24,24 @@ struct CompressCommand: AsyncParsableCommand {
       Example, half a billion parameters to 0.4 billion:
         retort compress --in DIR --out FILE.gguf --prune parameters=-20% --quantize q4_0
       With --data, pruning is followed by recovery: training towards the unpruned model.
+
+      A folder is written where --out does not end in .gguf: weights in single precision, for transformers
+      and what reads the same folders (peft, vLLM).
+      The newest trained student, its learning rate brought down as for a release:
+        retort compress --in checkpoint --out DIR
       """)
 
   @OptionGroup var global: GlobalOptions
 
   @Option(
     name: .customLong("in"),
-    help: ArgumentHelp("A Hugging Face folder of the Qwen2 or Llama family, or a .gguf file.", valueName: "dir"))
+    help: ArgumentHelp(
+      "A Hugging Face folder of the Qwen2 or Llama family, a .gguf file, the word checkpoint for this model's newest, or a checkpoint's file.",
+      valueName: "dir"))
   var input: String
 
-  @Option(name: .long, help: ArgumentHelp("The GGUF file to write.", valueName: "file"))
+  @Option(
+    name: .long, help: ArgumentHelp("The .gguf file to write, or a folder that is not there yet.", valueName: "file"))
   var out: String
 
   @Option(name: .long, help: ArgumentHelp("What to take out, as above.", valueName: "plan"))
@@ -39,9 +50,9 @@ struct CompressCommand: AsyncParsableCommand {
   @Option(
     name: .long,
     help: ArgumentHelp(
-      "q8_0, q6_k, q4_k, q4_0, f16, bf16 or f32; or bytes=1.6MB: a mix of these blocks, tensor by tensor.",
+      "q8_0, q6_k, q4_k, q4_0, f16, bf16 or f32; or bytes=1.6MB: a mix of these blocks, tensor by tensor; default q8_0, f32 for a folder.",
       valueName: "format"))
-  var quantize: String = "q8_0"
+  var quantize: String?
 
   @Option(
     name: .long,
@@ -82,18 +93,32 @@ struct CompressCommand: AsyncParsableCommand {
   var name: String?
 
   func validate() throws {
-    guard data == nil else { return }
     for (option, isGiven) in [
       ("--calibrate \(calibrate)", calibrate != "nearest"), ("--importance \(importance)", importance != "activations"),
       ("--recover", recover ?? 0 > 0), ("--quantization-aware", quantizationAware > 0),
-    ] where isGiven {
+    ] where isGiven && data == nil {
       throw ValidationError(
         "\(option): expected --data with it, found none; without requests there is nothing to fit to")
+    }
+    guard Compressor.writesFolder(out) else { return }
+    for (option, isGiven) in [
+      ("--quantize \(quantize ?? "")", quantize ?? "f32" != "f32"),
+      ("--calibrate \(calibrate)", calibrate != "nearest"),
+      ("--quantization-aware", quantizationAware > 0),
+    ] where isGiven {
+      throw ValidationError(
+        "\(option): expected --out to end in .gguf, found \(out), a folder, whose weights stay in single precision; name a file, "
+          + "or leave the option out")
+    }
+    // Said before the work, which may take hours.
+    guard !FileManager.default.fileExists(atPath: out) else {
+      throw ValidationError(
+        "--out \(out): expected a folder that is not there yet, found something; name another, or remove it")
     }
   }
 
   func run() async throws {
-    _ = Wiring(try global.configuration())
+    let wiring = Wiring(try global.configuration())
     let policy = try policy()
     let functions = try functions.map(FunctionFile.read)
     let samples = try data.map(LabelledFile.read)?.map { row in
@@ -101,9 +126,10 @@ struct CompressCommand: AsyncParsableCommand {
       return TrainingSample(
         id: row.id, digest: record.digest, messages: row.messages, call: row.call, split: .train)
     }
+    let model = try await model(wiring)
     let line = ProgressLine("recover")
     let report = try Compressor.compress(
-      path: input, functions: functions, samples: samples ?? [], policy: policy, output: out, name: name
+      model, functions: functions, samples: samples ?? [], policy: policy, output: out, name: name
     ) { step in
       line.show("step \(step.step) of \(step.steps), loss \(Figures.fixed(step.meanLoss, 3))")
     }
@@ -111,9 +137,35 @@ struct CompressCommand: AsyncParsableCommand {
     if global.json { Output.print(report.json) } else { show(report) }
   }
 
+  /// What `--in` names.
+  private func model(_ wiring: Wiring) async throws -> UncompressedModel {
+    let path = input == "checkpoint" ? try await newestCheckpoint(wiring) : input
+    let line = ProgressLine("checkpoint")
+    defer { line.end() }
+    return try UncompressedModel(
+      path: path, teacher: wiring.teacherPath.map { path in { try DistillationTeacher(path: path, tokenizer: $0) } }
+    ) { step in
+      line.show("step \(step.step) of \(step.steps), loss \(Figures.fixed(step.meanLoss, 3))")
+    }
+  }
+
+  /// The file of the newest checkpoint that training announced.
+  private func newestCheckpoint(_ wiring: Wiring) async throws -> String {
+    let log = try await wiring.openExistingLog()
+    let announced = try await TrainStage.announced(log: log, names: wiring.names, model: wiring.model)
+    try await log.close()
+    guard let newest = announced.progress else {
+      throw ConfigurationError(
+        "--in checkpoint: expected a checkpoint of \(wiring.model), found none; make one with `retort train`, or name "
+          + "./checkpoint where that is a folder")
+    }
+    return wiring.checkpoints(of: wiring.model).path(of: newest.digest)
+  }
+
   private func policy() throws -> CompressionPolicy {
     var object: JSONObject = [
-      "prune": .string(prune), "quantize": .string(quantize), "calibrate": .string(calibrate),
+      "prune": .string(prune), "quantize": .string(quantize ?? (Compressor.writesFolder(out) ? "f32" : "q8_0")),
+      "calibrate": .string(calibrate),
       "importance": .string(importance),
     ]
     object["recovery_steps"] = recover.map { .integer(Int64($0)) }
@@ -144,7 +196,9 @@ struct CompressCommand: AsyncParsableCommand {
       Output.note(
         "without --data nothing recovers what pruning took: measure the file (`retort eval --file`) before it serves")
     }
-    Output.print("largest relative error of a tensor \(Figures.percent(report.worstRelativeRMS))")
+    if !report.tensors.isEmpty {
+      Output.print("largest relative error of a tensor \(Figures.percent(report.worstRelativeRMS))")
+    }
     Output.print("sha256 \(report.model.digest.hex)")
   }
 }
