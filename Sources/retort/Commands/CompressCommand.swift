@@ -26,7 +26,7 @@ struct CompressCommand: AsyncParsableCommand {
       With --data, pruning is followed by recovery: training towards the unpruned model.
 
       A folder is written where --out does not end in .gguf: weights in single precision, for transformers
-      and what reads the same folders (peft, vLLM).
+      and what reads the same folders.
       The newest trained student, its learning rate brought down as for a release:
         retort compress --in checkpoint --out DIR
       """)
