@@ -9,12 +9,14 @@ public import Topics
 /// Putting the same bytes twice is harmless. It deliberately does not count references: `retort models gc` decides
 /// what nothing refers to.
 public struct ContentStore: Sendable {
-  /// The folder; made when the first file is put.
+  /// The folder, as an absolute path: where its files are is written down for readers with other working folders. It is made
+  /// when the first file is put.
   public let folder: String
 
   /// A store in the given folder.
   public init(folder: String) {
-    self.folder = folder
+    let path = folder.hasPrefix("/") ? folder : "\(FileManager.default.currentDirectoryPath)/\(folder)"
+    self.folder = URL(fileURLWithPath: path).standardizedFileURL.path
   }
 
   /// Where the file with a digest is, or would be.

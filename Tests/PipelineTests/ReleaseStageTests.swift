@@ -58,23 +58,24 @@ import Training
       ).run(.untilIdle)
     }
 
-    /// Releases all that waits, whatever it is worth.
     static var compression: CompressionPolicy {
       var compression = CompressionPolicy()
       compression.prune = PruningPlan(feedForwardKeep: 1)
       return compression
     }
 
+    /// Releases all that waits, whatever it is worth; with a folder, into files there instead of the log.
     func release(
-      _ compression: CompressionPolicy = Self.compression, observer: @escaping PipelineObserver = { _ in }
+      _ compression: CompressionPolicy = Self.compression, filesIn folder: String? = nil,
+      observer: @escaping PipelineObserver = { _ in }
     ) async throws {
       let gate = GatePolicy(
         minimumSamples: 1, margin: 1, alpha: 1, compressionMargin: 1, bestMargin: 1, sliceAlpha: 1e-9)
       try await ReleaseStage(
         log: log, names: names, model: Self.model, checkpoints: checkpoints,
-        store: ContentStore(folder: labels.folder + "/store"),
-        policy: .init(compression: compression, gate: gate, codeVersion: "0.1.0"), key: key, logger: Self.quiet,
-        observer: observer
+        store: ContentStore(folder: folder ?? labels.folder + "/store"),
+        policy: .init(compression: compression, gate: gate, storesInLog: folder == nil, codeVersion: "0.1.0"), key: key,
+        logger: Self.quiet, observer: observer
       ).run(.untilIdle)
     }
 
@@ -130,6 +131,25 @@ import Training
     #expect(deployments.count > before + 1)
     let versions = try await bench.history.releases(of: Bench.model).map(\.manifest.version)
     #expect(versions == Array(1...versions.count) && versions.count == deployments.count - 1)
+    try await bench.log.close()
+  }
+
+  @Test("files that are no chunks of the log have addresses that hold in every working folder")
+  func addresses() async throws {
+    let bench = try await Bench()
+    // The folder as someone in this working folder names it.
+    let depth = FileManager.default.currentDirectoryPath.split(separator: "/").count
+    let folder = bench.labels.folder + "/store"
+    try #require(folder.hasPrefix("/"))
+    try await bench.release(filesIn: String(repeating: "../", count: depth) + folder.dropFirst())
+    let releases = try await bench.history.releases(of: Bench.model)
+    let files = releases.flatMap(\.manifest.files)
+    try #require(!files.isEmpty)
+    let fetcher = ArtifactFetcher(log: bench.log, names: bench.names)
+    for file in files {
+      #expect(file.uri.hasPrefix("file:\(folder)/"), "\(file.uri)")
+      #expect(try await fetcher.fetch(file).count == Int(file.bytes))
+    }
     try await bench.log.close()
   }
 

@@ -186,7 +186,8 @@ enum Settings {
       "release.probes", .text, "", "JSONL of requests that subscribers ask a new model; empty: made from the functions."
     ),
     Setting(
-      "release.store", .choice(["log", "file"]), "log", "Where released files go: chunks in the log, or a folder."),
+      "release.store", .choice(["log", "file"]), "log",
+      "Where released files go: chunks in the log, or state/store, named by absolute addresses."),
     Setting("release.licence", .bytes(1...512), "proprietary", "The licence named in manifests."),
   ]
 
