@@ -9,11 +9,11 @@ public enum RequestImport {
 
   /// What an import did.
   public struct Report: Sendable, Hashable {
-    /// Requests appended.
+    /// Records appended.
     public var imported = 0
-    /// Lines that are not requests, at most 20 of them, one sentence each.
+    /// Lines that are no such records, at most 20 of them, one sentence each.
     public var problems: [String] = []
-    /// How many lines are not requests.
+    /// How many lines are no such records.
     public var refused = 0
   }
 
@@ -31,6 +31,16 @@ public enum RequestImport {
     _ lines: some Sequence<[UInt8]>, name: String, log: any MessageLog, names: TopicNames,
     progress: (Int) -> Void = { _ in }
   ) async throws -> Report {
+    try await run(lines, name: name, log: log, progress: progress) { try newRecord($0, names: names) }
+  }
+
+  /// The same for what another topic holds.
+  ///
+  /// - Parameter read: the record of a line; what it throws says what is wrong with the line.
+  static func run(
+    _ lines: some Sequence<[UInt8]>, name: String, log: any MessageLog, progress: (Int) -> Void,
+    read: ([UInt8]) throws -> NewRecord
+  ) async throws -> Report {
     var report = Report()
     var batch: [NewRecord] = []
     var batchBytes = 0
@@ -39,7 +49,7 @@ public enum RequestImport {
       number += 1
       if line.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { continue }
       do {
-        let record = try newRecord(line, names: names)
+        let record = try read(line)
         batchBytes += line.count
         batch.append(record)
       } catch {

@@ -13,7 +13,8 @@ struct Retort: AsyncParsableCommand {
     version: BuildVersion.text,
     subcommands: [
       DemoCommand.self, InitCommand.self, RunCommand.self, LabelCommand.self, TrainCommand.self, ReleaseCommand.self,
-      ReplayCommand.self, BaseCommand.self, RequestsCommand.self, TopicsCommand.self, ModelsCommand.self,
+      ReplayCommand.self, BaseCommand.self, RequestsCommand.self, FeedbackCommand.self, TopicsCommand.self,
+      ModelsCommand.self,
       SubscribeCommand.self, ServeCommand.self, PredictCommand.self, EvalCommand.self, CompressCommand.self,
       BenchCommand.self, JudgeCommand.self, DeadLettersCommand.self,
       AuditCommand.self, StatusCommand.self, DoctorCommand.self, ConfigCommand.self, KeysCommand.self,

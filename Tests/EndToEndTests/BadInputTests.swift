@@ -46,6 +46,15 @@ struct BadInputTests {
     #expect(json["imported"]?.integerValue == 2)
     #expect(json["refused"]?.integerValue == 5)
     for number in [2, 3, 4, 5, 6] { #expect(result.errors.contains("in.jsonl, line \(number):"), "\(number)") }
+
+    let call = #"{"name":"lock_door","arguments":{"door":"front","locked":true}}"#
+    try write(
+      #"{"request_id":"a","score":0,"call":\#(call),"producer":"import"}"# + "\n" + #"{"request_id":"b"}"#,
+      "said.jsonl", in: retort)
+    let said = try await retort.run("feedback", "import", "said.jsonl", "--json")
+    expectSentence(said, status: 1, containing: "said.jsonl, line 2:")
+    #expect(try said.json()["imported"]?.integerValue == 1)
+    #expect(try await retort.records(of: "feedback").map { $0["value"]?["request_id"]?.stringValue } == ["a"])
   }
 
   @Test("requests that cannot be labelled become dead letters with their reason, and conservation holds")

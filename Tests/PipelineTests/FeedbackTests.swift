@@ -52,6 +52,28 @@ import Training
     try await bench.log.close()
   }
 
+  @Test("imported corrections replace labels as any producer's; lines that are no feedback are reported by number")
+  func imported() async throws {
+    let bench = try await LabelPolicyTests.Bench()
+    try await bench.append(0..<6)
+    try await bench.label(selective: false)
+    let before = try await bench.samples()
+    let old = try #require(before.first)
+    let lines = [
+      #"{"request_id":"a","score":2}"#, "", #"{"request_id":"b"}"#, Self.feedback(old.id).json.text, "{",
+    ].map { Array($0.utf8) }
+    let report = try await FeedbackImport.run(lines, name: "own.jsonl", log: bench.log, names: bench.names)
+    #expect(report.imported == 1 && report.refused == 3)
+    for (problem, number) in zip(report.problems, [1, 3, 5]) {
+      #expect(problem.hasPrefix("own.jsonl, line \(number): "), "\(problem)")
+    }
+    try await bench.join([])
+    let after = try await bench.samples()
+    #expect(after.count == before.count + 1)
+    #expect(after.last?.id == old.id && after.last?.call == Self.right && after.last?.producer == "people")
+    try await bench.log.close()
+  }
+
   @Test(
     "the correction of a skipped request becomes a training sample; of a held-out one nothing, lest the gate be made of complaints"
   )
