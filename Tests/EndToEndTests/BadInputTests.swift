@@ -245,6 +245,9 @@ struct BadInputTests {
     expectSentence(
       try await retort.run("eval", "--data", "x", "--threshold", "nan"), status: 2, containing: "a share from 0 to 1")
     expectSentence(
+      try await retort.run("bench", "label", "--requests", "200"), status: 2,
+      containing: "--requests 200: expected more")
+    expectSentence(
       try await retort.run("compress", "--in", "x", "--out", "y", "--calibrate", "gptq"), status: 2,
       containing: "expected --data with it")
     expectSentence(

@@ -8,6 +8,8 @@ import Topics
 /// How fast requests with recorded answers go through the label stage: a teacher that takes no time.
 enum LabelBenchmark {
   /// Imports requests, then labels them; returns how many a second.
+  ///
+  /// - Throws: ``ConfigurationError`` where one transaction took them all.
   static func run(
     log: any MessageLog, names: TopicNames, requests count: Int, partitions: Int
   ) async throws -> Double {
@@ -39,7 +41,12 @@ enum LabelBenchmark {
       }
     }
     await teacher.shutdown()
-    return pace.perSecond
+    guard let perSecond = pace.perSecond else {
+      throw ConfigurationError(
+        "--requests \(count): expected more than one transaction takes, as the speed is that from the first to the last, "
+          + "found one; give 20000, or more")
+    }
+    return perSecond
   }
 
   /// Requests a second between the first transaction and the last: joining the group is not part of it.
@@ -64,9 +71,10 @@ enum LabelBenchmark {
 
     func stop() { signal.finish() }
 
-    var perSecond: Double {
+    /// Nil where there was one transaction.
+    var perSecond: Double? {
       moments.withLock { moments in
-        guard let (first, last) = moments, last.requests > first.requests else { return 0 }
+        guard let (first, last) = moments, last.requests > first.requests else { return nil }
         return Double(last.requests - first.requests) / ((last.time - first.time) / .seconds(1))
       }
     }

@@ -80,7 +80,7 @@ extension BenchCommand {
     static let configuration = CommandConfiguration(
       abstract: "Requests a second through the label stage, labels recorded.")
     @OptionGroup var options: LogOptions
-    @Option(name: .long, help: "Requests.")
+    @Option(name: .long, help: "Requests; the speed is that from the first transaction to the last.")
     var requests = 20_000
 
     func validate() throws {
