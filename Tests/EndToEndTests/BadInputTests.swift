@@ -168,6 +168,10 @@ struct BadInputTests {
       (["teacher.logprobs=5"], "expected the teacher's tokenizer.json"),
       (["teacher.logprobs=5", "teacher.tokenizer=none.json"], "none.json cannot be read"),
       (["train.teacher=samples"], "a student from scratch has tokens of its own"),
+      (["teacher.tokenizer=none.json"], "teacher.tokenizer: none.json cannot be read"),
+      (["train.base=none"], "train.base: none: expected the folder of a pretrained model"),
+      (["train.teacher=none"], "train.teacher: none: expected the folder or file of a model"),
+      (["serve.trusted_keys=none.pub"], "serve.trusted_keys: none.pub"),
     ] {
       let result = try await retort.run(["config", "lint"] + settings.flatMap { ["--set", $0] })
       #expect(result.status == 2 && result.output.contains(sentence), "\(result.output)\(result.errors)")

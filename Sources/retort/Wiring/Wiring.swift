@@ -4,6 +4,7 @@ import KafkaLog
 import Logging
 import MessageLog
 import Pipeline
+import Releases
 import SQLiteLog
 import StudentModel
 import Synchronization
@@ -242,6 +243,21 @@ struct Wiring: Sendable {
     }
     check { _ = try wiring.releasePolicy() }
     check { try wiring.checkDistillation() }
+    // A stage says so of what it reads itself.
+    if choice.isEmpty {
+      check { try wiring.checkIsThere("train.base", "the folder of a pretrained model, which train starts from") }
+      if wiring.teacherPath != nil {
+        check { try wiring.checkIsThere("train.teacher", "the folder or file of a model, for train and release") }
+      }
+      check { _ = try wiring.teacherTokenizer() }
+      for file in configuration.texts("serve.trusted_keys") {
+        check {
+          do { _ = try PublicKey.load(configuration.resolve(file)) } catch {
+            throw ConfigurationError("serve.trusted_keys: \(error)")
+          }
+        }
+      }
+    }
     check { try TopicConfiguration(name: wiring.names.requests).validate() }
     check {
       let url = configuration.text("log.url")
@@ -254,5 +270,13 @@ struct Wiring: Sendable {
       }
     }
     return problems
+  }
+
+  /// - Throws: ``ConfigurationError`` where a setting names what is not there.
+  private func checkIsThere(_ key: String, _ expected: String) throws {
+    guard configuration.optionalText(key) != nil, case let path = configuration.path(key),
+      !FileManager.default.fileExists(atPath: path)
+    else { return }
+    throw ConfigurationError("\(key): \(path): expected \(expected), found nothing; correct the path, or copy it here")
   }
 }
