@@ -15,6 +15,7 @@ struct BadInputTests {
     let retort = RetortProcess(folder: folder.path)
     let written = try await retort.run("init")
     guard written.status == 0 else { throw RetortProcess.Failure(written.errors) }
+    _ = try await retort.json("topics", "apply", "--yes")
     return (folder, retort)
   }
 
@@ -207,6 +208,24 @@ struct BadInputTests {
     let lint = try await retort.run("config", "lint")
     #expect(lint.status == 2)
     #expect(lint.output.contains("recovery_steps: expected auto, or a whole number in 0…1000000, found \"autp\""))
+  }
+
+  @Test("where there is no log, commands that look at one say so and make none")
+  func noLog() async throws {
+    let folder = try TemporaryFolder()
+    let retort = RetortProcess(folder: folder.path)
+    for command in [
+      ["audit"], ["status"], ["topics", "list"], ["topics", "check"], ["models", "list"], ["deadletters", "list"],
+      ["requests", "export"], ["predict", "hello"],
+    ] {
+      let result = try await retort.run(command)
+      expectSentence(result, status: 1, containing: "the log retort.db: expected a file, found none")
+      #expect(result.output.isEmpty, "\(command): \(result.output)")
+    }
+    let doctor = try await retort.run("doctor")
+    #expect(doctor.status == 3 && doctor.output.contains("BAD  log: the log retort.db"), "\(doctor.output)")
+    let left = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+    #expect(!left.contains { $0.hasPrefix("retort.db") }, "\(left)")
   }
 
   @Test("functions that no student can answer by, or that refuse every answer, are found before anything is labelled")

@@ -66,7 +66,7 @@ struct DoctorCommand: AsyncParsableCommand {
   /// What the log is like, and who signed the newest release.
   private func log(_ wiring: Wiring) async -> (findings: [Finding], signer: String?) {
     do {
-      let log = try wiring.openBareLog()
+      let log = try wiring.openBareLog(mayCreate: false)
       var findings = [Finding(subject: "log", problem: nil, detail: wiring.configuration.text("log.url"))]
       if let embedded = log as? SQLiteLog {
         let records = try await embedded.verify()

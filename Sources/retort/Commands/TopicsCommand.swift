@@ -82,7 +82,7 @@ struct TopicsCommand: AsyncParsableCommand {
 
     func run() async throws {
       let wiring = Wiring(try global.configuration())
-      let log = try wiring.openBareLog()
+      let log = try wiring.openBareLog(mayCreate: false)
       var table = Table(["topic", "partitions", "cleanup", "first", "next"])
       var list: [JSON] = []
       for topic in try await log.topics().sorted(by: { $0.name < $1.name }) {

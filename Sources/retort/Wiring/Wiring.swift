@@ -40,9 +40,10 @@ struct Wiring: Sendable {
 
   /// The log, with every topic in it.
   ///
+  /// - Parameter mayCreate: whether an embedded log that is not there is made.
   /// - Throws: ``ConfigurationError`` for a URL that names no log that this build has.
-  func openLog() async throws -> any MessageLog {
-    let log = try openBareLog()
+  func openLog(mayCreate: Bool = true) async throws -> any MessageLog {
+    let log = try openBareLog(mayCreate: mayCreate)
     let differing = try await DeploymentTopics.ensure(
       log: log, names: names, requestPartitions: configuration.integer("log.partitions"))
     // Where topics are others' business their settings were not asked for.
@@ -56,11 +57,11 @@ struct Wiring: Sendable {
     return log
   }
 
-  /// The log of a deployment that is there: who only looks at it makes no topics on brokers.
+  /// The log of a deployment that is there: who only looks at it makes no file, and no topics on brokers.
   ///
-  /// - Throws: ``ConfigurationError`` where a broker has none of its topics.
+  /// - Throws: ``ConfigurationError`` where a broker has none of its topics; ``PipelineError`` where there is no embedded log.
   func openExistingLog() async throws -> any MessageLog {
-    guard isOnKafka else { return try await openLog() }
+    guard isOnKafka else { return try await openLog(mayCreate: false) }
     let log = try openBareLog()
     let wanted = DeploymentTopics.configurations(names: names, requestPartitions: 1)
     guard try await log.topics().contains(where: { found in wanted.contains { $0.name == found.name } }) else {
@@ -76,14 +77,23 @@ struct Wiring: Sendable {
   var isOnKafka: Bool { configuration.text("log.url").hasPrefix("kafka:") }
 
   /// The log as it is.
-  func openBareLog() throws -> any MessageLog {
+  ///
+  /// - Parameter mayCreate: whether an embedded log that is not there is made.
+  /// - Throws: as ``openLog(mayCreate:)``; ``PipelineError`` where there is none and none may be made.
+  func openBareLog(mayCreate: Bool = true) throws -> any MessageLog {
     let url = configuration.text("log.url")
     guard let colon = url.firstIndex(of: ":") else { throw Self.unknownLog(url) }
     let rest = String(url[url.index(after: colon)...])
     switch url[..<colon] {
     case "sqlite":
       guard !rest.isEmpty else { throw Self.unknownLog(url) }
-      return try SQLiteLog(path: configuration.resolve(rest))
+      let path = configuration.resolve(rest)
+      guard mayCreate || FileManager.default.fileExists(atPath: path) else {
+        throw PipelineError(
+          .notFound, "the log \(path)", expected: "a file", found: "none that this user may see",
+          advice: "name the deployment's with --config or --log, or begin one with `retort requests import`")
+      }
+      return try SQLiteLog(path: path)
     case "kafka":
       let (servers, options) = (try Self.servers(url), try kafkaOptions())
       do {
