@@ -279,6 +279,10 @@ struct BadInputTests {
     expectSentence(
       try await retort.run("compress", "--in", "checkpoint", "--out", "y"), status: 2,
       containing: "expected a checkpoint of assistant, found none")
+    // Nobody is there to answer.
+    let unanswered = try await retort.run("topics", "apply", "--json", "--set", "log.prefix=other.")
+    expectSentence(unanswered, status: 1, containing: "nothing was changed")
+    #expect(try unanswered.json()["created"] == [])
     expectSentence(try await retort.run("models", "gc", "--model", "x"), status: 2, containing: "none of that name")
     for command in [["promote", "1"], ["rollback"]] {
       expectSentence(try await retort.run(["models"] + command), status: 1, containing: "found no release of it")

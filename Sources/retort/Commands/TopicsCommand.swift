@@ -39,20 +39,26 @@ struct TopicsCommand: AsyncParsableCommand {
         Output.note(
           "\(change.wanted.name): \(Self.text(change)); it cannot lose partitions: delete it or use another log.prefix")
       }
-      if !plan.missing.isEmpty || !changes.isEmpty {
-        guard yes || confirm() else { throw ExitStatus.failed }
+      let isDone = plan.missing.isEmpty && changes.isEmpty
+      let isAgreed = isDone || yes || confirm()
+      if isAgreed, !isDone {
         try await log.create(plan.missing)
         try await log.alter(changes.map(\.wanted))
       }
       try await log.close()
+      let (created, altered) = isAgreed ? (plan.missing, changes) : ([], [])
       if global.json {
         Output.print([
-          "created": .array(plan.missing.map { .string($0.name) }),
-          "altered": .array(changes.map { .string($0.wanted.name) }),
+          "created": .array(created.map { .string($0.name) }),
+          "altered": .array(altered.map { .string($0.wanted.name) }),
           "differing": .array(stuck.map { .string($0.wanted.name) }),
         ])
-      } else {
-        Output.print("created \(plan.missing.count) topics, altered \(changes.count)")
+      } else if isAgreed {
+        Output.print("created \(created.count) topics, altered \(altered.count)")
+      }
+      guard isAgreed else {
+        Output.complain("nothing was changed, as the answer was not y; run it again and answer y, or give --yes")
+        throw ExitStatus.failed
       }
       if !stuck.isEmpty { throw ExitStatus.checkFailed }
     }
@@ -63,7 +69,11 @@ struct TopicsCommand: AsyncParsableCommand {
 
     private func confirm() -> Bool {
       Output.write("Go on? [y/N] ")
-      return readLine()?.lowercased().hasPrefix("y") == true
+      guard let answer = readLine() else {
+        Output.write("\n")
+        return false
+      }
+      return answer.lowercased().hasPrefix("y")
     }
 
     static func text(_ topic: TopicConfiguration) -> String {
