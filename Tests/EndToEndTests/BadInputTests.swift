@@ -283,6 +283,8 @@ struct BadInputTests {
     let unanswered = try await retort.run("topics", "apply", "--json", "--set", "log.prefix=other.")
     expectSentence(unanswered, status: 1, containing: "nothing was changed")
     #expect(try unanswered.json()["created"] == [])
+    #expect(try await retort.json("topics", "list", "--set", "log.prefix=other.") == [])
+    #expect(try await retort.json("topics", "list").arrayValue?.count == 10)
     expectSentence(try await retort.run("models", "gc", "--model", "x"), status: 2, containing: "none of that name")
     for command in [["promote", "1"], ["rollback"]] {
       expectSentence(try await retort.run(["models"] + command), status: 1, containing: "found no release of it")

@@ -86,7 +86,8 @@ struct TopicsCommand: AsyncParsableCommand {
 
   /// `retort topics list`.
   struct List: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "The topics with their policies and how much is in them.")
+    static let configuration = CommandConfiguration(
+      abstract: "The deployment's topics with their policies and how much is in them.")
 
     @OptionGroup var global: GlobalOptions
 
@@ -95,7 +96,9 @@ struct TopicsCommand: AsyncParsableCommand {
       let log = try wiring.openBareLog(mayCreate: false)
       var table = Table(["topic", "partitions", "cleanup", "first", "next"])
       var list: [JSON] = []
-      for topic in try await log.topics().sorted(by: { $0.name < $1.name }) {
+      // A log may hold other deployments' topics too.
+      let own = try await log.topics().filter { $0.name.hasPrefix(wiring.names.prefix) }
+      for topic in own.sorted(by: { $0.name < $1.name }) {
         var low: Int64 = 0
         var high: Int64 = 0
         for partition in topic.topicPartitions {
