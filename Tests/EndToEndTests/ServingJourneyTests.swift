@@ -43,7 +43,8 @@ struct ServingJourneyTests {
         }
         _ = try await retort.json("models", "promote", String(last))
         try await server.waits(forVersion: last)
-        _ = try await retort.json("models", "rollback", "--to", "1")
+        let back = try await retort.json("models", "rollback", "--to", "1")
+        #expect(back["replaced"]?.integerValue == last)
         try await server.waits(forVersion: 1)
         isOver.isUp.store(true, ordering: .relaxed)
         return try await group.reduce(into: []) { $0 += $1 }

@@ -22,8 +22,8 @@ struct ManualDeployment {
     let keys = (try wiring.keysIfAny() ?? TrustedKeys([])).adding(key.publicKey)
     let history = DeploymentScan(log: log, names: wiring.names, keys: keys)
     // What cannot be deployed takes the transactional id from no release stage.
-    try keys.verify(try await release(of: name, history, choose))
-    var deployed: DeploymentRecord?
+    try keys.verify(try await release(of: name, history, choose).manifest)
+    var deployed: (record: DeploymentRecord, replaced: Int?)?
     for attempt in 1... {
       do {
         deployed = try await write(history, of: name, log, wiring, choose) { try key.sign($0) }
@@ -33,14 +33,17 @@ struct ManualDeployment {
       }
     }
     try await log.close()
-    guard let record = deployed else { return }
+    guard let (record, replaced) = deployed else { return }
     let version = record.manifest.version
     if global.json {
       Output.print([
         "version": .integer(Int64(version)), "epoch": .integer(record.epoch), "action": .string(action.rawValue),
+        "replaced": replaced.map { .integer(Int64($0)) } ?? .null,
       ])
     } else {
-      Output.print("\(name) version \(version) is deployed, epoch \(record.epoch)")
+      Output.print(
+        "\(name) version \(version) is deployed, epoch \(record.epoch)"
+          + (replaced.map { ", in place of version \($0)" } ?? ""))
     }
   }
 
@@ -51,10 +54,10 @@ struct ManualDeployment {
     _ history: DeploymentScan, of name: String, _ log: any MessageLog, _ wiring: Wiring,
     _ choose: ([(manifest: Manifest, verdict: ReleaseVerdict?)], DeploymentRecord) throws -> Int,
     sign: (DeploymentRecord) throws -> DeploymentRecord
-  ) async throws -> DeploymentRecord {
+  ) async throws -> (record: DeploymentRecord, replaced: Int?) {
     let writer = try await log.transactionalWriter(id: ReleaseStage.transactionalID(of: name, names: wiring.names))
     do {
-      let manifest = try await release(of: name, history, choose)
+      let (manifest, replaced) = try await release(of: name, history, choose)
       let record = try sign(
         DeploymentRecord(
           epoch: try await history.nextEpoch(of: name), action: action, manifest: manifest, reason: reason,
@@ -62,20 +65,22 @@ struct ManualDeployment {
       _ = try await writer.commit(
         append: [try RecordCoding.checked(record, topic: wiring.names.models, key: name)], offsets: nil)
       await writer.close()
-      return record
+      return (record, replaced)
     } catch {
       await writer.close()
       throw error
     }
   }
 
+  /// The release to deploy, and the version that is deployed until then.
   private func release(
     of name: String, _ history: DeploymentScan,
     _ choose: ([(manifest: Manifest, verdict: ReleaseVerdict?)], DeploymentRecord) throws -> Int
-  ) async throws -> Manifest {
+  ) async throws -> (manifest: Manifest, replaced: Int?) {
     let releases = try await history.releases(of: name)
+    let deployed = try await history.newest(of: name)
     let version: Int
-    if let deployed = try await history.newest(of: name) {
+    if let deployed {
       version = try choose(releases, deployed)
     } else if let first = releases.first {
       guard action == .promote else {
@@ -96,6 +101,6 @@ struct ManualDeployment {
         .notFound, name, expected: "version \(version)", found: "none of that number",
         advice: "choose one of `retort models list`")
     }
-    return chosen.manifest
+    return (chosen.manifest, deployed?.manifest.version)
   }
 }

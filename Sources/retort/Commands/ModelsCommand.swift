@@ -197,7 +197,11 @@ struct ModelsCommand: AsyncParsableCommand {
   /// `retort models rollback`.
   struct Rollback: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Deploy an earlier version: the last promoted one before the deployed, or --to.")
+      abstract: "Deploy an earlier version: the last before the deployed one that the gate promoted, or --to.",
+      discussion: """
+        The deploy topic keeps the newest deployment alone, so that one made by hand is not known once another has taken its \
+        place: to undo `retort models promote`, give --to the version that it said it took the place of.
+        """)
 
     @OptionGroup var global: GlobalOptions
     @Option(name: .long, help: "The model's name; that of the configuration by default.")
