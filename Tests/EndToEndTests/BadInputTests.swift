@@ -304,6 +304,13 @@ struct BadInputTests {
       try await retort.run("requests", "import", "missing.jsonl"), status: 2, containing: "(no such file or directory)")
     expectSentence(
       try await retort.run("replay", "--recipe", "none", "--as", "x"), status: 2, containing: "permissions")
+    for arguments in [
+      ["predict", "--file", "none.gguf", "hello"], ["serve", "--file", "none.gguf"],
+      ["models", "diff", "none.gguf", "none.gguf"], ["compress", "--in", "none.gguf", "--out", "small.gguf"],
+      ["bench", "prefill", "--file", "none.gguf"], ["models", "list", "--set", "serve.trusted_keys=none.pub"],
+    ] {
+      expectSentence(try await retort.run(arguments), status: 2, containing: "found nothing; check the path")
+    }
     // An empty name is no folder: "\(name)/file" would be in the root of the file system.
     for arguments in [["keys", "new", "--out", ""], ["subscribe", "--once", "--dir="]] {
       expectSentence(try await retort.run(arguments), status: 2, containing: "expected a value, found an empty one")

@@ -47,6 +47,7 @@ extension BenchCommand {
 
     private func vocabulary(_ given: FunctionSet?, _ texts: [String]) throws -> (Tokenizer, FunctionSet) {
       if let file {
+        try ConfigurationError.checkIsThere(file, "--file", "a GGUF file")
         let model = try ServingModel(gguf: file, functions: given)
         return (model.tokenizer, model.functions)
       }

@@ -28,6 +28,7 @@ extension BenchCommand {
       ] where !range.contains(value) {
         throw ConfigurationError("\(name): expected \(range.lowerBound) to \(range.upperBound), found \(value)")
       }
+      try ConfigurationError.checkIsThere(file, "--file", "a GGUF file")
       let decoding = Wiring(try global.configuration(search.settings)).decoding()
       // As `retort serve`: one thread a request, and a request on every core.
       KernelPool.setThreads(1)

@@ -48,6 +48,8 @@ struct BenchCommand: AsyncParsableCommand {
           throw ConfigurationError("\(name): expected \(range.lowerBound) to \(range.upperBound), found \(value)")
         }
       }
+      try ConfigurationError.checkIsThere(file, "--file", "a GGUF file")
+      try ConfigurationError.checkIsThere(model, "--model", "a Hugging Face folder")
       _ = Wiring(try global.configuration(threads.map { ["threads": String($0)] } ?? [:]))
     }
 

@@ -117,8 +117,15 @@ struct CompressCommand: AsyncParsableCommand {
     }
   }
 
+  /// What `--in` says for the newest checkpoint.
+  private static let newest = "checkpoint"
+
   func run() async throws {
     let wiring = Wiring(try global.configuration())
+    if input != Self.newest {
+      try ConfigurationError.checkIsThere(
+        input, "--in", "a Hugging Face folder, a GGUF file, a checkpoint's file, or the word \(Self.newest)")
+    }
     let policy = try policy()
     let functions = try functions.map(FunctionFile.read)
     let samples = try data.map(LabelledFile.read)?.map { row in
@@ -139,7 +146,7 @@ struct CompressCommand: AsyncParsableCommand {
 
   /// What `--in` names.
   private func model(_ wiring: Wiring) async throws -> UncompressedModel {
-    let path = input == "checkpoint" ? try await newestCheckpoint(wiring) : input
+    let path = input == Self.newest ? try await newestCheckpoint(wiring) : input
     let line = ProgressLine("checkpoint")
     defer { line.end() }
     return try UncompressedModel(

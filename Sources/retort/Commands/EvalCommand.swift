@@ -87,6 +87,7 @@ struct EvalCommand: AsyncParsableCommand {
     }
     let model: DecoderModel
     if let file = which.file {
+      try ConfigurationError.checkIsThere(file, "--file", "a GGUF file or a Hugging Face folder")
       // Any decoder has a perplexity, one without functions too, and one in a Hugging Face folder.
       var isFolder: ObjCBool = false
       _ = FileManager.default.fileExists(atPath: file, isDirectory: &isFolder)

@@ -48,6 +48,7 @@ struct ServeCommand: AsyncParsableCommand {
     let registry = PrometheusRegistry()
     MetricsSystem.bootstrap(registry)
     let logger = Wiring.logger("retort.serve")
+    try ConfigurationError.checkIsThere(file, "--file", "a GGUF file")
     let log = file == nil || logRequests ? try await wiring.openLog() : nil
     do {
       try await serve(wiring, log: log, registry: registry, logger: logger)

@@ -28,6 +28,7 @@ struct ModelOptions: ParsableArguments {
       guard model == nil, version == nil else {
         throw ConfigurationError("give --file, or --model and --version, not both")
       }
+      try ConfigurationError.checkIsThere(file, "--file", "a GGUF file")
       return (try ServingModel(gguf: file), try ServedModel.manifest(beside: file))
     }
     let log = try await wiring.openExistingLog()

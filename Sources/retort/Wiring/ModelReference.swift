@@ -39,12 +39,13 @@ enum ModelReference {
   case file(String)
   case release(name: String, version: Int?)
 
-  /// - Throws: ``ConfigurationError`` where the text after `@` is no version.
+  /// - Throws: ``ConfigurationError`` where the text after `@` is no version, or the file is not there.
   init(_ text: String) throws {
     var isFolder: ObjCBool = false
     let isThere = FileManager.default.fileExists(atPath: text, isDirectory: &isFolder)
     // A folder is no file: subscribers may have one of the model's name.
     if text.hasSuffix(".gguf") || isThere && !isFolder.boolValue {
+      try ConfigurationError.checkIsThere(text, "the model", "a GGUF file")
       self = .file(text)
     } else if let at = text.lastIndex(of: "@") {
       guard let version = Int(text[text.index(after: at)...]), version > 0, at > text.startIndex else {

@@ -90,8 +90,11 @@ extension Wiring {
   ) throws -> TrainStage {
     let functions = try functions()
     var base: (@Sendable (FunctionSet) throws -> BaseModel)?
-    if let folder = configuration.optionalText("train.base").map({ configuration.resolve($0) }) {
-      base = { try BaseModel(folder: folder, functions: $0) }
+    if let folder = basePath {
+      base = {
+        try ConfigurationError.checkIsThere(folder, "train.base:", "the folder of a pretrained model")
+        return try BaseModel(folder: folder, functions: $0)
+      }
     }
     return TrainStage(
       log: log, names: replay?.names ?? names, model: replay?.name ?? model, recipe: try replay?.recipe ?? recipe(),
@@ -202,6 +205,7 @@ extension Wiring {
   /// The same, or nil where there is no key: then whoever only looks believes everything.
   func keysIfAny() throws -> TrustedKeys? {
     let files = configuration.texts("serve.trusted_keys").map(configuration.resolve)
+    for file in files { try ConfigurationError.checkIsThere(file, "serve.trusted_keys:", "a public key's file") }
     if !files.isEmpty { return try TrustedKeys.load(files) }
     return try keys.publicFile.map { try TrustedKeys.load([$0]) }
   }

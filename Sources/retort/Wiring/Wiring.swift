@@ -4,7 +4,6 @@ import KafkaLog
 import Logging
 import MessageLog
 import Pipeline
-import Releases
 import SQLiteLog
 import StudentModel
 import Synchronization
@@ -184,6 +183,9 @@ struct Wiring: Sendable {
 
   private static let teacherDigests = Mutex<[String: Digest]>([:])
 
+  /// Where the pretrained model is that training starts from; nil for none.
+  var basePath: String? { configuration.optionalText("train.base").map { configuration.resolve($0) } }
+
   /// Where the model is that releases are distilled from; nil for none, and where that is what samples bring along.
   var teacherPath: String? {
     let text = configuration.optionalText("train.teacher")
@@ -255,18 +257,14 @@ struct Wiring: Sendable {
     check { try wiring.checkDistillation() }
     // A stage says so of what it reads itself.
     if choice.isEmpty {
-      check { try wiring.checkIsThere("train.base", "the folder of a pretrained model, which train starts from") }
-      if wiring.teacherPath != nil {
-        check { try wiring.checkIsThere("train.teacher", "the folder or file of a model, for train and release") }
+      for (key, path, expected) in [
+        ("train.base:", wiring.basePath, "the folder of a pretrained model, which train starts from"),
+        ("train.teacher:", wiring.teacherPath, "the folder or file of a model, for train and release"),
+      ] {
+        check { try ConfigurationError.checkIsThere(path, key, expected) }
       }
       check { _ = try wiring.teacherTokenizer() }
-      for file in configuration.texts("serve.trusted_keys") {
-        check {
-          do { _ = try PublicKey.load(configuration.resolve(file)) } catch {
-            throw ConfigurationError("serve.trusted_keys: \(error)")
-          }
-        }
-      }
+      check { _ = try wiring.keysIfAny() }
     }
     check { try TopicConfiguration(name: wiring.names.requests).validate() }
     check {
@@ -280,13 +278,5 @@ struct Wiring: Sendable {
       }
     }
     return problems
-  }
-
-  /// - Throws: ``ConfigurationError`` where a setting names what is not there.
-  private func checkIsThere(_ key: String, _ expected: String) throws {
-    guard configuration.optionalText(key) != nil, case let path = configuration.path(key),
-      !FileManager.default.fileExists(atPath: path)
-    else { return }
-    throw ConfigurationError("\(key): \(path): expected \(expected), found nothing; correct the path, or copy it here")
   }
 }
