@@ -268,8 +268,8 @@ struct BadInputTests {
     expectSentence(
       try await retort.run("eval", "--data", "x", "--threshold", "nan"), status: 2, containing: "a share from 0 to 1")
     expectSentence(
-      try await retort.run("bench", "label", "--requests", "200"), status: 2,
-      containing: "--requests 200: expected more")
+      try await retort.run("bench", "label", "--requests", "1000"), status: 2,
+      containing: "--requests: expected 2,000 to 100,000,000")
     expectSentence(
       try await retort.run("compress", "--in", "x", "--out", "y", "--calibrate", "gptq"), status: 2,
       containing: "expected --data with it")

@@ -80,12 +80,15 @@ extension BenchCommand {
     static let configuration = CommandConfiguration(
       abstract: "Requests a second through the label stage, labels recorded.")
     @OptionGroup var options: LogOptions
-    @Option(name: .long, help: "Requests; the speed is that from the first transaction to the last.")
+    @Option(name: .long, help: "Requests, 2,000 or more.")
     var requests = 20_000
 
     func validate() throws {
-      guard (100...100_000_000).contains(requests) else {
-        throw ValidationError("--requests: expected 100 to 100,000,000, found \(requests)")
+      // One transaction takes up to 1,000.
+      guard (2_000...100_000_000).contains(requests) else {
+        throw ValidationError(
+          "--requests: expected 2,000 to 100,000,000, since the speed is that from the first transaction to the last, "
+            + "found \(requests)")
       }
     }
 
