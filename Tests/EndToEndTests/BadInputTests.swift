@@ -210,7 +210,7 @@ struct BadInputTests {
     #expect(lint.output.contains("recovery_steps: expected auto, or a whole number in 0…1000000, found \"autp\""))
   }
 
-  @Test("where there is no log, commands that look at one say so and make none")
+  @Test("where there is no log and no retort.yaml, commands that look at one say so and make none")
   func noLog() async throws {
     let folder = try TemporaryFolder()
     let retort = RetortProcess(folder: folder.path)
@@ -226,6 +226,8 @@ struct BadInputTests {
     #expect(doctor.status == 3 && doctor.output.contains("BAD  log: the log retort.db"), "\(doctor.output)")
     let left = try FileManager.default.contentsOfDirectory(atPath: folder.path)
     #expect(!left.contains { $0.hasPrefix("retort.db") }, "\(left)")
+    _ = try await retort.run("init")
+    #expect(try await retort.run("audit").status == 0)
   }
 
   @Test("functions that no student can answer by, or that refuse every answer, are found before anything is labelled")

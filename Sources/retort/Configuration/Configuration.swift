@@ -6,6 +6,8 @@ import Yams
 struct Configuration: Sendable {
   /// Every key that was set or has a default.
   private var values: [String: JSON] = [:]
+  /// Whether there is a `retort.yaml`, and so a deployment.
+  private(set) var isWritten = false
   /// The folder of `retort.yaml`; relative paths in it start there.
   let folder: String
 
@@ -25,6 +27,7 @@ struct Configuration: Sendable {
     if path != nil || FileManager.default.fileExists(atPath: file) {
       let problems = try read(file: file)
       if let first = problems.first { throw ConfigurationError(first) }
+      isWritten = true
     }
     for setting in Settings.all {
       if let text = environment[setting.variable], !text.isEmpty {

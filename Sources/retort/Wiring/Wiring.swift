@@ -39,7 +39,7 @@ struct Wiring: Sendable {
 
   /// The log, with every topic in it.
   ///
-  /// - Parameter mayCreate: whether an embedded log that is not there is made.
+  /// - Parameter mayCreate: whether an embedded log that is not there is made where there is no `retort.yaml`.
   /// - Throws: ``ConfigurationError`` for a URL that names no log that this build has.
   func openLog(mayCreate: Bool = true) async throws -> any MessageLog {
     let log = try openBareLog(mayCreate: mayCreate)
@@ -56,7 +56,8 @@ struct Wiring: Sendable {
     return log
   }
 
-  /// The log of a deployment that is there: who only looks at it makes no file, and no topics on brokers.
+  /// The log of a deployment that is there: who only looks at it makes no file in a folder without `retort.yaml`, and no topics
+  /// on brokers.
   ///
   /// - Throws: ``ConfigurationError`` where a broker has none of its topics; ``PipelineError`` where there is no embedded log.
   func openExistingLog() async throws -> any MessageLog {
@@ -77,7 +78,7 @@ struct Wiring: Sendable {
 
   /// The log as it is.
   ///
-  /// - Parameter mayCreate: whether an embedded log that is not there is made.
+  /// - Parameter mayCreate: as ``openLog(mayCreate:)``.
   /// - Throws: as ``openLog(mayCreate:)``; ``PipelineError`` where there is none and none may be made.
   func openBareLog(mayCreate: Bool = true) throws -> any MessageLog {
     let url = configuration.text("log.url")
@@ -87,7 +88,7 @@ struct Wiring: Sendable {
     case "sqlite":
       guard !rest.isEmpty else { throw Self.unknownLog(url) }
       let path = configuration.resolve(rest)
-      guard mayCreate || FileManager.default.fileExists(atPath: path) else {
+      guard mayCreate || configuration.isWritten || FileManager.default.fileExists(atPath: path) else {
         throw PipelineError(
           .notFound, "the log \(path)", expected: "a file", found: "none that this user may see",
           advice: "name the deployment's with --config or --log, or begin one with `retort requests import`")
