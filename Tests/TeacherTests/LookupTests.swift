@@ -168,7 +168,7 @@ struct LookupTests {
     let folder = try Fixtures.folder()
     defer { try? FileManager.default.removeItem(at: folder) }
     let path = try database(folder)
-    let find = try sql(path, "SELECT name FROM device WHERE room = :room", timeout: .seconds(2))
+    let find = try sql(path, "SELECT name FROM device WHERE room = :room", timeout: .seconds(5))
     var configuration = Configuration()
     configuration.allowsUnsafeTransactions = true
     let other = try DatabaseQueue(path: path, configuration: configuration)

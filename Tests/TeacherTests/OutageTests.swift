@@ -94,11 +94,11 @@ struct OutageTests {
     try await ScriptedServer.run { seen in
       if seen.said == "Hello." { return .calls(Fixtures.light) }
       return seen.results.isEmpty
-        ? .calls(("find", #"{"room":"kitchen"}"#), delay: .seconds(2)) : .calls(Fixtures.light, delay: .seconds(2))
+        ? .calls(("find", #"{"room":"kitchen"}"#), delay: .seconds(4)) : .calls(Fixtures.light, delay: .seconds(5))
     } body: { address, server in
       let outcome = try await Fixtures.label(
         Fixtures.request(), task: try Fixtures.task { $0.lookups = [try Fixtures.lookup("find", .command(["cat"]))] },
-        configuration: Fixtures.configuration(address) { $0.totalTimeout = .seconds(3) })
+        configuration: Fixtures.configuration(address) { $0.totalTimeout = .seconds(8) })
       #expect(outcome.accepted != nil)
     }
   }

@@ -103,8 +103,10 @@ public final class RequestSpool: @unchecked Sendable {
     }
     return homes.compactMap { home in
       do throws(ServingError) {
-        return try RequestSpool(
+        let spool = try RequestSpool(
           folder: home.path + "/spool", home: home, maximumBytes: 0, interval: .zero, segmentBytes: 1, logger: logger)
+        // The last segment stays where all of it has been forwarded.
+        return spool.figures.records > 0 ? spool : nil
       } catch {
         logger.warning("what another server has left in its spool stays there", metadata: ["reason": "\(error)"])
         return nil

@@ -1,8 +1,4 @@
-#if canImport(FoundationEssentials)
-  internal import FoundationEssentials
-#else
-  internal import Foundation
-#endif
+internal import Foundation
 internal import GRDB
 package import Topics
 
@@ -175,9 +171,17 @@ package final class AnswerCache: Sendable {
         return count + db.changesCount
       }
     }
-    // Deleted answers stand in the file of what is written ahead until it is emptied.
-    _ = try queue.writeWithoutTransaction { try $0.checkpoint(.truncate) }
-    return count
+    // Deleted answers stand in the file of what is written ahead until it is emptied. SQLite does not wait for another process
+    // that is emptying it.
+    let deadline = ContinuousClock.now + .seconds(10)
+    while true {
+      do {
+        _ = try queue.writeWithoutTransaction { try $0.checkpoint(.truncate) }
+        return count
+      } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY && ContinuousClock.now < deadline {
+        Thread.sleep(forTimeInterval: 0.02)
+      }
+    }
   }
 
   /// Takes note of what an answer has cost.
