@@ -26,6 +26,9 @@ actor LabelChooser {
   private var deploymentsEnd: [TopicPartition: Int64] = [:]
   /// When a release that could not be loaded is looked at again.
   private var nextLook: ContinuousClock.Instant?
+  /// How long the next wait for it is.
+  private var wait: Duration = .zero
+  private static let longestWait = Duration.seconds(600)
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
@@ -138,21 +141,26 @@ actor LabelChooser {
   }
 
   /// Loads what was deployed since; what cannot be used leaves no student, so that everything is labelled, and is looked at
-  /// again from time to time: a store may be away, a disk full, a file of keys not there yet.
+  /// again, ever more rarely: a store may be away, a disk full, a file of keys not there yet.
   ///
-  /// - Throws: a passing error of the log, so that the session begins anew.
+  /// - Throws: an error of the log, so that the session begins anew.
   private func followReleases() async throws {
     let ends = try await ends(of: stage.names.models)
-    guard ends != deploymentsEnd || nextLook.map({ $0 <= .now }) ?? false else { return }
+    let isNews = ends != deploymentsEnd
+    guard isNews || nextLook.map({ $0 <= .now }) ?? false else { return }
+    if isNews { wait = selection.nextLook }
     nextLook = nil
     let keys: TrustedKeys
     do { keys = try selection.keys() } catch {
-      stage.logger.warning(
-        student == nil
-          ? "label: no student is asked, so that every request is labelled"
-          : "label: the student that was deployed before is asked",
-        metadata: ["reason": "\(error)"])
-      (deploymentsEnd, nextLook) = (ends, .now + selection.nextLook)
+      if isNews {
+        stage.logger.warning(
+          student == nil
+            ? "label: no student is asked, so that every request is labelled"
+            : "label: the student that was deployed before is asked",
+          metadata: ["reason": "\(error)"])
+      }
+      deploymentsEnd = ends
+      lookAgain()
       return
     }
     let history = DeploymentScan(log: stage.log, names: stage.names, keys: keys)
@@ -166,20 +174,28 @@ actor LabelChooser {
       epoch = newest.epoch
     } catch let error as CancellationError {
       throw error
-    } catch let error as MessageLogError where error.isRetriable {
-      throw error
     } catch {
       student = nil
-      // What a release lacks it will always lack.
-      let isLasting = (error as? PipelineError)?.code == .notEnough
-      epoch = isLasting ? newest.epoch : 0
-      nextLook = isLasting ? nil : .now + selection.nextLook
-      stage.logger.warning(
-        "label: the deployed student is not asked, so that every request is labelled",
-        metadata: ["version": "\(newest.manifest.version)", "reason": "\(error)"])
+      if (error as? PipelineError)?.code == .notEnough {
+        // What a release lacks it will always lack.
+        epoch = newest.epoch
+      } else {
+        epoch = 0
+        lookAgain()
+      }
+      if isNews {
+        stage.logger.warning(
+          "label: the deployed student is not asked, so that every request is labelled",
+          metadata: ["version": "\(newest.manifest.version)", "reason": "\(error)"])
+      }
     }
     watch.follow(student?.expected)
     if let time = RFC3339.milliseconds(of: newest.time) { try await watchAgain(since: time) }
+  }
+
+  private func lookAgain() {
+    nextLook = .now + wait
+    wait = min(wait * 2, Self.longestWait)
   }
 
   /// The most requests by which a watch is brought to where it was.

@@ -62,7 +62,8 @@ public struct TrainStage: Sendable {
   /// Trains until the mode says to stop.
   ///
   /// With ``RunMode/untilIdle`` it ends when the stage before it is idle and every sample is consumed; before that it asks
-  /// for a last release by a cut record, if anything was learned since the one before.
+  /// for a last release by a cut record, if anything was learned since the one before. With ``RunMode/forever`` it asks for its
+  /// first student so, where the samples of one release wait and no more come.
   ///
   /// - Parameters:
   ///   - mode: when to end.

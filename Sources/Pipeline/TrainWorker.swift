@@ -51,6 +51,9 @@ actor TrainWorker {
     writer = try await stage.log.transactionalWriter(id: "\(stage.names.prefix)train.\(stage.model)")
     functions = try await TaskFunctions(stage.functions, log: stage.log, names: stage.names)
     let announced = try await TrainStage.announced(log: stage.log, names: stage.names, model: stage.model)
+    if let point = announced.releasePoint, let files = try? stage.checkpoints.files(of: point.digest) {
+      kept = Set(files)
+    }
     if let checkpoint = announced.progress, try !Self.startsAnew(instead: checkpoint, stage) {
       try Self.check(checkpoint, stage)
       trainer = try Trainer(restoring: checkpoint.digest, from: stage.checkpoints, recipe: stage.recipe)
@@ -156,7 +159,7 @@ actor TrainWorker {
   /// A student from scratch learns its tokens from many requests. Where no more come for now, those between two releases are
   /// enough: a cut in the log begins with them, so that every replay does too.
   private func beginOrWait() async throws {
-    guard trainer.student == nil, trainer.pendingSamples > 0, !hasAskedToBegin else { return }
+    guard trainer.student == nil, trainer.pendingSamples > 0, !hasAskedToBegin, try await hasReachedEnd else { return }
     let enough = min(stage.recipe.releaseEvery, stage.recipe.tokenizerSamples)
     guard trainer.pendingSamples < enough else {
       hasAskedToBegin = true
@@ -169,6 +172,15 @@ actor TrainWorker {
       train: a student from scratch begins with \(enough) training samples (release.every, or fewer: tokenizer_samples of \
       train.recipe), and there are \(trainer.pendingSamples); `retort train --until-idle` begins with what is there
       """)
+  }
+
+  /// Whether all that the log holds has been read.
+  private var hasReachedEnd: Bool {
+    get async throws {
+      let marks = try await stage.log.watermarks(of: partition)
+      let reached = await reader.positions[partition] ?? trainer.position
+      return reached >= marks.high || marks.low == marks.high
+    }
   }
 
   private func appendCut() async throws {
@@ -295,9 +307,7 @@ actor TrainWorker {
   /// At the end of the samples: asks for the last release, or says that all is done.
   private func finish() async throws -> Bool {
     guard try await upstreamIsIdle() else { return false }
-    let marks = try await stage.log.watermarks(of: partition)
-    let reached = await reader.positions[partition] ?? trainer.position
-    guard reached >= marks.high || marks.low == marks.high else { return false }
+    guard try await hasReachedEnd else { return false }
     if trainer.pendingSamples > 0 || trainer.state.sinceRelease > 0 {
       try await appendCut()
       return false

@@ -46,6 +46,8 @@ public actor ReleaseFollower {
   }
 
   private static let slowestRetry = Duration.seconds(600)
+  /// How long nothing comes of what is said to be there until it is given up: longer than brokers let transactions be open.
+  private static let longestSilence = Duration.seconds(20)
 
   /// A follower that keeps its files and what it accepted in a folder.
   ///
@@ -120,12 +122,16 @@ public actor ReleaseFollower {
   private func drain(waiting: Duration) async throws {
     let reader = try await openReader()
     var timeout = waiting
+    var patience = ContinuousClock.now + Self.longestSilence
     while true {
       let records = try await reader.next(maximum: 500, timeout: timeout)
       for record in records where record.value != nil { read(record) }
       if !ends.isEmpty {
         let positions = await reader.positions
         ends = ends.filter { place, end in positions[place] ?? end < end }
+        if !records.isEmpty { patience = .now + Self.longestSilence }
+        // Behind a transaction that nobody ends nothing comes.
+        if patience <= .now { ends = [:] }
       }
       if records.isEmpty, ends.isEmpty { return }
       timeout = ends.isEmpty ? .zero : .milliseconds(20)

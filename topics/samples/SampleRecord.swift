@@ -80,7 +80,8 @@ public struct SampleRecord: TopicValue, Hashable {
   /// The cut after the samples of `chain`, by whose first digits it is named: no later cut ever has its key.
   public static func cut(after chain: Digest) -> SampleRecord {
     SampleRecord(
-      kind: .cut, id: "cut/\(chain.hex.prefix(16))", messages: [], call: nil, split: nil, functionsDigest: nil, weight: 1,
+      kind: .cut, id: "cut/\(chain.hex.prefix(16))", messages: [], call: nil, split: nil, functionsDigest: nil,
+      weight: 1,
       audited: true)
   }
 
