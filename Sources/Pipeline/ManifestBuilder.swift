@@ -34,7 +34,8 @@ struct ManifestBuilder {
       minimumRuntime: stage.policy.codeVersion, parent: parent, lineage: lineage, evidence: evidence,
       latency: Latency(p50: latency.p50, p99: latency.p99, n: measured.report.count),
       confidenceThreshold: confidence.threshold,
-      confidenceCalibration: confidence.calibration, licence: stage.policy.licence, created: created)
+      confidenceCalibration: confidence.calibration, reasons: verdict.reasons, licence: stage.policy.licence,
+      created: created)
   }
 
   private var architecture: Architecture {

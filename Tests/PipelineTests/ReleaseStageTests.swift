@@ -213,7 +213,7 @@ import Training
     try await bench.log.close()
   }
 
-  @Test("the settings of compression are part of what a release was made of, as its recipe and template are")
+  @Test("the settings of compression are part of what a release was made of, and the gate's reasons of its manifest")
   func compressed() async throws {
     let bench = try await Bench()
     var compression = CompressionPolicy()
@@ -221,7 +221,9 @@ import Training
     compression.recoverySteps = 1
     compression.quantizationAwareSteps = 1
     try await bench.release(compression)
-    let manifests = try await bench.history.releases(of: Bench.model).map(\.manifest)
+    let releases = try await bench.history.releases(of: Bench.model)
+    #expect(releases.allSatisfy { $0.verdict?.reasons == $0.manifest.reasons })
+    let manifests = releases.map(\.manifest)
     #expect(!manifests.isEmpty && compression.digest != Bench.compression.digest)
     #expect(manifests.allSatisfy { $0.lineage.compression == compression.digest })
     #expect(manifests.allSatisfy { $0.template == "retort-1" && $0.precision == "fp32" })

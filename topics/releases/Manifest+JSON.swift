@@ -42,6 +42,7 @@ extension Manifest {
       confidenceCalibration: try fields.optionalNested("confidence_calibration") {
         (json) throws(TopicError) -> ConfidenceCalibration in try ConfidenceCalibration(json: json)
       },
+      reasons: try fields.optionalStrings("reasons", 0...64, each: 1...4_096) ?? [],
       licence: try fields.string("licence", 1...512), created: try fields.time("created"))
     signature = try fields.optionalNested("signature") { (json) throws(TopicError) -> Signature in
       try Signature(json: json)
@@ -76,6 +77,7 @@ extension Manifest {
     object["latency"] = latency?.json
     object["confidence_threshold"] = confidenceThreshold.map { .number($0) }
     object["confidence_calibration"] = confidenceCalibration?.json
+    if !reasons.isEmpty { object["reasons"] = .array(reasons.map { .string($0) }) }
     object["licence"] = .string(licence)
     object["created"] = .string(created)
     object.merge(extra)

@@ -39,6 +39,8 @@ public struct Manifest: Sendable, Hashable {
   public var confidenceThreshold: Double?
   /// How probable it is that an answer of some confidence is right; nil where it was not calibrated.
   public var confidenceCalibration: ConfidenceCalibration?
+  /// Why it was promoted or rejected, a sentence for each rule of the gate; empty in a manifest of a program that did not say so.
+  public var reasons: [String]
   /// The licence of the weights, as an SPDX expression or a sentence.
   public var licence: String
   /// When it was made, RFC 3339.
@@ -54,8 +56,7 @@ public struct Manifest: Sendable, Hashable {
     precision: String = "fp32", quantization: String, pruning: Pruning? = nil, tokenizerDigest: Digest,
     template: String, functionsDigest: Digest, minimumRuntime: String, parent: Digest? = nil, lineage: Lineage,
     evidence: [Evidence], latency: Latency? = nil, confidenceThreshold: Double? = nil,
-    confidenceCalibration: ConfidenceCalibration? = nil, licence: String,
-    created: String
+    confidenceCalibration: ConfidenceCalibration? = nil, reasons: [String] = [], licence: String, created: String
   ) {
     self.model = model
     self.version = version
@@ -75,6 +76,7 @@ public struct Manifest: Sendable, Hashable {
     self.latency = latency
     self.confidenceThreshold = confidenceThreshold
     self.confidenceCalibration = confidenceCalibration
+    self.reasons = reasons
     self.licence = licence
     self.created = created
     signature = nil
