@@ -121,7 +121,6 @@ public final class Trainer {
   /// - Throws: ``TrainingError`` `diverged`, what the predictor, the tokenizer or ``progress`` throw.
   public func advance() throws -> TrainerEvent? {
     guard isWorkDue else { return nil }
-    if state.isReleaseDue { return releasePoint() }
     guard memory.pendingCount > 0 || state.round > 0 else {
       // A cut before the first train sample: there is nothing to release.
       state.isCut = false
@@ -130,6 +129,7 @@ public final class Trainer {
     if trunk == nil {
       return .started(vocabularySize: try start().configuration.vocabularySize, parameterCount: parameterCount)
     }
+    // First all rounds that are due: what was consumed names a release, so there is one release point of it at most.
     if memory.pendingCount >= recipe.roundSize || (state.isCut && memory.pendingCount > 0) {
       return .round(try runRound())
     }

@@ -46,7 +46,7 @@ public struct TrainingRecipe: Sendable, Hashable {
   public var replayBalance = 0.0
   /// The number of samples in one optimizer step; default 16.
   public var batchSize = 16
-  /// After how many train samples a release point comes by itself; default 4,000.
+  /// After how many train samples a release point comes by itself, once all that waits in whole rounds is learned; default 4,000.
   public var releaseEvery = 4_000
 
   /// At most about the probability, in 1,000 samples, of a false alarm of the drift detector, which watches how well audited

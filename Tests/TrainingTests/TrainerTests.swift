@@ -179,6 +179,25 @@ import Training
     #expect(error?.code == .notReady)
   }
 
+  @Test("All rounds that are due come before a release point: what was consumed names one release, of all of it")
+  func oneReleasePoint() throws {
+    let recipe = Fixture.recipe {
+      $0.tokenizerSamples = 30
+      $0.releaseEvery = 6
+    }
+    let trainer = try Trainer(recipe: recipe, functions: try Fixture.functions())
+    var events: [TrainerEvent] = []
+    for index in 0..<28 { events += try trainer.consume(.sample(Fixture.sample(index)), offset: Int64(index)) }
+    #expect(events.isEmpty)
+    events += try trainer.consume(Fixture.cut(1), offset: 28)
+    for index in 29..<35 { events += try trainer.consume(.sample(Fixture.sample(index)), offset: Int64(index)) }
+    let points = events.compactMap { event -> ReleasePoint? in
+      if case .releasePoint(let point) = event { point } else { nil }
+    }
+    #expect(points.map(\.newSamples) == [28, 6] && points.map(\.number) == [1, 2])
+    #expect(Set(points.map(\.chain)).count == 2)
+  }
+
   @Test("A record is refused while a round is due")
   func due() throws {
     let trainer = try Trainer(recipe: Fixture.recipe(), functions: try Fixture.functions())
