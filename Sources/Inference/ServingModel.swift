@@ -122,7 +122,7 @@ public final class ServingModel: Sendable {
   private static func badFunctions(_ found: String, _ file: String) -> InferenceError {
     InferenceError(
       .badMetadata, context: "\(file), \(functionsKey)", expected: "the JSON text of tool definitions", found: found,
-      advice: "pass the functions, or use a file that retort released")
+      advice: "make the file with `retort compress --functions FILE`, or use one that retort released")
   }
 
   static func vocabulary(of tokenizer: Tokenizer, _ functions: FunctionSet) -> ConstraintVocabulary {

@@ -10,7 +10,13 @@ public import Topics
 /// removes the records themselves; what another keeps goes by retention and compaction, and the report says when. Weights
 /// do not forget: the models that were trained on a sample are named.
 public enum Forgetting {
+  /// The most looks at the log.
+  private static let looks = 5
+
   /// Erases everything about a request. Doing it twice is harmless, and the second report names the same models.
+  ///
+  /// A log that can remove records is looked at again until nothing more is found: a correction that was being joined may have
+  /// made another version of the sample meanwhile, or been appended itself.
   ///
   /// A running redrive is fenced: a dead letter that is being erased must not be put back meanwhile.
   ///
@@ -21,6 +27,18 @@ public enum Forgetting {
   ///   - now: milliseconds since 1970.
   /// - Throws: an error of the log, or `TeacherError`.
   public static func forget(
+    id: String, log: any MessageLog, names: TopicNames, model: String, cachePath: String, now: Int64
+  ) async throws -> ForgettingReport {
+    var report = try await look(id: id, log: log, names: names, model: model, cachePath: cachePath, now: now)
+    for _ in 1..<looks where report.removed != nil {
+      let more = try await look(id: id, log: log, names: names, model: model, cachePath: cachePath, now: now)
+      report.add(more)
+      if more.removed == 0 { break }
+    }
+    return report
+  }
+
+  private static func look(
     id: String, log: any MessageLog, names: TopicNames, model: String, cachePath: String, now: Int64
   ) async throws -> ForgettingReport {
     let writer = try await log.transactionalWriter(id: names.prefix + "redrive")

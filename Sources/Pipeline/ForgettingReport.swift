@@ -13,9 +13,9 @@ public struct ForgettingReport: Sendable, Hashable {
   /// The request's id.
   public let id: String
   /// Records of it in `requests` that have an outcome.
-  public let requests: Int
+  public private(set) var requests: Int
   /// Records of it in `requests` that are yet to be labelled: forget again when they have been.
-  public let waiting: Int
+  public private(set) var waiting: Int
   /// Samples erased, older versions too.
   public internal(set) var samples = 0
   /// Dead letters erased.
@@ -33,6 +33,17 @@ public struct ForgettingReport: Sendable, Hashable {
     self.id = id
     self.waiting = waiting
     self.requests = requests
+  }
+
+  /// Adds what another look erased.
+  mutating func add(_ more: ForgettingReport) {
+    requests += more.requests
+    waiting = more.waiting
+    samples += more.samples
+    deadLetters += more.deadLetters
+    cached += more.cached
+    removed = (removed ?? 0) + (more.removed ?? 0)
+    models += more.models.filter { !models.contains($0) }
   }
 
   /// Whether anything was known of the request.

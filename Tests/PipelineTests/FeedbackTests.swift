@@ -186,6 +186,38 @@ import Training
     try await log.close()
   }
 
+  @Test("what is written of a request while it is being erased is erased as well")
+  func writtenMeanwhile() async throws {
+    let bench = try await LabelPolicyTests.Bench()
+    try await bench.append(0..<2)
+    try await bench.label(selective: false)
+    let sample = try #require(try await bench.samples().first)
+    let (log, names) = (bench.log, bench.names)
+    let isFirst = Mutex(true)
+    let hooked = HookedLog(
+      log,
+      willErase: {
+        guard
+          isFirst.withLock({ isFirst in
+            defer { isFirst = false }
+            return isFirst
+          })
+        else { return }
+        _ = try await log.append([
+          RecordCoding.record(sample, topic: names.samples, key: sample.id, partition: 0),
+          RecordCoding.record(Self.feedback(sample.id), topic: names.feedback, key: sample.id),
+        ])
+      })
+    _ = try await Forgetting.forget(
+      id: sample.id, log: hooked, names: names, model: "home", cachePath: bench.folder + "/none", now: 0)
+    for topic in [names.samples, names.feedback, names.requests] {
+      try await TopicScan.each(log: log, topic: topic) { record in
+        #expect(record.key != Array(sample.id.utf8) || record.isTombstone, "\(topic) at offset \(record.offset)")
+      }
+    }
+    try await log.close()
+  }
+
   @Test("a request that is labelled while its correction is joined keeps what its label says of it")
   func labelledMeanwhile() async throws {
     let bench = try await LabelStageTests.Bench()

@@ -6,7 +6,7 @@ final class HookedLog: MessageLog {
   private let log: any MessageLog
   private let willRead: @Sendable ([TopicPartition: StartPosition]) async throws -> Void
   private let willReadOffsets: @Sendable (String) async throws -> Void
-  private let willErase: @Sendable () throws -> Void
+  private let willErase: @Sendable () async throws -> Void
   /// How often group readers are to lose their partitions and get them back.
   private let rebalances = Mutex(0)
 
@@ -15,7 +15,7 @@ final class HookedLog: MessageLog {
   ///   - willReadOffsets: called before it is told what a group has committed, with its name.
   ///   - willErase: called before records are erased.
   init(
-    _ log: any MessageLog, willErase: @escaping @Sendable () throws -> Void = {},
+    _ log: any MessageLog, willErase: @escaping @Sendable () async throws -> Void = {},
     willReadOffsets: @escaping @Sendable (String) async throws -> Void = { _ in },
     willRead: @escaping @Sendable ([TopicPartition: StartPosition]) async throws -> Void = { _ in }
   ) {
@@ -56,7 +56,7 @@ final class HookedLog: MessageLog {
   }
   func maintain() async throws -> MaintenanceReport { try await log.maintain() }
   func erase(_ offsets: [TopicPartition: Set<Int64>]) async throws -> Int {
-    try willErase()
+    try await willErase()
     return try await log.erase(offsets)
   }
   func close() async throws { try await log.close() }

@@ -105,8 +105,9 @@ public final class RequestSpool: @unchecked Sendable {
       do throws(ServingError) {
         let spool = try RequestSpool(
           folder: home.path + "/spool", home: home, maximumBytes: 0, interval: .zero, segmentBytes: 1, logger: logger)
-        // The last segment stays where all of it has been forwarded.
-        return spool.figures.records > 0 ? spool : nil
+        if spool.figures.records > 0 { return spool }
+        spool.removeForwarded()
+        return nil
       } catch {
         logger.warning("what another server has left in its spool stays there", metadata: ["reason": "\(error)"])
         return nil
@@ -162,6 +163,17 @@ public final class RequestSpool: @unchecked Sendable {
     state.withLock { $0.isClosed = true }
     await onQueue { self.write() }
     arrived.finish()
+  }
+
+  /// Once it is closed: removes what is in the log, and may have to be erased there, unless something still waits.
+  func discard() async { await onQueue { self.removeForwarded() } }
+
+  private func removeForwarded() {
+    guard figures.records == 0, let segments = try? files.segments() else { return }
+    files.roll()
+    place = .init(segment: files.active, offset: 0)
+    files.forwarded = place
+    for segment in segments { files.delete(segment) }
   }
 
   /// Whether the spool takes no more.

@@ -33,6 +33,7 @@ public struct SpoolForwarder: Service {
       Task { await spool.close() }
     }
     await spool.close()
+    await spool.discard()
   }
 
   /// Forwards everything that is there; gives up where the log or the disk fails and the spool is closing.

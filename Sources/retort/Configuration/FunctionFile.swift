@@ -23,7 +23,10 @@ enum FunctionFile {
       let properties = schema["properties"]?.objectValue ?? [:]
       let required = schema["required"]?.arrayValue?.compactMap(\.stringValue) ?? []
       return required.filter { properties[$0] == nil }.map {
-        "the parameters of \(function.name): \"\($0)\" is required and no property; every call without it is refused"
+        """
+        the parameters of \(function.name): "\($0)" is required and no property; every call without it is refused: declare it, or \
+        take it out of required
+        """
       }
     }
   }
