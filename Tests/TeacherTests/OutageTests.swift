@@ -189,7 +189,7 @@ struct OutageTests {
 
   @Test(
     "A record that alone is refused like a wrong key or path, or told to wait again and again, is rejected at last",
-    arguments: [(302, 3), (401, 3), (403, 3), (404, 3), (429, 14)])
+    arguments: [(302, 3), (401, 3), (403, 3), (404, 3), (429, 5)])
   func refusedAlone(status: Int, failures: Int) async throws {
     let key = "sk-very-secret-1234567890"
     try await ScriptedServer.run { seen in

@@ -28,8 +28,8 @@ package enum Attempt<Value: Sendable>: Sendable {
 /// that fails while the endpoint answers others does, and a canary, a harmless request, finds that out: it must be
 /// answered twice, with a failure of the record between (once may only mean that an outage has just ended), after the
 /// policy's `attempts` failures, or from the first refusal on. Where failures mostly have another reason (a wrong key or
-/// path, a busy endpoint) it must be answered `attempts` times one after the other, and of a busy one after four times as
-/// many failures. While no canary is known, the endpoint is thought to be down.
+/// path, a busy endpoint) it must be answered `attempts` times one after the other. While no canary is known, the endpoint is
+/// thought to be down.
 package struct ResilientCaller: Sendable {
   /// A harmless request to the same endpoint.
   package typealias Canary = @Sendable () async -> Attempt<Bool>
@@ -100,7 +100,7 @@ package struct ResilientCaller: Sendable {
     let (failures, canaries) =
       switch blame {
       case .failure: (retry.attempts, 2)
-      case .busy: (4 * retry.attempts, max(2, retry.attempts))
+      case .busy: (retry.attempts, max(2, retry.attempts))
       case .refusal: (1, 2)
       case .usualRefusal: (1, max(2, retry.attempts))
       }
