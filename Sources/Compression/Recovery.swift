@@ -74,7 +74,7 @@ public enum Recovery {
       reports.append(report)
       try progress?(
         StepReport(
-          isBranch: true, step: step + 1, steps: steps, meanLoss: report.meanLoss,
+          phase: .recovery, step: step + 1, steps: steps, meanLoss: report.meanLoss,
           tokens: batch.rowCount, rate: rate))
     }
     student.releaseBuffers()

@@ -111,7 +111,7 @@ public struct PretrainedBody: Sendable {
       let report = try optimizer.learn(student, batch, rate: rate, recipe: recipe) { _ in nil }
       try progress?(
         StepReport(
-          isBranch: false, step: step + 1, steps: recipe.baseSteps, meanLoss: report.meanLoss, tokens: batch.rowCount,
+          phase: .lessons, step: step + 1, steps: recipe.baseSteps, meanLoss: report.meanLoss, tokens: batch.rowCount,
           rate: rate))
     }
     return withExtendedLifetime(student) {

@@ -1,10 +1,28 @@
 /// One optimizer step, for whoever shows progress.
 public struct StepReport: Sendable, Hashable {
-  /// Whether the step belongs to a branch (a release candidate) and not to the trunk.
-  public let isBranch: Bool
-  /// The number of the step within its round or branch; the first is 1.
+  /// What a student is doing.
+  public enum Phase: Sendable, Hashable {
+    /// Learns to copy from invented calls, before it has seen a sample.
+    case lessons
+    /// A round of the trunk.
+    case round
+    /// A candidate's rate falls.
+    case branch
+    /// A candidate learns what a teacher thinks of its answers (on-policy distillation).
+    case imitation
+    /// A candidate learns accepted answers of its own (rejection sampling).
+    case rejection
+    /// A candidate climbs the reward of its answers (reinforcement learning).
+    case reward
+    /// A pruned or rounded student recovers.
+    case recovery
+  }
+
+  /// What the step belongs to.
+  public let phase: Phase
+  /// The number of the step within its phase; the first is 1.
   public let step: Int
-  /// The number of steps of the round or branch.
+  /// The number of steps of the phase.
   public let steps: Int
   /// The mean loss of a target token, in nats.
   public let meanLoss: Double
@@ -14,8 +32,8 @@ public struct StepReport: Sendable, Hashable {
   public let rate: Double
 
   /// A report of these values.
-  public init(isBranch: Bool, step: Int, steps: Int, meanLoss: Double, tokens: Int, rate: Double) {
-    self.isBranch = isBranch
+  public init(phase: Phase, step: Int, steps: Int, meanLoss: Double, tokens: Int, rate: Double) {
+    self.phase = phase
     self.step = step
     self.steps = steps
     self.meanLoss = meanLoss

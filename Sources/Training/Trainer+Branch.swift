@@ -44,7 +44,7 @@ extension Trainer {
       if step >= count - max(1, count / 10) { last = last + report }
       try progress?(
         StepReport(
-          isBranch: true, step: step + 1, steps: count, meanLoss: report.meanLoss, tokens: batch.rowCount, rate: rate))
+          phase: .branch, step: step + 1, steps: count, meanLoss: report.meanLoss, tokens: batch.rowCount, rate: rate))
     }
     var refinement = RefinementReport()
     if recipe.distillSteps > 0, !memory.learned.isEmpty, let teacher {

@@ -39,9 +39,11 @@ extension Trainer {
     return try sampler.sample(questions.map(\.messages), from: trunk, functions: functions, seed: seed)
   }
 
-  private func report(_ step: Int, of steps: Int, _ loss: LossReport, tokens: Int, rate: Double) throws {
+  private func report(
+    _ phase: StepReport.Phase, _ step: Int, of steps: Int, _ loss: LossReport, tokens: Int, rate: Double
+  ) throws {
     try progress?(
-      StepReport(isBranch: true, step: step + 1, steps: steps, meanLoss: loss.meanLoss, tokens: tokens, rate: rate))
+      StepReport(phase: phase, step: step + 1, steps: steps, meanLoss: loss.meanLoss, tokens: tokens, rate: rate))
   }
 
   // MARK: - On-policy distillation
@@ -80,7 +82,7 @@ extension Trainer {
       let loss = try trunk.learn(
         batch, rate: rate, recipe: own, dropout: CounterRandom(seed: 0, .branchDropout), teacher: teacher)
       losses.append(loss.meanLoss)
-      try report(step, of: recipe.distillSteps, loss, tokens: batch.rowCount, rate: rate)
+      try report(.imitation, step, of: recipe.distillSteps, loss, tokens: batch.rowCount, rate: rate)
     }
     let part = max(1, losses.count / 10)
     return RefinementReport.Imitation(
@@ -127,7 +129,7 @@ extension Trainer {
       let rate = schedule.decay(step: step, of: recipe.rftSteps, from: recipe.rftRate)
       let loss = try trunk.learn(batch, rate: rate, recipe: recipe, dropout: dropout)
       result.steps += 1
-      try report(step, of: recipe.rftSteps, loss, tokens: batch.rowCount, rate: rate)
+      try report(.rejection, step, of: recipe.rftSteps, loss, tokens: batch.rowCount, rate: rate)
     }
     return result
   }
@@ -182,7 +184,7 @@ extension Trainer {
       useful += experience.usefulGroups
       let rate = schedule.decay(step: step, of: recipe.rlSteps, from: recipe.rlRate)
       let loss = try learn(experience, trunk, reference: reference, rate: rate)
-      try report(step, of: recipe.rlSteps, loss, tokens: experience.batch.rowCount, rate: rate)
+      try report(.reward, step, of: recipe.rlSteps, loss, tokens: experience.batch.rowCount, rate: rate)
     }
     let part = max(1, rewards.count / 10)
     return RefinementReport.Reward(

@@ -68,7 +68,7 @@ extension Trainer {
       totals.add(report, batch)
       try progress?(
         StepReport(
-          isBranch: false, step: step + 1, steps: steps, meanLoss: report.meanLoss, tokens: batch.rowCount, rate: rate))
+          phase: .round, step: step + 1, steps: steps, meanLoss: report.meanLoss, tokens: batch.rowCount, rate: rate))
     }
     return totals
   }

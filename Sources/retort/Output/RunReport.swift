@@ -4,11 +4,12 @@ import Synchronization
 import Topics
 import Training
 
-/// Follows a running pipeline: one line a step, and a summary at the end.
+/// Follows a running pipeline: one line for each thing it did and, while one takes long, for each ten seconds; a summary at the end.
 final class RunReport: Sendable {
   private struct State {
     var labelled = LabelProgress()
     var lastLabelLine = ContinuousClock.now - .seconds(10)
+    var lastStepLines: [StepReport.Phase: ContinuousClock.Instant] = [:]
     var samplesSeen = 0
     var rounds = 0
     var releases: [ReleaseSummary] = []
@@ -47,7 +48,7 @@ final class RunReport: Sendable {
       case .functionsAdded(let names, let parameters):
         let size = parameters > 0 ? ", a student of \(parameters) parameters" : ""
         return "train    the task has more functions: \(names.joined(separator: ", "))\(size)"
-      case .step: return nil
+      case .step(let step): return Self.text(step, &state.lastStepLines)
       case .round(let report, let samples, let recent):
         state.samplesSeen = samples
         state.rounds = report.round
@@ -62,6 +63,32 @@ final class RunReport: Sendable {
         return Self.text(release)
       }
     }
+  }
+
+  /// A phase's first step, save where the line before says what begins, and one each ten seconds.
+  private static func text(
+    _ step: StepReport, _ lastLines: inout [StepReport.Phase: ContinuousClock.Instant]
+  ) -> String? {
+    let now = ContinuousClock.now
+    let name: String
+    var isAnnounced = false
+    switch step.phase {
+    case .lessons: name = "train    base"
+    case .round: (name, isAnnounced) = ("train    round", true)
+    case .branch: (name, isAnnounced) = ("release  branch", true)
+    case .imitation: name = "release  on-policy distillation"
+    case .rejection: name = "release  rejection sampling"
+    case .reward: name = "release  reinforcement learning"
+    case .recovery: name = "release  recovery"
+    }
+    if step.step == 1 || lastLines[step.phase] == nil {
+      lastLines[step.phase] = now
+      if isAnnounced { return nil }
+    } else if let last = lastLines[step.phase], now - last < .seconds(10) {
+      return nil
+    }
+    lastLines[step.phase] = now
+    return "\(name): step \(step.step) of \(step.steps), loss \(Figures.short(step.meanLoss))"
   }
 
   /// How many new samples brought log-probabilities, of their answer's tokens and of others only; nothing where none did.
