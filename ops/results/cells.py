@@ -1,5 +1,5 @@
-"""What can be measured: a deployment, one whose requests come in portions, what `retort compress` makes of a release, and a
-run of the demo."""
+"""What can be measured: a deployment, one whose process is killed, one whose requests come in portions, what `retort compress`
+makes of a release, and a run of the demo."""
 
 import dataclasses
 import json
@@ -50,6 +50,25 @@ class Cell(Defined):
     def needs(self):
         """The cell whose released file this one takes; None: none."""
         return self.teacher
+
+
+@dataclasses.dataclass(frozen=True)
+class Interruption(Defined):
+    """The deployment of the cell `whole` once more, its process killed and started again.
+
+    Each of `kills` is a phase of training as `retort run` names it, and the step of it from which on the process is killed.
+    """
+
+    name: str
+    whole: Cell
+    kills: tuple
+
+    @property
+    def data(self):
+        return self.whole.data
+
+    def needs(self):
+        return self.whole
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,13 +4,15 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import resource
 import shutil
 import subprocess
 import sys
+import time
 
 from answers import answers, paired
-from cells import Cell, Compression, Scenario, Stream
+from cells import Cell, Compression, Interruption, Scenario, Stream
 from data import Data
 from teacher import teacher
 
@@ -65,7 +67,9 @@ class Laboratory:
         return self.work / "released" / f"{self.inputs(cell)}.gguf"
 
     def measure(self, cell):
-        ways = {Cell: self.deploy, Stream: self.follow, Compression: self.compress, Scenario: self.demonstrate}
+        ways = {
+            Cell: self.deploy, Interruption: self.interrupt, Stream: self.follow, Compression: self.compress,
+            Scenario: self.demonstrate}
         found = ways[type(cell)](cell)
         shutil.rmtree(self.work / cell.name)
         return {"inputs": self.inputs(cell), "cell": json.loads(cell.key())} | found
@@ -81,8 +85,7 @@ class Laboratory:
             self.call(folder, "run", "--until-idle", *options, *settings(asked), log="run.log")
         # What an interrupted run had spent before is not known.
         spent = None if resumed else minutes() - before
-        manifest = json.loads(self.call(folder, "models", "show", "1", "--json", *options))["manifest"]
-        weights = next(file for file in manifest["files"] if file["role"] == "weights")
+        manifest, weights = self.release(folder, options)
         kept = self.released(cell)
         kept.parent.mkdir(exist_ok=True)
         shutil.copy(next(folder.rglob(weights["sha256"])), kept)
@@ -90,6 +93,49 @@ class Laboratory:
             "minutes": spent, "parameters": manifest["parameters"], "bytes": weights["bytes"],
             "sha256": weights["sha256"], "lineage": manifest["lineage"],
         }
+
+    def release(self, folder, options):
+        """The manifest of the first release, and what it says of its weights."""
+        manifest = json.loads(self.call(folder, "models", "show", "1", "--json", *options))["manifest"]
+        return manifest, next(file for file in manifest["files"] if file["role"] == "weights")
+
+    def interrupt(self, cell):
+        whole = cell.whole
+        # A deployment that went on from an earlier measurement would be killed fewer times.
+        shutil.rmtree(self.work / cell.name, ignore_errors=True)
+        folder = self.prepare(cell, whole)
+        options, kills = self.options(whole), []
+        self.call(folder, "requests", "import", "train.jsonl", *options)
+        before = minutes()
+        for number, (phase, step) in enumerate(cell.kills):
+            # On one thread and on all in turn: neither may tell.
+            threads = 1 if number % 2 else self.threads
+            kills.append({"phase": phase, "threads": threads} | self.kill(
+                folder, phase, step, "run", "--until-idle", *options, *settings({"threads": threads})))
+        self.call(folder, "run", "--until-idle", *options, log="run.log")
+        spent = minutes() - before
+        _, weights = self.release(folder, options)
+        return {
+            "kills": kills, "sha256": weights["sha256"], "minutes": spent,
+            "whole": hashlib.sha256(self.released(whole).read_bytes()).hexdigest()}
+
+    def kill(self, folder, phase, step, *arguments):
+        """Kills the command when its log names this or a later step of a phase; the step, and of how many."""
+        log = folder / "run.log"
+        start = log.stat().st_size if log.exists() else 0
+        with open(log, "a") as errors:
+            process = subprocess.Popen([self.retort, *arguments], cwd=folder, stdout=subprocess.DEVNULL, stderr=errors)
+        said = re.compile(rf"{phase}: step (\d+) of (\d+)")
+        while process.poll() is None:
+            reached = [tuple(map(int, found)) for found in said.findall(log.read_text()[start:])]
+            if reached and reached[-1][0] >= step:
+                process.kill()
+                process.wait()
+                return {"step": reached[-1][0], "of": reached[-1][1]}
+            time.sleep(0.1)
+        sys.exit(
+            f"ops/results/measure: `retort {arguments[0]}` ended with status {process.returncode} in {folder} before it said "
+            f"that it was in step {step} of: {phase}; see run.log there")
 
     def prepare(self, cell, deployment):
         """The cell's folder with the data of a deployment; what an interrupted run left there goes on."""
