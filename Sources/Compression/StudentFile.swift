@@ -86,11 +86,13 @@ public enum StudentFile {
     return (codec, end, description.chatTemplate ?? codec?.template.jinja)
   }
 
-  /// An uncompressed student as a Hugging Face folder that `transformers` loads: the same weights, in single precision.
+  /// An uncompressed student as a Hugging Face folder that `transformers` loads: the same weights, in single precision. What a
+  /// file has under `retort.*` is in its `retort.json`: a file made of the folder answers as one made of the student.
   ///
   /// - Parameters:
   ///   - functions: The functions, which decide what ends an answer; `nil` for a model without a task.
-  ///   - description: A base's own chat template and end of text; a folder has no name and no other metadata.
+  ///   - description: A base's own chat template and end of text, and how the student answers; a folder has no name and no
+  ///     other metadata.
   ///   - replacing: Whether a folder at `path` is replaced.
   /// - Throws: `ModelFileError`, `TokenizationError`; ``CompressionError`` `mismatch` where no token ends a text.
   @discardableResult
@@ -112,7 +114,9 @@ public enum StudentFile {
       parameters: student.layout.entries.map {
         (name: $0.name, shape: $0.shape, values: UnsafeBufferPointer(student.parameters($0)))
       },
-      tokenizer: files, replacing: replacing)
+      tokenizer: files,
+      settings: FolderSettings(functions: functions, precision: student.precision, metadata: description.metadata).json,
+      replacing: replacing)
   }
 
   /// The vocabulary with one token for each row of the embedding.

@@ -1,4 +1,4 @@
-import Inference
+public import Inference
 import ModelFiles
 public import StudentModel
 public import Tokenization
@@ -12,24 +12,27 @@ public struct UncompressedModel {
   public let student: Student
   /// Its tokenizer.
   public let tokenizer: Tokenizer
-  /// The functions that a GGUF file or a checkpoint carries; `nil` without.
+  /// The functions that a GGUF file, a folder's `retort.json` or a checkpoint carries; `nil` without.
   public let functions: FunctionSet?
-  /// Its chat template and end of text.
+  /// Its chat template and end of text, and how it answers.
   public let description: StudentDescription
 
   /// Reads a model; a path that ends in `.gguf` is a file, one as a ``CheckpointStore`` names its files a checkpoint, any other a
   /// folder.
   ///
   /// A checkpoint gives the student that a release of it is made from: its learning rate is brought down first, which takes the steps
-  /// that its recipe says.
+  /// that its recipe says. It answers as the release does, too.
   ///
   /// - Parameters:
+  ///   - alternatives: How many beginnings a checkpoint's student follows where an answer is unsure, 0…1,000, as releases do.
   ///   - teacher: Loads the model that a checkpoint's recipe names as the one to distil from.
   ///   - progress: Called after every step on a checkpoint; what it throws ends the work.
-  /// - Throws: ``CompressionError`` `mismatch` where a folder has no tokenizer, or a weight is not finite; `ModelFileError`, `TokenizationError`,
-  ///   `TopicError` where a file's functions do not hold; `TrainingError` where a checkpoint cannot be gone on from.
+  /// - Throws: ``CompressionError`` `mismatch` where a folder has no tokenizer or its `retort.json` does not hold, or a weight is not finite;
+  ///   `ModelFileError`, `TokenizationError`, `TopicError` where a file's functions do not hold; `TrainingError` where a checkpoint cannot be
+  ///   gone on from, `InferenceError` where its student cannot be served.
   public init(
-    path: String, teacher: ((Tokenizer) throws -> DistillationTeacher)? = nil,
+    path: String, alternatives: Int = DecodeOptions.standardAlternatives,
+    teacher: ((Tokenizer) throws -> DistillationTeacher)? = nil,
     progress: ((StepReport) throws -> Void)? = nil
   ) throws {
     if path.hasSuffix(".gguf") {
@@ -37,7 +40,7 @@ public struct UncompressedModel {
     } else if let (store, digest) = CheckpointStore.locate(path) {
       let trainer = try Trainer(restoring: digest, from: store)
       trainer.progress = progress
-      try self.init(trainer, teacher: teacher)
+      try self.init(trainer, alternatives: alternatives, teacher: teacher)
     } else {
       try self.init(folder: HuggingFaceFolder.read(path))
     }
@@ -55,18 +58,22 @@ public struct UncompressedModel {
         .mismatch, context: folder.path, expected: "a tokenizer.json", found: "none",
         advice: "add the tokenizer that belongs to the model")
     }
-    student = try Student(configuration: folder.configuration) { entry, weights in
+    let settings = try FolderSettings(of: folder)
+    student = try Student(configuration: folder.configuration, precision: settings.precision) { entry, weights in
       try folder.tensor(entry.name).copyFloats(into: UnsafeMutableBufferPointer(start: weights, count: entry.count))
     }
     tokenizer = try Tokenizer(huggingFace: json)
-    functions = nil
+    functions = settings.functions
     var description = StudentDescription()
     description.chatTemplate = folder.chatTemplate
     description.endOfText = folder.endOfTextIDs.first
+    description.metadata = settings.metadata
     self.description = description
   }
 
-  private init(_ trainer: Trainer, teacher: ((Tokenizer) throws -> DistillationTeacher)?) throws {
+  private init(
+    _ trainer: Trainer, alternatives: Int, teacher: ((Tokenizer) throws -> DistillationTeacher)?
+  ) throws {
     let teacher = try trainer.recipe.teacherDigest == nil ? nil : trainer.tokenizer.flatMap { try teacher?($0) }
     let branch = try trainer.branch(teacher: teacher)
     student = branch.student
@@ -74,6 +81,12 @@ public struct UncompressedModel {
     functions = trainer.functions
     var description = StudentDescription()
     description.chatTemplate = trainer.chatTemplate
+    let labels = trainer.recentSamples(SayableLabels.deciding).map { ($0.messages, $0.call) }
+    let sayable = try ServingModel(student: student, tokenizer: tokenizer, functions: trainer.functions).sayable(labels)
+    description.metadata = [
+      (ServingModel.wholeWordsKey, .bool(sayable.wholeWordsSuffice)),
+      (ServingModel.alternativesKey, .uint32(UInt32(alternatives))),
+    ]
     self.description = description
   }
 

@@ -5,6 +5,8 @@ package import Topics
 package struct SayableLabels: Sendable, Hashable {
   /// The share of labels that may be lost where answers are held to whole words.
   private static let loss = 0.01
+  /// How many of the newest labels decide.
+  package static let deciding = 2_000
   /// The fewest labels that decide.
   private static let fewest = 50
 

@@ -1,4 +1,4 @@
-import Topics
+public import Topics
 
 #if canImport(Glibc)
   import Glibc
@@ -37,6 +37,7 @@ extension HuggingFaceFolder {
   /// - Parameters:
   ///   - path: must not exist, unless `replacing`.
   ///   - parameters: in canonical order, as `configuration.parameters` lists them.
+  ///   - settings: what `retort.json` says; nil for a folder without.
   ///   - replacing: whether an existing folder is moved away and removed after the new one is complete; a process killed
   ///     between these two renamings leaves the old one under a hidden name.
   /// - Returns: the weights' file; the other files are small and follow from the arguments.
@@ -45,7 +46,7 @@ extension HuggingFaceFolder {
   public static func write(
     _ path: String, configuration: DecoderConfiguration,
     parameters: [(name: String, shape: [Int], values: UnsafeBufferPointer<Float>)], tokenizer: TokenizerFiles,
-    replacing: Bool = false
+    settings: JSON? = nil, replacing: Bool = false
   ) throws(ModelFileError) -> WrittenFile {
     try configuration.validate()
     try check(parameters, configuration)
@@ -62,7 +63,7 @@ extension HuggingFaceFolder {
     let hidden = "\(parent)/.\(name).\(getpid())-\(String(UInt64.random(in: 0...UInt64.max), radix: 36))"
     guard mkdir(hidden + ".partial", 0o755) == 0 else { throw systemError("creating", path) }
     do throws(ModelFileError) {
-      let weights = try fill(hidden + ".partial", configuration, parameters, tokenizer)
+      let weights = try fill(hidden + ".partial", configuration, parameters, tokenizer, settings)
       if exists, rename(path, hidden + ".old") != 0 { throw systemError("moving away", path) }
       if rename(hidden + ".partial", path) != 0 {
         let failure = systemError("renaming", path)
@@ -97,7 +98,8 @@ extension HuggingFaceFolder {
 
   private static func fill(
     _ folder: String, _ configuration: DecoderConfiguration,
-    _ parameters: [(name: String, shape: [Int], values: UnsafeBufferPointer<Float>)], _ tokenizer: TokenizerFiles
+    _ parameters: [(name: String, shape: [Int], values: UnsafeBufferPointer<Float>)], _ tokenizer: TokenizerFiles,
+    _ settings: JSON?
   ) throws(ModelFileError) -> WrittenFile {
     var writer = SafetensorsWriter()
     writer.metadata["format"] = "pt"
@@ -114,10 +116,11 @@ extension HuggingFaceFolder {
     let generation: JSON = [
       "do_sample": false, "eos_token_id": .integer(Int64(end.id)), "pad_token_id": .integer(Int64(padding.id)),
     ]
-    let files: [(String, [UInt8])] = [
+    var files: [(String, [UInt8])] = [
       ("tokenizer.json", tokenizer.json), ("tokenizer_config.json", JSON.object(tokenizerConfiguration).bytes),
       ("generation_config.json", generation.bytes), ("config.json", configurationJSON.bytes),
     ]
+    if let settings { files.append((settingsName, settings.bytes)) }
     for (name, bytes) in files { _ = try AtomicFile.write(bytes, to: "\(folder)/\(name)") }
     return weights
   }

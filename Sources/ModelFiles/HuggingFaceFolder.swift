@@ -1,4 +1,4 @@
-import Topics
+package import Topics
 
 #if canImport(Glibc)
   import Glibc
@@ -7,7 +7,7 @@ import Topics
 #endif
 
 /// A model in a Hugging Face folder: `config.json`, `model.safetensors` (or shards with an index), `tokenizer.json`,
-/// `tokenizer_config.json`, `generation_config.json`.
+/// `tokenizer_config.json`, `generation_config.json`; of a student of ours also `retort.json`.
 ///
 /// What it deliberately does not do: read pickled weights (`pytorch_model.bin`), or architectures other than Qwen2 and Llama.
 public struct HuggingFaceFolder: Sendable {
@@ -23,6 +23,8 @@ public struct HuggingFaceFolder: Sendable {
   public let chatTemplate: String?
   private let tensors: [String: TensorView]
 
+  /// The name of the file that says what weights, tokenizer and template do not: how a student of ours answers.
+  package static let settingsName = "retort.json"
   /// The largest JSON file that is read, in bytes.
   public static let maximumJSONBytes = 64 << 20
 
@@ -128,6 +130,13 @@ public struct HuggingFaceFolder: Sendable {
       for tensor in try SafetensorsFile(path: "\(path)/\(file)").tensors { tensors[tensor.name] = tensor }
     }
     return tensors
+  }
+
+  /// What `retort.json` says, which only this project reads; nil where there is none.
+  ///
+  /// - Throws: ``ModelFileError`` where it cannot be read as JSON.
+  package func settings() throws(ModelFileError) -> JSON? {
+    try Self.optional { () throws(ModelFileError) in try Self.json("\(path)/\(Self.settingsName)") }
   }
 
   private static func endOfText(_ path: String, _ configuration: JSON) throws(ModelFileError) -> [Int] {

@@ -100,9 +100,6 @@ actor ReleaseWorker {
 
   // MARK: - Making
 
-  /// How many of the newest labels decide whether values are whole words.
-  private static let labelsLookedAt = 2_000
-
   private func make(_ checkpoint: CheckpointRecord, version: Int, folder: String) throws -> MadeCandidate {
     stage.observer(.candidate(version: version, part: "branch"))
     let trainer = try Trainer(restoring: checkpoint.digest, from: stage.checkpoints)
@@ -146,7 +143,7 @@ actor ReleaseWorker {
   private func uncompressed(_ branch: StudentBranch, _ trainer: Trainer) throws -> ServingModel {
     let model = try ServingModel(student: branch.student, tokenizer: branch.tokenizer, functions: trainer.functions)
     let sayable = model.sayable(
-      trainer.trainingSamples.suffix(Self.labelsLookedAt).map { ($0.messages, $0.call) })
+      trainer.recentSamples(SayableLabels.deciding).map { ($0.messages, $0.call) })
     warnOfUnsayable(sayable)
     return try ServingModel(
       model: model.model, functions: trainer.functions,

@@ -270,7 +270,8 @@ import Training
         #expect(report.model.path == "\(output)/model.safetensors" && report.grammar == nil && report.tensors.isEmpty)
         #expect(
           try FileManager.default.contentsOfDirectory(atPath: output).sorted() == [
-            "config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+            "config.json", "generation_config.json", "model.safetensors", "retort.json", "tokenizer.json",
+            "tokenizer_config.json",
           ])
         let read = try HuggingFaceFolder.read(output)
         #expect(read.chatTemplate == (isFineTuned ? own : CallCodec.chatTemplate))
@@ -293,6 +294,74 @@ import Training
         try UncompressedModel(path: store.path(of: Digest.sha256("lost")))
       }
       #expect(lost?.code == .checkpointNotFound)
+    }
+  }
+
+  @Test(
+    "A file made of a checkpoint's folder is the one made of the checkpoint: functions, whole words, search, precision",
+    arguments: Precision.allCases)
+  func fileOfFolder(precision: Precision) throws {
+    try Fixture.withFolder { folder in
+      let functions = try Fixture.functions()
+      var recipe = Fixture.recipe()
+      recipe.precision = precision
+      let trainer = try Trainer(recipe: recipe, functions: functions)
+      // Whole words are held to from 50 labels on.
+      for (offset, sample) in Fixture.samples(60).enumerated() {
+        try trainer.consume(.sample(sample), offset: Int64(offset))
+      }
+      #expect(trainer.trainingSamples.count == 60)
+      let store = CheckpointStore(folder: "\(folder)/checkpoints")
+      let model = try UncompressedModel(path: store.path(of: trainer.checkpoint(to: store).digest), alternatives: 3)
+      let dense = policy {
+        $0.prune = PruningPlan()
+        $0.quantize = .uniform(.f32)
+      }
+      _ = try Compressor.compress(model, policy: dense, output: "\(folder)/hf")
+      let direct = try Compressor.compress(model, policy: policy(), output: "\(folder)/direct.gguf")
+      let indirect = try Compressor.compress(
+        UncompressedModel(path: "\(folder)/hf"), policy: policy(), output: "\(folder)/indirect.gguf")
+      #expect(indirect.model.digest == direct.model.digest && indirect.grammar?.digest == direct.grammar?.digest)
+
+      let served = try ServingModel(gguf: "\(folder)/indirect.gguf")
+      #expect(served.answersInWholeWords && served.alternatives == 3)
+      #expect(served.functions.names == functions.names)
+      #expect(served.metadata["retort.template"]?.string == served.codec.template.name)
+      #expect(served.metadata["retort.numerics"]?.string == Numerics.version(precision))
+    }
+  }
+
+  @Test("A folder's retort.json that does not hold is refused in one sentence that names the file")
+  func folderSettings() throws {
+    try Fixture.withFolder { folder in
+      let tokenizer = try Fixture.tokenizer()
+      try StudentFile.writeFolder(
+        Fixture.student(tokenizer), tokenizer: tokenizer, functions: nil, to: "\(folder)/hf")
+      let file = "\(folder)/hf/retort.json"
+      #expect(!FileManager.default.fileExists(atPath: file), "of a model without a task there is nothing to say")
+      for (text, found) in [
+        ("[]", "array"), (#"{"weights": 1}"#, "an unknown key"), (#"{"whole_words": 1}"#, "1"),
+        (#"{"alternatives": 1001}"#, "1001"), (#"{"alternatives": -1}"#, "-1"), (#"{"alternatives": "8"}"#, "\"8\""),
+        (#"{"precision": "fp8"}"#, "\"fp8\""), (#"{"functions": 7}"#, "found integer"),
+        (
+          #"{"functions": [{"name": "a", "parameters": {"type": "object", "dependentRequired": {}}}]}"#,
+          "dependentRequired"
+        ),
+      ] {
+        try Data(text.utf8).write(to: URL(fileURLWithPath: file))
+        let error = #expect(throws: CompressionError.self, "\(text)") {
+          try UncompressedModel(path: "\(folder)/hf")
+        }
+        #expect(error?.code == .mismatch && error?.context.hasPrefix(file) == true, "\(text)")
+        let sentence = error?.description ?? ""
+        #expect(sentence.contains(found) && !sentence.contains("\n"), "\(sentence)")
+      }
+      try Data("{".utf8).write(to: URL(fileURLWithPath: file))
+      let broken = #expect(throws: ModelFileError.self) { try UncompressedModel(path: "\(folder)/hf") }
+      #expect(broken?.code == .malformed && broken?.context == file)
+      try Data(#"{"whole_words": true, "alternatives": 0}"#.utf8).write(to: URL(fileURLWithPath: file))
+      let model = try UncompressedModel(path: "\(folder)/hf")
+      #expect(model.functions == nil && model.description.metadata.map(\.value) == [.bool(true), .uint32(0)])
     }
   }
 

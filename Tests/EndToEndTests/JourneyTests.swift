@@ -49,7 +49,8 @@ struct JourneyTests {
       #expect(throws: Never.self) { try Call(json: JSON.parse(Array(byName.output.utf8))) }
 
       // The newest student in the form that other trainers read; what is there is not written over.
-      let exported = try await retort.json("compress", "--in", "checkpoint", "--out", "student")
+      let exported = try await retort.json(
+        "compress", "--in", "checkpoint", "--out", "student", "--set", "serve.alternatives=3")
       let weights = try #require(FileManager.default.contents(atPath: "\(retort.folder)/student/model.safetensors"))
       #expect(Digest.sha256([UInt8](weights)).hex == exported["sha256"]?.stringValue)
       let over = try await retort.run("compress", "--in", "checkpoint", "--out", "student")
@@ -58,11 +59,18 @@ struct JourneyTests {
       #expect(read.status == 0, "\(read.errors)")
       let smaller = try await retort.json("compress", "--in", "student", "--out", "student.gguf")
       #expect(smaller["parameters_before"] == exported["parameters_after"])
+      let answer = try await retort.run("predict", "--file", "student.gguf", "turn on the light in the kitchen")
+      #expect(answer.status == 0, "\(answer.errors)")
+      #expect(throws: Never.self) { try Call(json: JSON.parse(Array(answer.output.utf8))) }
 
-      // The file says how far it was released to look for better answers; who asks may say otherwise.
+      // The file says how far it was released to look for better answers; who asks may say otherwise. One made of the folder
+      // says the same.
+      let remade = [UInt8](try #require(FileManager.default.contents(atPath: "\(retort.folder)/student.gguf")))
       let key = Array("retort.alternatives".utf8)
-      let place = try #require(bytes.firstRange(of: key)).upperBound
-      #expect(Array(bytes[place..<place + 8]) == [4, 0, 0, 0, 3, 0, 0, 0], "an unsigned number of 32 bits, 3")
+      for file in [bytes, remade] {
+        let place = try #require(file.firstRange(of: key)).upperBound
+        #expect(Array(file[place..<place + 8]) == [4, 0, 0, 0, 3, 0, 0, 0], "an unsigned number of 32 bits, 3")
+      }
       func confidence(_ alternatives: String...) async throws -> Double {
         let answer = try await retort.run(["predict", "--json"] + alternatives + ["turn on the light in the kitchen"])
         return try #require(answer.json()["confidence"]?.doubleValue)

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Compression
 import Foundation
+import Inference
 import MessageLog
 import ModelFiles
 import Pipeline
@@ -150,7 +151,8 @@ struct CompressCommand: AsyncParsableCommand {
     let line = ProgressLine("checkpoint")
     defer { line.end() }
     return try UncompressedModel(
-      path: path, teacher: wiring.teacherPath.map { path in { try DistillationTeacher(path: path, tokenizer: $0) } }
+      path: path, alternatives: wiring.decoding().alternatives ?? DecodeOptions.standardAlternatives,
+      teacher: wiring.teacherPath.map { path in { try DistillationTeacher(path: path, tokenizer: $0) } }
     ) { step in
       line.show("step \(step.step) of \(step.steps), loss \(Figures.fixed(step.meanLoss, 3))")
     }
