@@ -63,6 +63,17 @@ struct JourneyTests {
       #expect(answer.status == 0, "\(answer.errors)")
       #expect(throws: Never.self) { try Call(json: JSON.parse(Array(answer.output.utf8))) }
 
+      let grammar = RequestGrammar(seed: 8)
+      let labelled = (0..<20).map { index in
+        let request = grammar.request(at: index)
+        return JSON.object(["id": .string("e\(index)"), "text": .string(request.text), "call": request.call.json]).text
+      }
+      try Data(labelled.joined(separator: "\n").utf8).write(to: URL(fileURLWithPath: "\(retort.folder)/labelled.jsonl"))
+      let measured = try await retort.json("eval", "--file", "student.gguf", "--data", "labelled.jsonl")
+      #expect(measured["n"]?.integerValue == 20)
+      _ = try await retort.json("eval", "--perplexity", "--file", "student.gguf", "--data", "functions.json")
+      #expect(try await retort.json("models", "show", version)["manifest"]?["version"] == last["version"])
+
       // The file says how far it was released to look for better answers; who asks may say otherwise. One made of the folder
       // says the same.
       let remade = [UInt8](try #require(FileManager.default.contents(atPath: "\(retort.folder)/student.gguf")))

@@ -92,7 +92,7 @@ struct RetortProcess {
     return Result(status: process.terminationStatus, output: Self.text(file + ".out"), errors: Self.text(file + ".err"))
   }
 
-  /// Runs a process that must succeed and returns its JSON.
+  /// Runs a process that must succeed and returns its JSON, whose keys must be those of the page that users read.
   func json(_ arguments: String...) async throws -> JSON {
     let file = "\(folder)/run-\(UInt32.random(in: 0 ... .max))"
     let process = try start(arguments + ["--json"], output: file)
@@ -103,7 +103,9 @@ struct RetortProcess {
       throw Failure(
         "retort \(arguments.joined(separator: " ")) ended with \(result.status): \(result.errors.suffix(2_000))")
     }
-    return try result.json()
+    let json = try result.json()
+    try JSONPage.check(json, of: arguments)
+    return json
   }
 
   /// Every record of a topic, as `topics tail` prints it.
