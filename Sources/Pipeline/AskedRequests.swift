@@ -18,6 +18,7 @@ struct OpenRequest: Sendable {
 struct AskedRequests {
   private struct Asked {
     let day: String
+    let payer: Int
     let messages: [ChatMessage]
   }
 
@@ -25,27 +26,29 @@ struct AskedRequests {
   /// Under which number each partition was owned when the teacher was asked.
   private var ownership: [TopicPartition: Int64] = [:]
 
-  /// How many there are, by day.
-  var byDay: [String: Int] {
-    var counts: [String: Int] = [:]
+  /// How many there are, by day and by the partition that pays.
+  var byDay: [String: [Int: Int]] {
+    var counts: [String: [Int: Int]] = [:]
     for asked in requests.values {
-      for request in asked.values { counts[request.day, default: 0] += 1 }
+      for request in asked.values { counts[request.day, default: [:]][request.payer, default: 0] += 1 }
     }
     return counts
   }
 
-  mutating func add(_ open: OpenRequest, owned number: Int64?) {
+  /// - Parameter payer: the partition from whose part of the day's budget it is taken; its own where there is none.
+  mutating func add(_ open: OpenRequest, payer: Int?, owned number: Int64?) {
     let partition = open.record.topicPartition
     ownership[partition] = number
-    requests[partition, default: [:]][open.record.offset] = Asked(day: open.day, messages: open.request.messages)
+    requests[partition, default: [:]][open.record.offset] = Asked(
+      day: open.day, payer: payer ?? partition.partition, messages: open.request.messages)
   }
 
-  /// About how many of these the teacher was asked, by partition and day.
+  /// About how many of these the teacher was asked, by the partition that pays and day.
   func count(of records: [Record]) -> [AskedCount] {
     var counts: [Int: [String: Int]] = [:]
     for record in records {
-      guard let day = requests[record.topicPartition]?[record.offset]?.day else { continue }
-      counts[record.partition, default: [:]][day, default: 0] += 1
+      guard let asked = requests[record.topicPartition]?[record.offset] else { continue }
+      counts[asked.payer, default: [:]][asked.day, default: 0] += 1
     }
     return counts.sorted { $0.key < $1.key }.flatMap { partition, days in
       days.sorted { $0.key < $1.key }.map { AskedCount(day: $0.key, count: $0.value, partition: partition) }

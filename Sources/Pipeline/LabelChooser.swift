@@ -47,12 +47,13 @@ actor LabelChooser {
   /// One decision a request, in order.
   ///
   /// - Parameters:
-  ///   - asked: requests that the teacher is being asked about and that the ledger does not have yet, by day.
+  ///   - asked: requests that the teacher is being asked about and that the ledger does not have yet, by day and by the
+  ///     partition that pays.
   ///   - owned: the partitions that are read here; a day's budget is shared out by partitions, so that nobody need know
   ///     what others have under way.
   ///   - partitions: how many there are.
   func decide(
-    on open: [OpenRequest], asked: [String: Int], owned: [Int], partitions: Int
+    on open: [OpenRequest], asked: [String: [Int: Int]], owned: [Int], partitions: Int
   ) async throws -> [LabelDecision] {
     if open.isEmpty { return [] }
     // What others have labelled meanwhile is not asked about again.
@@ -72,14 +73,18 @@ actor LabelChooser {
       guard !plan.open.isFree else { return .label(ChosenRequest(reason: .recorded)) }
       if plan.coin < LabellingPolicy.watchedShare, let opinion = opinions[index] { look(at: opinion) }
       let day = plan.open.day
-      let spent = LabellingPolicy.Spent(
-        asked: spending.count(of: day, in: owned) + asked[day, default: 0], owned: owned, partitions: partitions)
-      let decision = decision(on: plan, opinion: opinions[index], spent: spent)
-      if case .label = decision {
-        asked[day, default: 0] += 1
-        requests.ask(plan.open.request.messages)
+      func count(_ partition: Int) -> Int {
+        spending.count(of: day, in: partition) + asked[day, default: [:]][partition, default: 0]
       }
-      return decision
+      let spent = LabellingPolicy.Spent(
+        asked: owned.reduce(0) { $0 + count($1) }, owned: owned, partitions: partitions)
+      let decision = decision(on: plan, opinion: opinions[index], spent: spent)
+      guard case .label(var chosen) = decision else { return decision }
+      let payer = selection.policy.payer(of: spent, asked: count) ?? plan.open.record.partition
+      asked[day, default: [:]][payer, default: 0] += 1
+      requests.ask(plan.open.request.messages)
+      chosen.payer = payer
+      return .label(chosen)
     }
   }
 

@@ -36,6 +36,8 @@ struct ChosenRequest: Sendable {
   var isDrifting = false
   var reason: LabelChoice.Reason?
   var student: ReleasedStudent.Opinion?
+  /// The partition from whose part of the day's budget it is taken; `nil`: its own.
+  var payer: Int?
 
   /// The choice as the sample records it; nil without a policy.
   func choice(label: Call) -> LabelChoice? {

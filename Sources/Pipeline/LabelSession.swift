@@ -164,7 +164,7 @@ struct LabelSession {
       case .skip(let reason):
         window.finish(partition, offset: offset, outcome: .skipped(reason: reason))
       case .label(let chosen):
-        if !open.isFree { asked.add(open, owned: owned[partition]) }
+        if !open.isFree { asked.add(open, payer: chosen.payer, owned: owned[partition]) }
         tasks.addTask {
           let label = try await stage.teacher.label(open.request)
           return .outcome(

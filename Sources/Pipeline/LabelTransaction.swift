@@ -11,7 +11,7 @@ struct LabelTransaction {
   private let stage: LabelStage
 
   /// - Parameters:
-  ///   - asked: about how many of the batch the teacher was asked, by partition and day.
+  ///   - asked: about how many of the batch the teacher was asked, by the partition that pays and day.
   ///   - functions: the definitions, where the ledger does not have them yet.
   init(
     batch: [LabelWindow<LabelledRequest>.Finished], asked: [AskedCount], functions: FunctionSet?, stage: LabelStage

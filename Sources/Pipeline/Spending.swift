@@ -2,16 +2,13 @@ import MessageLog
 import RetortClient
 import Topics
 
-/// About how many requests of each day the teacher was asked, by the ledger: by partitions of `requests`.
+/// About how many requests of each day the teacher was asked, by the ledger: by the partitions of `requests` that pay.
 struct Spending {
   private var days: [String: [Int: Int]] = [:]
   private var learned: [TopicPartition: Int64] = [:]
 
-  /// How many of a day in some partitions.
-  func count(of day: String, in partitions: [Int]) -> Int {
-    guard let counts = days[day] else { return 0 }
-    return partitions.reduce(0) { $0 + counts[$1, default: 0] }
-  }
+  /// How many of a day a partition has paid for.
+  func count(of day: String, in partition: Int) -> Int { days[day]?[partition] ?? 0 }
 
   /// Learns what the ledger holds beyond what was learned before.
   mutating func update(log: any MessageLog, names: TopicNames) async throws {

@@ -26,23 +26,23 @@ import Topics
     let functions: FunctionSet
     var policy = LabellingPolicy(auditShare: 0.1, heldOutShare: 0.5, confidence: 0.8, novelty: 1)
 
-    init() async throws {
+    init(requestPartitions: Int = 1) async throws {
       folder = FileManager.default.temporaryDirectory.appendingPathComponent("retort-\(UUID().uuidString)").path
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
       // Nothing happens behind a test's back.
       log = try SQLiteLog(path: folder + "/log.db", options: .init(maintenanceInterval: nil))
-      try await DeploymentTopics.ensure(log: log, names: names, requestPartitions: 1)
+      try await DeploymentTopics.ensure(log: log, names: names, requestPartitions: requestPartitions)
       functions = try HomeFunctions.functions()
     }
 
     deinit { try? FileManager.default.removeItem(atPath: folder) }
 
-    func append(_ range: Range<Int>, prefix: String = "") async throws {
+    func append(_ range: Range<Int>, prefix: String = "", partition: Int? = nil) async throws {
       let grammar = RequestGrammar(seed: 7)
       let records = range.map { index in
         RecordCoding.record(
           RequestRecord(id: "\(prefix)\(index)", text: grammar.request(at: index).text), topic: names.requests,
-          key: "\(prefix)\(index)")
+          key: "\(prefix)\(index)", partition: partition)
       }
       _ = try await log.append(records)
     }
@@ -343,6 +343,56 @@ import Topics
     #expect(samples.contains { $0.choice?.reason == .audit && $0.propensity == 0.1 })
     let audit = try await Audit.run(log: bench.log, names: bench.names)
     #expect(audit.holds && audit.requests == 400, "\(audit.findings)")
+    try await bench.log.close()
+  }
+
+  @Test("a day's budget holds over members that join and leave, however unevenly it was spent")
+  func sharedOverMembers() async throws {
+    let bench = try await Bench(requestPartitions: 4)
+    bench.policy.dailyBudget = 60
+    func asked() async throws -> Int { try await LabellingReport.read(log: bench.log, names: bench.names).asked }
+    // All of it in one partition, by a member that has them all.
+    try await bench.append(0..<400, partition: 0)
+    try await bench.label()
+    #expect(try await asked() == 60)
+
+    // A member that is there before keeps the first two, so that the stage has the other two, in which nothing was asked.
+    let other = try await bench.log.groupReader(
+      group: bench.names.labelGroup, topics: [bench.names.requests], options: ReaderOptions())
+    try await bench.append(1_000..<1_100, partition: 2)
+    try await bench.label()
+    #expect(try await asked() == 60)
+
+    await other.close()
+    try await bench.append(2_000..<2_100, partition: 1)
+    try await bench.label()
+    #expect(try await asked() == 60)
+    let audit = try await Audit.run(log: bench.log, names: bench.names)
+    #expect(audit.holds && audit.requests == 600, "\(audit.findings)")
+    try await bench.log.close()
+  }
+
+  @Test("what is left of a day's budget goes with the partitions: whoever has half of them spends their parts alone")
+  func leftOver() async throws {
+    let bench = try await Bench(requestPartitions: 4)
+    bench.policy.dailyBudget = 60
+    func asked() async throws -> Int { try await LabellingReport.read(log: bench.log, names: bench.names).asked }
+    try await bench.append(0..<20, partition: 0)
+    try await bench.label()
+    let first = try await asked()
+    #expect((10...20).contains(first), "\(first)")
+    // What was asked is taken from the four in turn, beginning with the first: the last two have this much left.
+    let left = 30 - (first + 1) / 4 - first / 4
+    let other = try await bench.log.groupReader(
+      group: bench.names.labelGroup, topics: [bench.names.requests], options: ReaderOptions())
+    try await bench.append(1_000..<1_400, partition: 2)
+    try await bench.label()
+    #expect(try await asked() == first + left)
+    await other.close()
+    // And all of it is spent.
+    try await bench.append(2_000..<2_400, partition: 3)
+    try await bench.label()
+    #expect(try await asked() == 60)
     try await bench.log.close()
   }
 

@@ -1,10 +1,11 @@
-/// How many requests of one day, in one partition of `requests`, the teacher was asked about.
+/// How many requests of one day the teacher was asked about, taken from one partition's part of the day's budget.
 public struct AskedCount: Sendable, Hashable {
   /// The day of the requests (UTC), such as `2026-03-02`.
   public var day: String
   /// How many.
   public var count: Int
-  /// Where the requests are, from 0; nil in accounts that do not say.
+  /// The partition of `requests`, from 0, from whose part they were taken: without a budget, the one that they are in. `nil`
+  /// in accounts that do not say.
   public var partition: Int?
   /// Fields that this version does not know.
   public var extra: JSONObject = [:]

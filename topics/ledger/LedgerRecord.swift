@@ -22,7 +22,7 @@ public struct LedgerRecord: TopicValue, Hashable {
   public var outcomes: [OutcomeCount]
   /// The skipped requests one by one; sampled and dead ones are found by their own records.
   public var skipped: [SkippedRequest]
-  /// About how many of them the teacher was asked, by day.
+  /// About how many of them the teacher was asked, by day and by the partition from whose part of the budget they were taken.
   public var asked: [AskedCount]
   /// What a deletion request erased.
   public var erasure: Erasure?

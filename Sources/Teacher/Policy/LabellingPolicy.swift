@@ -45,9 +45,9 @@ public struct LabellingPolicy: Sendable, Hashable {
     self.salt = salt
   }
 
-  /// How many requests of one day's were asked about in the partitions that are read here.
+  /// How many requests of one day's the partitions that are read here have paid for.
   public struct Spent: Sendable, Hashable {
-    /// In these partitions, whoever read them.
+    /// All of these partitions together, whoever read them.
     public var asked: Int
     /// The partitions that are read here, from 0.
     public var owned: [Int]
@@ -62,8 +62,10 @@ public struct LabellingPolicy: Sendable, Hashable {
     }
 
     /// The part of a budget that falls to these partitions. Parts are whole, and those of all partitions add up to the budget.
-    func part(of budget: Int) -> Int {
-      owned.reduce(0) { $0 + budget * ($1 + 1) / partitions - budget * $1 / partitions }
+    func part(of budget: Int) -> Int { owned.reduce(0) { $0 + part(of: budget, in: $1) } }
+
+    fileprivate func part(of budget: Int, in partition: Int) -> Int {
+      budget * (partition + 1) / partitions - budget * partition / partitions
     }
   }
 
@@ -149,6 +151,25 @@ public struct LabellingPolicy: Sendable, Hashable {
     return .skip(facts.isRepeated ? .nearDuplicate : .confident)
   }
 
+  /// From which partition's part of the day's budget a request is taken that is asked about: of those that are read here,
+  /// the one with the most left, wherever the request is.
+  ///
+  /// So the parts are used up evenly, and what is left of each goes with its partition. Were a request taken from the
+  /// partition that it is in, a member that has only the others later would spend their parts once more.
+  ///
+  /// - Parameters:
+  ///   - spent: what the partitions that are read here have paid for.
+  ///   - asked: the same by partition.
+  /// - Returns: `nil` without a budget.
+  public func payer(of spent: Spent, asked: (Int) -> Int) -> Int? {
+    guard dailyBudget > 0 else { return nil }
+    let left = spent.owned.map { (partition: $0, count: spent.part(of: budget, in: $0) - asked($0)) }
+    return left.max { $0.count < $1.count }?.partition
+  }
+
+  /// More than any day has requests, and small enough to be multiplied.
+  private var budget: Int { min(dailyBudget, 1 << 40) }
+
   /// What a request promises to teach or, without a student, to measure.
   private func interest(in facts: Facts) -> LabelChoice.Reason? {
     if facts.split == .train, facts.isRepeated { return nil }
@@ -159,8 +180,6 @@ public struct LabellingPolicy: Sendable, Hashable {
   }
 
   private func hasBudget(_ spent: Spent, keeping reserve: Double) -> Bool {
-    // More than any day has requests, and small enough to be multiplied.
-    let budget = min(dailyBudget, 1 << 40)
     let unreserved = Int(Double(budget) * (1 - reserve))
     return dailyBudget == 0 || spent.asked < min(spent.part(of: budget), spent.part(of: unreserved))
   }
