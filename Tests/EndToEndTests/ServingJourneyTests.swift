@@ -60,6 +60,11 @@ struct ServingJourneyTests {
       #expect(audit["waiting"]?.integerValue == Int64(answers.count))
       let adoptions = try await retort.run("topics", "tail", "adoptions", "--once")
       #expect(adoptions.output.contains("adopted"), "\(adoptions.errors)")
+
+      // It takes no version's place, which is what a person would be told to go back to.
+      let again = try await retort.run("models", "promote", "1")
+      #expect(again.status == 0 && again.output.contains("version 1 was deployed already"), "\(again.errors)")
+      #expect(!again.output.contains("in place of"))
     }
   }
 

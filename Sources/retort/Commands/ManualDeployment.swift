@@ -23,7 +23,7 @@ struct ManualDeployment {
     let history = DeploymentScan(log: log, names: wiring.names, keys: keys)
     // What cannot be deployed takes the transactional id from no release stage.
     try keys.verify(try await release(of: name, history, choose).manifest)
-    var deployed: (record: DeploymentRecord, replaced: Int?)?
+    var deployed: (record: DeploymentRecord, before: DeploymentRecord?)?
     for attempt in 1... {
       do {
         deployed = try await write(history, of: name, log, wiring, choose) { try key.sign($0) }
@@ -33,8 +33,11 @@ struct ManualDeployment {
       }
     }
     try await log.close()
-    guard let (record, replaced) = deployed else { return }
+    guard let (record, before) = deployed else { return }
     let version = record.manifest.version
+    // Which takes no version's place, and is how the gate's count of tries is begun anew.
+    let isAgain = before?.manifestDigest == record.manifestDigest
+    let replaced = isAgain ? nil : before?.manifest.version
     if global.json {
       Output.print([
         "version": .integer(Int64(version)), "epoch": .integer(record.epoch), "action": .string(action.rawValue),
@@ -42,8 +45,10 @@ struct ManualDeployment {
       ])
     } else {
       Output.print(
-        "\(name) version \(version) is deployed, epoch \(record.epoch)"
-          + (replaced.map { ", in place of version \($0)" } ?? ""))
+        isAgain
+          ? "\(name) version \(version) was deployed already; it stays, as epoch \(record.epoch), and the gate counts its tries anew"
+          : "\(name) version \(version) is deployed, epoch \(record.epoch)"
+            + (replaced.map { ", in place of version \($0)" } ?? ""))
     }
   }
 
@@ -54,10 +59,10 @@ struct ManualDeployment {
     _ history: DeploymentScan, of name: String, _ log: any MessageLog, _ wiring: Wiring,
     _ choose: ([(manifest: Manifest, verdict: ReleaseVerdict?)], DeploymentRecord) throws -> Int,
     sign: (DeploymentRecord) throws -> DeploymentRecord
-  ) async throws -> (record: DeploymentRecord, replaced: Int?) {
+  ) async throws -> (record: DeploymentRecord, before: DeploymentRecord?) {
     let writer = try await log.transactionalWriter(id: ReleaseStage.transactionalID(of: name, names: wiring.names))
     do {
-      let (manifest, replaced) = try await release(of: name, history, choose)
+      let (manifest, before) = try await release(of: name, history, choose)
       let record = try sign(
         DeploymentRecord(
           epoch: try await history.nextEpoch(of: name), action: action, manifest: manifest, reason: reason,
@@ -65,18 +70,18 @@ struct ManualDeployment {
       _ = try await writer.commit(
         append: [try RecordCoding.checked(record, topic: wiring.names.models, key: name)], offsets: nil)
       await writer.close()
-      return (record, replaced)
+      return (record, before)
     } catch {
       await writer.close()
       throw error
     }
   }
 
-  /// The release to deploy, and the version that is deployed until then.
+  /// The release to deploy, and what is deployed until then.
   private func release(
     of name: String, _ history: DeploymentScan,
     _ choose: ([(manifest: Manifest, verdict: ReleaseVerdict?)], DeploymentRecord) throws -> Int
-  ) async throws -> (manifest: Manifest, replaced: Int?) {
+  ) async throws -> (manifest: Manifest, before: DeploymentRecord?) {
     let releases = try await history.releases(of: name)
     let deployed = try await history.newest(of: name)
     let version: Int
@@ -101,6 +106,6 @@ struct ManualDeployment {
         .notFound, name, expected: "version \(version)", found: "none of that number",
         advice: "choose one of `retort models list`")
     }
-    return (chosen.manifest, deployed?.manifest.version)
+    return (chosen.manifest, deployed)
   }
 }
