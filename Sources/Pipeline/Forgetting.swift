@@ -58,6 +58,7 @@ public enum Forgetting {
       report.samples += traces.samples
       report.deadLetters += traces.deadLetters
       report.models += try await trained(on: account, log, set, live: model)
+      if try await isInCheckpoints(erasure, log, set) { report.isInCheckpoints = true }
       conversations += traces.conversations
       places.merge(traces.places(erasure)) { $0.union($1) }
     }
@@ -103,6 +104,21 @@ public enum Forgetting {
       models.append(ForgettingReport.Model(name: manifest.model, version: manifest.version))
     }
     return models
+  }
+
+  /// Whether a checkpoint has come past a train sample of the account.
+  private static func isInCheckpoints(
+    _ erasure: Erasure, _ log: any MessageLog, _ names: TopicNames
+  ) async throws -> Bool {
+    guard let first = erasure.samples.map(\.from).min() else { return false }
+    var isThere = false
+    try await TopicScan.each(log: log, topic: names.checkpoints) { record in
+      guard record.value != nil, let checkpoint = try? RecordCoding.value(of: record, as: CheckpointRecord.self),
+        checkpoint.position > first
+      else { return }
+      isThere = true
+    }
+    return isThere
   }
 
   /// When retention will have removed the last of these records.

@@ -28,6 +28,9 @@ public struct ForgettingReport: Sendable, Hashable {
   public internal(set) var keptUntil: Int64?
   /// The releases whose weights were trained on it.
   public internal(set) var models: [Model] = []
+  /// Whether a checkpoint was announced that has come past a sample of it that was trained on: until checkpoints are collected,
+  /// their files may hold it.
+  public internal(set) var isInCheckpoints = false
 
   init(id: String, waiting: Int, requests: Int) {
     self.id = id
@@ -44,6 +47,7 @@ public struct ForgettingReport: Sendable, Hashable {
     cached += more.cached
     removed = (removed ?? 0) + (more.removed ?? 0)
     models += more.models.filter { !models.contains($0) }
+    isInCheckpoints = isInCheckpoints || more.isInCheckpoints
   }
 
   /// Whether anything was known of the request.

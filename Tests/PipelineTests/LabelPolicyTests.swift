@@ -414,6 +414,34 @@ import Topics
     try await bench.log.close()
   }
 
+  @Test("checkpoints are named where one has come past a train sample of the request, and nowhere else")
+  func forgetBesideCheckpoints() async throws {
+    let bench = try await Bench()
+    try await bench.append(0..<100)
+    try await bench.label(selective: false)
+    let samples = try await bench.samples()
+    let trained = try #require(samples.first { $0.split == .train }?.id)
+    let heldOut = try #require(samples.first { $0.split != .train }?.id)
+    func isNamed(_ id: String) async throws -> Bool {
+      try await Forgetting.forget(
+        id: id, log: bench.log, names: bench.names, model: "home", cachePath: bench.folder + "/none", now: 0
+      ).isInCheckpoints
+    }
+    #expect(try await !isNamed(trained))
+    let end = try await bench.log.watermarks(of: TopicPartition(topic: bench.names.samples, partition: 0)).high
+    let checkpoint = CheckpointRecord(
+      student: "home", digest: .sha256("checkpoint"), uri: "file:none", chain: .sha256("chain"), position: end,
+      samplesSeen: samples.count, round: 1, numerics: "n")
+    _ = try await bench.log.append([
+      RecordCoding.record(checkpoint, topic: bench.names.checkpoints, key: checkpoint.key)
+    ])
+    // What was erased before is in it too.
+    #expect(try await isNamed(trained))
+    #expect(try await !isNamed(heldOut))
+    #expect(try await !isNamed("nobody"))
+    try await bench.log.close()
+  }
+
   @Test("a trusted answer costs nothing, so no policy leaves it out; without a policy nothing is said of choices")
   func free() async throws {
     let bench = try await Bench()

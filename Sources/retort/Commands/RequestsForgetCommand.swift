@@ -51,7 +51,9 @@ extension RequestsCommand {
         names.isEmpty
           ? "no released model was trained on it"
           : "trained on it: \(names). Weights do not forget; `retort replay --as NAME` makes a model without it")
-      lines.append("checkpoints in \(wiring.state) hold it until training goes on and `retort models gc` has run")
+      if report.isInCheckpoints {
+        lines.append("checkpoints in \(wiring.state) may hold it until training goes on and `retort models gc` has run")
+      }
       return lines.joined(separator: "\n")
     }
   }
