@@ -98,7 +98,7 @@ struct BudgetTests {
           entered.append(index)
           await gate.leave(.abandoned)
         })
-      while await gate.waiters <= index { await Task.yield() }
+      #expect(try await gate.hasWaiters(index + 1))
     }
     let cancelled = tasks.remove(at: 7)
     cancelled.cancel()
@@ -109,7 +109,7 @@ struct BudgetTests {
     // Nobody is left, and closing ends those who wait.
     try await gate.enter()
     let last = Task { try await gate.enter() }
-    while await gate.waiters == 0 { await Task.yield() }
+    #expect(try await gate.hasWaiters(1))
     await gate.close()
     await #expect(throws: CancellationError.self) { try await last.value }
   }
@@ -131,6 +131,17 @@ struct BudgetTests {
       #expect(server.mostInFlight >= 2)
       await teacher.shutdown()
     }
+  }
+}
+
+extension EndpointGate {
+  /// Waits until so many wait, for at most a minute; whether they do.
+  fileprivate func hasWaiters(_ count: Int) async throws -> Bool {
+    for _ in 0..<30_000 {
+      if waiters >= count { return true }
+      try await Task.sleep(for: .milliseconds(2))
+    }
+    return false
   }
 }
 

@@ -87,6 +87,15 @@ final class ScriptedServer: Sendable {
   /// The most requests that were in flight at one time.
   var mostInFlight: Int { gauge.withLock { $0.most } }
 
+  /// Waits until it has seen so many requests, at a path where one is given, for at most a minute; whether it has.
+  func sees(_ count: Int, at path: String? = nil) async throws -> Bool {
+    for _ in 0..<12_000 {
+      if seen.count(where: { path == nil || $0.path == path }) >= count { return true }
+      try await Task.sleep(for: .milliseconds(5))
+    }
+    return false
+  }
+
   /// Runs `body` with the server's base URL.
   static func run<Value: Sendable>(
     _ script: @escaping @Sendable (Seen) async -> Reply,

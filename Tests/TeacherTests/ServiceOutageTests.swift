@@ -42,7 +42,7 @@ struct ServiceOutageTests {
       }
       #expect(message.contains(found))
       // More failures than a record is allowed while others succeed, many times over.
-      while server.seen.count(where: { $0.path == path }) < 13 { try await Task.sleep(for: .milliseconds(5)) }
+      #expect(try await server.sees(13, at: path))
       #expect(teacher.metrics.rejectedTotal == 0)
       isDown.store(false, ordering: .relaxed)
       #expect(try await outcomes.allSatisfy { $0.accepted != nil })
@@ -116,7 +116,7 @@ struct ServiceOutageTests {
         return
       }
       #expect(message.contains("status 403"))
-      while server.seen.count(where: { $0.path == "/verify" }) < 10 { try await Task.sleep(for: .milliseconds(5)) }
+      #expect(try await server.sees(10, at: "/verify"))
       refusesAll.store(false, ordering: .relaxed)
       #expect(try await first.value.accepted != nil)
       #expect(try await teacher.label(Fixtures.request("unjudged")).rejection?.code == .verifierFailed)
@@ -181,7 +181,7 @@ struct ServiceOutageTests {
       let teacher = try Teacher(
         task: try Self.task(address), configuration: Fixtures.configuration(address), logger: Fixtures.quiet)
       async let first = teacher.label(Fixtures.request("poison"))
-      while server.seen.count(where: { $0.path == "/find" }) < 15 { try await Task.sleep(for: .milliseconds(5)) }
+      #expect(try await server.sees(15, at: "/find"))
       #expect(teacher.metrics.rejectedTotal == 0)
       #expect(try await teacher.label(Fixtures.request("kitchen")).accepted != nil)
       #expect(try await first.rejection?.code == .lookupFailed)
