@@ -166,7 +166,7 @@ struct LabelSession {
       case .label(let chosen):
         if !open.isFree { asked.add(open, payer: chosen.payer, owned: owned[partition]) }
         tasks.addTask {
-          let label = try await stage.teacher.label(open.request)
+          let label = try await stage.teacher.label(open.request, at: "\(partition) at offset \(offset)")
           return .outcome(
             partition, offset, LabelledRequest(open.request, label, chosen: chosen, source: open.record, stage: stage))
         }

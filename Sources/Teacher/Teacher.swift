@@ -33,7 +33,8 @@ public final class Teacher: Sendable {
   ///
   /// - Parameters:
   ///   - clock: time and chance; the machine's by default.
-  ///   - logger: where pauses, cache failures and missing log-probabilities are reported once each.
+  ///   - logger: where pauses, cache failures, missing log-probabilities and requests that are refused alone are reported once
+  ///     each.
   /// - Throws: `TeacherError`.
   public init(
     task: TaskDefinition, configuration: TeacherConfiguration, clock: TeacherClock = .system,
@@ -99,11 +100,17 @@ public final class Teacher: Sendable {
   /// label, and neither is the call of a lookup function: the teacher is asked. While the endpoint is away, or the
   /// budget is spent, this waits.
   ///
+  /// - Parameter place: where the request stands in the log, for messages about it.
   /// - Throws: `CancellationError` when the task is cancelled or the teacher is shut down; nothing is decided then.
-  public func label(_ request: RequestRecord) async throws(CancellationError) -> LabelOutcome {
+  public func label(
+    _ request: RequestRecord, at place: String? = nil
+  ) async throws(CancellationError) -> LabelOutcome {
     let calls = CallCounter()
     do {
-      let outcome = try await outcome(for: request, calls)
+      let inHand = RequestInHand(id: request.id, place: place, logger: logger)
+      let outcome = try await RequestInHand.$current.withValue(inHand) {
+        try await self.outcome(for: request, calls)
+      }
       count(outcome)
       return outcome
     } catch var rejection as Rejection {

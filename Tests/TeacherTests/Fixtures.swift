@@ -104,6 +104,27 @@ enum Fixtures {
   }
 }
 
+/// A logger that keeps its messages.
+final class HeardMessages: Sendable {
+  private let list = Mutex<[String]>([])
+
+  var all: [String] { list.withLock { $0 } }
+  var logger: Logger { Logger(label: "test") { _ in Handler(heard: self) } }
+
+  private struct Handler: LogHandler {
+    let heard: HeardMessages
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.info
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+      get { metadata[key] }
+      set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) { heard.list.withLock { $0.append(event.message.description) } }
+  }
+}
+
 extension Teacher {
   /// Waits until labelling is paused, for at most ten seconds.
   func pause() async throws -> TeacherState {

@@ -188,7 +188,7 @@ struct OutageTests {
   }
 
   @Test(
-    "A record that alone is refused like a wrong key or path, or told to wait again and again, is rejected at last",
+    "A record that alone is refused like a wrong key or path, or told to wait again and again, is named, and rejected at last",
     arguments: [(302, 3), (401, 3), (403, 3), (404, 3), (429, 5)])
   func refusedAlone(status: Int, failures: Int) async throws {
     let key = "sk-very-secret-1234567890"
@@ -196,10 +196,13 @@ struct OutageTests {
       seen.said == "poison"
         ? Reply(status, ["error": ["message": .string("not this, \(key)")]]) : .calls(Fixtures.light)
     } body: { address, server in
+      let heard = HeardMessages()
       let teacher = try Teacher(
         task: try Fixtures.task(), configuration: Fixtures.configuration(address) { $0.apiKey = key },
-        logger: Fixtures.quiet)
-      let rejection = try await teacher.label(Fixtures.request("poison")).rejection
+        logger: heard.logger)
+      let rejection = try await teacher.label(
+        Fixtures.request("poison", id: "r-7"), at: "requests/0 at offset 15"
+      ).rejection
       #expect(rejection?.code == (status == 429 ? .teacherFailed : .teacherRefused))
       #expect(rejection?.message.contains("status \(status)") == true)
       #expect(rejection?.message.contains("very-secret") == false)
@@ -208,6 +211,9 @@ struct OutageTests {
       #expect(server.seen.map(\.said).suffix(6) == ["poison", "Hello.", "poison", "Hello.", "poison", "Hello."])
       #expect(server.seen.count { $0.said == "poison" } == failures)
       #expect(server.seen.count { $0.said == "Hello." } == 3)
+      let named = heard.all.filter { $0.contains("the request r-7, requests/0 at offset 15,") }
+      #expect(named.count == 1 && named.first?.contains("(status \(status): not this") == true, "\(heard.all)")
+      #expect(!heard.all.contains { $0.contains("very-secret") })
       #expect(try await teacher.label(Fixtures.request("fine")).accepted != nil)
       await teacher.shutdown()
     }

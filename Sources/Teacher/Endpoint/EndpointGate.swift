@@ -25,7 +25,7 @@ package actor EndpointGate {
     let ago: Duration
   }
 
-  private let name: String
+  let name: String
   private let maximumConcurrent: Int
   private let clock: TeacherClock
   private let logger: Logger

@@ -65,12 +65,14 @@ package struct ResilientCaller: Sendable {
       case .rejected(let rejection): throw rejection
       case .refused(let rejection, let isUsual):
         let blame = isUsual ? Blame.usualRefusal : .refusal
-        if try await isAtFault(&suspicions[blame, default: Suspicion()], blame, canary()) { throw rejection }
+        if try await isAtFault(&suspicions[blame, default: Suspicion()], blame, canary(), rejection.message) {
+          throw rejection
+        }
         if canary() == nil { await gate.tripped(message: rejection.message) }
       case .outage(_, let message, let retryAfter, let blamable):
         wish = retryAfter
         let blame = blamable ? Blame.failure : .busy
-        if try await isAtFault(&suspicions[blame, default: Suspicion()], blame, canary()) {
+        if try await isAtFault(&suspicions[blame, default: Suspicion()], blame, canary(), message) {
           let failures = suspicions[blame]?.failures ?? 0
           throw Rejection(
             code: failure, message: "\(failures) failures of this record, the endpoint being up; the last: \(message)")
@@ -96,7 +98,9 @@ package struct ResilientCaller: Sendable {
     var canaries = 0
   }
 
-  private func isAtFault(_ suspicion: inout Suspicion, _ blame: Blame, _ canary: Canary?) async throws -> Bool {
+  private func isAtFault(
+    _ suspicion: inout Suspicion, _ blame: Blame, _ canary: Canary?, _ message: String
+  ) async throws -> Bool {
     let (failures, canaries) =
       switch blame {
       case .failure: (retry.attempts, 2)
@@ -107,7 +111,10 @@ package struct ResilientCaller: Sendable {
     suspicion.failures += 1
     guard suspicion.failures >= failures, let canary else { return false }
     suspicion.canaries = try await answers(canary) ? suspicion.canaries + 1 : 0
-    return suspicion.canaries >= canaries
+    if suspicion.canaries >= canaries { return true }
+    // It takes long from here on. One answer may only mean that an outage has just ended.
+    if suspicion.canaries == 2 { RequestInHand.current?.isRefusedAlone(by: gate.name, message: message) }
+    return false
   }
 
   private func answers(_ canary: Canary) async throws -> Bool {
