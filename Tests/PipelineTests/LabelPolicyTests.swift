@@ -346,7 +346,7 @@ import Topics
     try await bench.log.close()
   }
 
-  @Test("a day's budget holds over members that join and leave, however unevenly it was spent")
+  @Test("a day's budget holds over members that join and leave, however unevenly it was spent", .timeLimit(.minutes(2)))
   func sharedOverMembers() async throws {
     let bench = try await Bench(requestPartitions: 4)
     bench.policy.dailyBudget = 60
@@ -372,7 +372,9 @@ import Topics
     try await bench.log.close()
   }
 
-  @Test("what is left of a day's budget goes with the partitions: whoever has half of them spends their parts alone")
+  @Test(
+    "what is left of a day's budget goes with the partitions: whoever has half of them spends their parts alone",
+    .timeLimit(.minutes(2)))
   func leftOver() async throws {
     let bench = try await Bench(requestPartitions: 4)
     bench.policy.dailyBudget = 60
