@@ -1,0 +1,67 @@
+import MessageLog
+import ModelFiles
+import Pipeline
+import Releases
+import RetortClient
+import SQLiteLog
+import Testing
+import Topics
+import Training
+
+/// What is collected, and who works in a folder alone.
+@Suite struct GarbageCollectionTests {
+  private typealias Bench = ReleaseStageTests.Bench
+
+  @Test("what is collected is neither the deployed release nor the best, which the next candidate is compared with")
+  func collection() async throws {
+    let bench = try await Bench()
+    for end in [120, 180] {
+      try await bench.release()
+      try await bench.learn(end - 60..<end)
+    }
+    let (log, names) = (bench.log, bench.names)
+    let releases = try await bench.history.releases(of: Bench.model).map(\.manifest)
+    let deployed = try #require(try await bench.history.newest(of: Bench.model)?.manifest.version)
+    // They are all as good as one another: the first is the best.
+    try #require(deployed > 2 && releases.count == deployed)
+    func hasWeights(_ manifest: Manifest) async throws -> Bool {
+      var isAlive = false
+      try await TopicScan.each(log: log, topic: names.artifacts) { record in
+        guard let key = record.key, ArtifactChunk.place(key: key)?.digest == manifest.weights?.sha256 else { return }
+        isAlive = record.value != nil
+      }
+      return isAlive
+    }
+    #expect(try await hasWeights(releases[1]))
+    let report = try await GarbageCollection.run(
+      log: log, names: names, keys: TrustedKeys([bench.key.publicKey]),
+      store: ContentStore(folder: bench.labels.folder + "/store"), checkpoints: bench.checkpoints, model: Bench.model,
+      keep: 0, dryRun: false)
+    #expect(report.chunks > 0)
+    #expect(try await !hasWeights(releases[1]))
+    for kept in [releases[0], try #require(releases.last)] { #expect(try await hasWeights(kept)) }
+    // The next candidate finds both.
+    try await bench.release()
+    let newest = try #require(try await bench.history.releases(of: Bench.model).last)
+    #expect(newest.verdict?.evidence.contains { $0.subject == .best } == true)
+    #expect(newest.verdict?.evidence.contains { $0.subject == .incumbent } == true)
+    try await bench.log.close()
+  }
+
+  @Test("a second trainer in one folder is refused, and collecting waits for what is being written")
+  func folder() async throws {
+    let bench = try await Bench()
+    let hold = try #require(try FolderHold(.exclusive, on: bench.checkpoints.folder, name: ".trainer"))
+    let refused = await #expect(throws: PipelineError.self) { try await bench.learn(0..<0) }
+    #expect(refused?.code == .fenced && refused?.description.contains("found another") == true)
+    withExtendedLifetime(hold) {}
+
+    let folder = bench.labels.folder + "/held"
+    let first = try FolderHold(.shared, on: folder, name: "x")
+    let second = try FolderHold(.shared, on: folder, name: "x")
+    #expect(first != nil && second != nil)
+    #expect(try FolderHold(.exclusive, on: folder, name: "x") == nil)
+    #expect(try FolderHold(.exclusive, on: folder, name: "y") != nil)
+    try await bench.log.close()
+  }
+}

@@ -1,0 +1,104 @@
+import Compression
+import DemoWorld
+import Logging
+import MessageLog
+import Pipeline
+import Releases
+import RetortClient
+import SQLiteLog
+import Testing
+import Topics
+import Training
+
+extension ReleaseStageTests {
+  /// A trained student that waits for its release.
+  struct Bench: Sendable {
+    let labels: LabelStageTests.Bench
+    let key = SigningKey.generate()
+    let checkpoints: CheckpointStore
+    static let model = "home"
+    var log: SQLiteLog { labels.log }
+    var names: TopicNames { labels.names }
+    var history: DeploymentScan { DeploymentScan(log: log, names: names, keys: TrustedKeys([key.publicKey])) }
+
+    init() async throws {
+      labels = try await LabelStageTests.Bench()
+      checkpoints = CheckpointStore(folder: labels.folder + "/checkpoints")
+      try await learn(0..<60)
+    }
+
+    private static let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+    /// Labels requests that come with an answer, and trains on them up to a release point.
+    func learn(_ range: Range<Int>, mayStartAnew: Bool = false, seed: Int = 0, sequence: Int = 512) async throws {
+      let grammar = RequestGrammar(seed: 7)
+      for index in range {
+        let request = grammar.request(at: index)
+        var record = RequestRecord(id: "\(index)", text: request.text)
+        record.response = RequestResponse(producer: "import", call: request.call)
+        try await labels.append(record.json.text, key: "\(index)")
+      }
+      try await labels.label()
+      let recipe = try TrainingRecipe(json: [
+        "hidden_size": 32, "layer_count": 1, "head_count": 2, "key_value_head_count": 1, "feed_forward_size": 32,
+        "vocabulary_size": 400, "space_fused_pieces": 8, "tokenizer_samples": 8, "round_size": 8,
+        "replay_per_sample": 1,
+        "release_every": 30, "decay_steps": 1, "candidate_steps": 0, "seed": .integer(Int64(seed)),
+        "maximum_sequence": .integer(Int64(sequence)),
+      ])
+      try await TrainStage(
+        log: log, names: names, model: Self.model, recipe: recipe, functions: try HomeFunctions.functions(),
+        checkpoints: checkpoints, mayStartAnew: mayStartAnew, logger: Self.quiet
+      ).run(.untilIdle)
+    }
+
+    static var compression: CompressionPolicy {
+      var compression = CompressionPolicy()
+      compression.prune = PruningPlan(feedForwardKeep: 1)
+      return compression
+    }
+
+    /// Releases all that waits, whatever it is worth; with a folder, into files there instead of the log.
+    func release(
+      _ compression: CompressionPolicy = Self.compression, filesIn folder: String? = nil,
+      observer: @escaping PipelineObserver = { _ in }
+    ) async throws {
+      let gate = GatePolicy(
+        minimumSamples: 1, margin: 1, alpha: 1, compressionMargin: 1, bestMargin: 1, sliceAlpha: 1e-9)
+      try await ReleaseStage(
+        log: log, names: names, model: Self.model, checkpoints: checkpoints,
+        store: ContentStore(folder: folder ?? labels.folder + "/store"),
+        policy: .init(compression: compression, gate: gate, storesInLog: folder == nil, codeVersion: "0.1.0"), key: key,
+        logger: Self.quiet, observer: observer
+      ).run(.untilIdle)
+    }
+
+    /// Deploys a version as `retort models promote` does.
+    func promote(_ version: Int) async throws {
+      let writer = try await log.transactionalWriter(
+        id: ReleaseStage.transactionalID(of: Self.model, names: names))
+      let manifest = try #require(
+        try await history.releases(of: Self.model).first { $0.manifest.version == version }?.manifest)
+      try await deploy(manifest, epoch: try await history.nextEpoch(of: Self.model), key: key) {
+        _ = try await writer.commit(append: [$0], offsets: nil)
+      }
+      await writer.close()
+    }
+
+    func deploy(
+      _ manifest: Manifest, epoch: Int64, key: SigningKey?, reason: String = "by hand",
+      append: (NewRecord) async throws -> Void
+    ) async throws {
+      var record = DeploymentRecord(
+        epoch: epoch, action: .promote, manifest: manifest, reason: reason, time: "2026-01-01T00:00:00Z")
+      if let key { record = try key.sign(record) }
+      try await append(RecordCoding.record(record, topic: names.models, key: Self.model))
+    }
+
+    func deployments() async throws -> [DeploymentRecord] {
+      var found: [DeploymentRecord] = []
+      try await TopicScan.each(log: log, topic: names.models) { found.append(try RecordCoding.value(of: $0)) }
+      return found
+    }
+  }
+}

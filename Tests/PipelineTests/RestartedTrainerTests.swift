@@ -1,0 +1,123 @@
+import Foundation
+import MessageLog
+import Pipeline
+import Releases
+import RetortClient
+import SQLiteLog
+import Testing
+import Topics
+import Training
+
+/// What is released after a trainer that lost its checkpoints or starts over.
+@Suite struct RestartedTrainerTests {
+  private typealias Bench = ReleaseStageTests.Bench
+
+  @Test(
+    "a trainer whose checkpoints are lost starts over if it is told to, comes to the same weights, and nothing is released twice"
+  )
+  func lost() async throws {
+    let bench = try await Bench()
+    try await bench.release()
+    func weights() async throws -> Digest? {
+      let announced = try await TrainStage.announced(log: bench.log, names: bench.names, model: Bench.model)
+      return try Trainer(restoring: try #require(announced.progress).digest, from: bench.checkpoints).weightsDigest
+    }
+    let (before, releases) = (try await weights(), try await bench.history.releases(of: Bench.model).count)
+    try FileManager.default.removeItem(atPath: bench.checkpoints.folder)
+    await #expect(throws: TrainingError.self) { try await bench.learn(0..<0) }
+    try await bench.learn(0..<0, mayStartAnew: true)
+    #expect(try await weights() == before)
+    try await bench.release()
+    #expect(try await bench.history.releases(of: Bench.model).count == releases)
+    // It goes on where it is from then on.
+    try await bench.learn(60..<120, mayStartAnew: true)
+    try await bench.release()
+    #expect(try await bench.history.releases(of: Bench.model).count > releases)
+    try await bench.log.close()
+  }
+
+  @Test("a changed recipe is refused, or starts over if it is told to; its releases follow those before")
+  func changedRecipe() async throws {
+    let bench = try await Bench()
+    try await bench.release()
+    let before = try await bench.history.releases(of: Bench.model)
+    let refused = await #expect(throws: TrainingError.self) { try await bench.learn(0..<0, seed: 5) }
+    #expect(refused?.code == .checkpointMismatch && refused?.description.contains("retort train --anew") == true)
+    try await bench.learn(0..<0, mayStartAnew: true, seed: 5)
+    try await bench.release()
+    let after = try await bench.history.releases(of: Bench.model)
+    let recipes = after.map(\.manifest.lineage.recipe)
+    #expect(after.count == 2 * before.count && Set(recipes).count == 2)
+    #expect(recipes.prefix(before.count) == before.map(\.manifest.lineage.recipe)[...])
+    // Nothing is started over that is of this recipe already.
+    try await bench.learn(0..<0, mayStartAnew: true, seed: 5)
+    try await bench.release()
+    #expect(try await bench.history.releases(of: Bench.model).count == after.count)
+    try await bench.log.close()
+  }
+
+  @Test("a release point whose checkpoint is gone is passed over for a newer one; the newest is not")
+  func gone() async throws {
+    let bench = try await Bench()
+    var points: [Digest] = []
+    try await TopicScan.each(log: bench.log, topic: bench.names.checkpoints) { record in
+      let checkpoint = try RecordCoding.value(of: record, as: CheckpointRecord.self)
+      if checkpoint.releasePoint != nil { points.append(checkpoint.digest) }
+    }
+    try #require(points.count > 1)
+    func remove(_ digest: Digest) throws {
+      try FileManager.default.removeItem(atPath: bench.checkpoints.path(of: digest))
+    }
+    try remove(points[0])
+    try await bench.release()
+    #expect(try await bench.history.releases(of: Bench.model).count == points.count - 1)
+    try await bench.learn(60..<120)
+    try remove(
+      try #require(
+        try await TrainStage.announced(log: bench.log, names: bench.names, model: Bench.model).releasePoint?.digest))
+    await #expect(throws: TrainingError.self) { try await bench.release() }
+    try await bench.log.close()
+  }
+
+  @Test(
+    "a stranger's record in `checkpoints` is nobody's checkpoint; what a killed trainer left goes with the next one")
+  func strangers() async throws {
+    let bench = try await Bench()
+    let leftover = bench.checkpoints.folder + "/.incoming.checkpoint.1-2.partial"
+    _ = FileManager.default.createFile(atPath: leftover, contents: Data(repeating: 7, count: 1_000))
+    for text in ["no json", "{}", #"{"student":"another","digest":7}"#, #"{"student":"home","position":-3}"#] {
+      _ = try await bench.log.append([
+        NewRecord(topic: bench.names.checkpoints, key: Array(Bench.model.utf8), value: Array(text.utf8))
+      ])
+    }
+    let before = try await TrainStage.announced(log: bench.log, names: bench.names, model: Bench.model).progress
+    try await bench.learn(60..<120)
+    let after = try await TrainStage.announced(log: bench.log, names: bench.names, model: Bench.model).progress
+    #expect(try #require(after).samplesSeen > #require(before).samplesSeen)
+    #expect(!FileManager.default.fileExists(atPath: leftover))
+    try await bench.release()
+    #expect(try await bench.history.newest(of: Bench.model) != nil)
+    try await bench.log.close()
+  }
+
+  @Test("a point whose checkpoint is lost is passed over for one of a trainer that started over, whatever its number")
+  func lostPoint() async throws {
+    let bench = try await Bench()
+    try await bench.release()
+    let before = try await bench.history.releases(of: Bench.model)
+    try await bench.learn(60..<120)
+    let old = try #require(
+      try await TrainStage.announced(log: bench.log, names: bench.names, model: Bench.model).releasePoint)
+    try FileManager.default.removeItem(atPath: bench.checkpoints.folder)
+    try await bench.learn(0..<0, mayStartAnew: true, seed: 5)
+    let new = try #require(
+      try await TrainStage.announced(log: bench.log, names: bench.names, model: Bench.model).releasePoint)
+    try #require(new.releasePoint ?? 0 <= old.releasePoint ?? 0 && new.digest != old.digest)
+    try await bench.release()
+    let after = try await bench.history.releases(of: Bench.model)
+    #expect(after.prefix(before.count).map(\.manifest) == before.map(\.manifest))
+    #expect(after.count > before.count)
+    #expect(after.dropFirst(before.count).allSatisfy { $0.manifest.lineage.recipe == new.recipe })
+    try await bench.log.close()
+  }
+}
