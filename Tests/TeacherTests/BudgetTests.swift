@@ -6,8 +6,10 @@ import Topics
 
 @Suite("Budgets, and who is let in when")
 struct BudgetTests {
-  @Test("A spent budget pauses until the hour has passed, also after a restart")
-  func budget() async throws {
+  /// Runs `body` with the configuration of a teacher that has a budget and keeps what it spent; each answer has 110 tokens.
+  private func budgeted(
+    _ body: @Sendable (TeacherConfiguration, ScriptedServer, VirtualClock) async throws -> Void
+  ) async throws {
     let folder = try Fixtures.folder()
     defer { try? FileManager.default.removeItem(at: folder) }
     let virtual = VirtualClock()
@@ -18,9 +20,16 @@ struct BudgetTests {
         $0.budget = BudgetPolicy(tokensPerHour: 200)
         $0.cachePath = folder.appendingPathComponent("answers.db").path
       }
+      try await body(configuration, server, virtual)
+    }
+  }
+
+  @Test("A spent budget pauses until the hour has passed, also after a restart")
+  func budget() async throws {
+    try await budgeted { configuration, server, virtual in
       let teacher = try Teacher(
         task: try Fixtures.task(), configuration: configuration, clock: virtual.clock, logger: Fixtures.quiet)
-      // 110 tokens each: two fit into the hour.
+      // Two fit into the hour.
       for index in 0..<2 { _ = try await teacher.label(Fixtures.request("number \(index)")) }
       #expect(virtual.now == .zero)
       _ = try await teacher.label(Fixtures.request("number 2"))
@@ -39,20 +48,11 @@ struct BudgetTests {
 
   @Test("What answers of rejected records have cost counts in the budget after a restart")
   func budgetOfRejected() async throws {
-    let folder = try Fixtures.folder()
-    defer { try? FileManager.default.removeItem(at: folder) }
-    let virtual = VirtualClock()
-    try await ScriptedServer.run { _ in
-      .calls(Fixtures.light)
-    } body: { address, server in
-      let configuration = Fixtures.configuration(address) {
-        $0.budget = BudgetPolicy(tokensPerHour: 200)
-        $0.cachePath = folder.appendingPathComponent("answers.db").path
-      }
+    try await budgeted { configuration, server, virtual in
       let task = try Fixtures.task {
         $0.verifier = .inProcess(name: "no") { _, _ in VerifierVerdict(accepted: false) }
       }
-      // 110 tokens each: two fit into the hour.
+      // Two fit into the hour.
       for index in 0..<3 {
         let outcome = try await Fixtures.label(
           Fixtures.request("number \(index)"), task: task, configuration: configuration, clock: virtual.clock)

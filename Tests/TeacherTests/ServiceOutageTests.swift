@@ -21,17 +21,28 @@ struct ServiceOutageTests {
 
   private static let approval = Reply(200, ["accepted": true])
 
-  /// Labels ten requests while `/find` or `/verify` gives `broken`; checks that all wait, and are labelled afterwards.
-  private func expectPause(at path: String, broken: Reply, timeout: Duration, found: String) async throws {
-    let isDown = Atomic(true)
-    try await ScriptedServer.run { seen in
-      if seen.path == path, isDown.load(ordering: .relaxed) { return broken }
-      if seen.path == "/find" { return Reply(200, ["devices": ["lamp"]]) }
-      return seen.path == "/verify" ? Self.approval : Self.teach(seen)
-    } body: { address, server in
+  /// Runs `body` with a teacher that has the lookup and the verifier, of a server that answers by a script.
+  private func withTeacher(
+    timeout: Duration = .seconds(10), _ script: @escaping @Sendable (Seen) async -> Reply,
+    body: @Sendable (Teacher, ScriptedServer) async throws -> Void
+  ) async throws {
+    try await ScriptedServer.run(script) { address, server in
       let teacher = try Teacher(
         task: try Self.task(address, timeout: timeout), configuration: Fixtures.configuration(address),
         logger: Fixtures.quiet)
+      try await body(teacher, server)
+      await teacher.shutdown()
+    }
+  }
+
+  /// Labels ten requests while `/find` or `/verify` gives `broken`; checks that all wait, and are labelled afterwards.
+  private func expectPause(at path: String, broken: Reply, timeout: Duration, found: String) async throws {
+    let isDown = Atomic(true)
+    try await withTeacher(timeout: timeout) { seen in
+      if seen.path == path, isDown.load(ordering: .relaxed) { return broken }
+      if seen.path == "/find" { return Reply(200, ["devices": ["lamp"]]) }
+      return seen.path == "/verify" ? Self.approval : Self.teach(seen)
+    } body: { teacher, server in
       async let outcomes = withThrowingTaskGroup(of: LabelOutcome.self) { group in
         for index in 0..<10 { group.addTask { try await teacher.label(Fixtures.request("room \(index)")) } }
         return try await group.reduce(into: [LabelOutcome]()) { $0.append($1) }
@@ -47,7 +58,6 @@ struct ServiceOutageTests {
       isDown.store(false, ordering: .relaxed)
       #expect(try await outcomes.allSatisfy { $0.accepted != nil })
       #expect(await teacher.state == .running)
-      await teacher.shutdown()
     }
   }
 
@@ -83,9 +93,7 @@ struct ServiceOutageTests {
 
   @Test("A record on which a lookup or the verifier alone fails is rejected, after the others' questions were answered")
   func poison() async throws {
-    try await ScriptedServer.run(Self.poisoned) { address, server in
-      let teacher = try Teacher(
-        task: try Self.task(address), configuration: Fixtures.configuration(address), logger: Fixtures.quiet)
+    try await withTeacher(Self.poisoned) { teacher, server in
       #expect(try await teacher.label(Fixtures.request("kitchen")).accepted != nil)
       let rejection = try await teacher.label(Fixtures.request("poison")).rejection
       #expect(rejection?.code == .lookupFailed)
@@ -96,20 +104,17 @@ struct ServiceOutageTests {
         ])
       #expect(try await teacher.label(Fixtures.request("unjudged")).rejection?.code == .verifierFailed)
       #expect(try await teacher.label(Fixtures.request("attic")).accepted != nil)
-      await teacher.shutdown()
     }
   }
 
   @Test("A verifier that refuses every question pauses labelling; a record that it alone refuses is rejected")
   func verifierRefuses() async throws {
     let refusesAll = Atomic(true)
-    try await ScriptedServer.run { seen in
+    try await withTeacher { seen in
       guard seen.path == "/verify" else { return seen.path == "/find" ? Reply(200, [:]) : Self.teach(seen) }
       let isRefused = seen.body["request"]?["messages"]?.text.contains("unjudged") == true
       return isRefused || refusesAll.load(ordering: .relaxed) ? Reply(403, "no") : Self.approval
-    } body: { address, server in
-      let teacher = try Teacher(
-        task: try Self.task(address), configuration: Fixtures.configuration(address), logger: Fixtures.quiet)
+    } body: { teacher, server in
       let first = Task { try await teacher.label(Fixtures.request("kitchen")) }
       guard case .paused(.configuration, let message, _) = try await teacher.pause() else {
         Issue.record("not paused")
@@ -121,7 +126,6 @@ struct ServiceOutageTests {
       #expect(try await first.value.accepted != nil)
       #expect(try await teacher.label(Fixtures.request("unjudged")).rejection?.code == .verifierFailed)
       #expect(try await teacher.label(Fixtures.request("attic")).accepted != nil)
-      await teacher.shutdown()
     }
   }
 
@@ -156,12 +160,10 @@ struct ServiceOutageTests {
   @Test("A lookup whose token has expired pauses labelling and rejects nothing")
   func expiredToken() async throws {
     let hasExpired = Atomic(true)
-    try await ScriptedServer.run { seen in
+    try await withTeacher { seen in
       if seen.path == "/find" { return hasExpired.load(ordering: .relaxed) ? Reply(401, "expired") : Reply(200, [:]) }
       return seen.path == "/verify" ? Self.approval : Self.teach(seen)
-    } body: { address, _ in
-      let teacher = try Teacher(
-        task: try Self.task(address), configuration: Fixtures.configuration(address), logger: Fixtures.quiet)
+    } body: { teacher, _ in
       let first = Task { try await teacher.label(Fixtures.request("kitchen")) }
       guard case .paused(.configuration, let message, _) = try await teacher.pause() else {
         Issue.record("not paused")
@@ -171,21 +173,18 @@ struct ServiceOutageTests {
       hasExpired.store(false, ordering: .relaxed)
       #expect(try await first.value.accepted != nil)
       #expect(teacher.metrics.rejectedTotal == 0)
-      await teacher.shutdown()
     }
   }
 
   @Test("A record that fails first waits until others were answered, and is rejected then")
   func poisonFirst() async throws {
-    try await ScriptedServer.run(Self.poisoned) { address, server in
-      let teacher = try Teacher(
-        task: try Self.task(address), configuration: Fixtures.configuration(address), logger: Fixtures.quiet)
+    try await withTeacher(Self.poisoned) { teacher, server in
       async let first = teacher.label(Fixtures.request("poison"))
-      #expect(try await server.sees(15, at: "/find"))
+      let isTriedOn = try await server.sees(15, at: "/find")
+      #expect(isTriedOn)
       #expect(teacher.metrics.rejectedTotal == 0)
       #expect(try await teacher.label(Fixtures.request("kitchen")).accepted != nil)
       #expect(try await first.rejection?.code == .lookupFailed)
-      await teacher.shutdown()
     }
   }
 
