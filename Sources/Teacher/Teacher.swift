@@ -26,7 +26,7 @@ public final class Teacher: Sendable {
   private let counters: TeacherCounters
   private let cache: ForgivingCache?
   private let logger: Logger
-  private let hasSaidThatNobodyIsAsked = Atomic(false)
+  private let sayingThatNobodyIsAsked = Once()
   private let strangers = Mutex<Set<String>>([])
 
   /// Checks the whole configuration and opens what it names; nothing is sent.
@@ -180,7 +180,7 @@ extension Teacher {
     }
     if let producer = request.response?.producer { noteStranger(producer, request.id) }
     guard let asker else {
-      if !hasSaidThatNobodyIsAsked.exchange(true, ordering: .relaxed) {
+      if sayingThatNobodyIsAsked.isFirst() {
         logger.warning(
           "label: no teacher is configured, so that requests without a trusted answer are skipped, and stay skipped; set teacher.endpoint"
         )

@@ -1,5 +1,4 @@
 internal import Logging
-internal import Synchronization
 
 /// The request that a task labels, for who finds that an endpoint refuses it alone: whoever runs this is told once which it is,
 /// since what comes after it in its partition waits for it.
@@ -9,7 +8,7 @@ final class RequestInHand: Sendable {
 
   private let name: String
   private let logger: Logger
-  private let hasBeenNamed = Atomic(false)
+  private let naming = Once()
 
   /// - Parameter place: where it stands in the log, if it does.
   init(id: String, place: String?, logger: Logger) {
@@ -19,7 +18,7 @@ final class RequestInHand: Sendable {
 
   /// It is refused and others are not, which more attempts are to make sure of.
   func isRefusedAlone(by endpoint: String, message: String) {
-    if hasBeenNamed.exchange(true, ordering: .relaxed) { return }
+    guard naming.isFirst() else { return }
     logger.warning(
       """
       label: the \(endpoint) refuses the request \(name) while it answers others (\(message)); it is tried a few more times, \
