@@ -50,8 +50,8 @@ public final class Decoder {
 
   /// Answers each conversation with one call.
   ///
-  /// What cannot be answered (a request that is too long, one from which no function can be filled, text that is no call) is an
-  /// ``Answer`` with an ``Answer/invalidReason``, never an error.
+  /// What cannot be answered (a request that is too long, one from which no function can be filled or may be called, text that is
+  /// no call) is an ``Answer`` with an ``Answer/invalidReason``, never an error.
   ///
   /// - Parameters:
   ///   - prompts: The conversations, any number; more than ``maximumBatch`` wait their turn.
@@ -121,7 +121,11 @@ public final class Decoder {
       let request = RequestContext(
         grammar: model.grammar, texts: messages.map(\.content),
         wholeWords: model.answersInWholeWords, functions: options.functions)
-      guard !request.isHopeless else { return refuse("no function can be filled from this request") }
+      guard !request.isHopeless else {
+        return refuse(
+          options.functions?.isEmpty == true
+            ? "the request allows none of the model's functions" : "no function can be filled from this request")
+      }
       context = request
       state = constraint.start(request)
     }

@@ -103,13 +103,10 @@ struct ChatTests {
       #expect(
         try await escalates(server, ["tools": .array((annotated.arrayValue ?? []) + (stranger.arrayValue ?? []))])
           == true)
-      let none = try await server.chat("play something by Björk", ["tools": stranger])
-      #expect(none.status == 400)
       let odd: [JSON] = [
         ["type": "web_search"], ["type": "function", "function": ["name": "a.b", "parameters": ["oneOf": []]]],
       ]
       #expect(try await escalates(server, ["tools": .array((annotated.arrayValue ?? []) + odd)]) == true)
-      #expect(try await server.chat("play", ["tools": .array(odd)]).status == 400)
       #expect(try await server.chat("play", ["tools": [7]]).status == 400)
       #expect(
         try await server.chat("play", ["tools": .array((stranger.arrayValue ?? []) + (stranger.arrayValue ?? []))])
@@ -190,7 +187,7 @@ struct ChatTests {
   @Test(
     "a function that is not there cannot be chosen",
     arguments: [
-      #"{"type": "function", "function": {"name": "fly"}}"#, #"{"type": "function"}"#, #""none""#, "7", "[]", "{}",
+      #"{"type": "function", "function": {"name": "fly"}}"#, #"{"type": "function"}"#, "7", "[]", "{}",
       #"{"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}}"#,
       #"{"type": "allowed_tools", "allowed_tools": {"tools": [{"type": "function", "function": {"name": "play_music"}}, 7]}}"#,
     ])
@@ -245,6 +242,39 @@ struct ChatTests {
   }
 
   @Test(
+    "a request that leaves nothing to call gets no call and is to be escalated, also in a stream",
+    arguments: [
+      #"{"tool_choice": "none"}"#, #"{"tools": TOOLS, "tool_choice": "none"}"#, #"{"tools": [FLY]}"#,
+      #"{"tools": [FLY], "tool_choice": {"type": "function", "function": {"name": "fly"}}}"#,
+      #"{"tools": [{"type": "web_search"}, {"name": "play_music", "parameters": {"type": "object"}}]}"#,
+    ])
+  func nothingToCall(extra: String) async throws {
+    let fly = #"{"type": "function", "function": {"name": "fly", "parameters": {"type": "object"}}}"#
+    let extra = try #require(
+      try JSON.parse(
+        extra.replacingOccurrences(of: "TOOLS", with: TinyModel.tools.text)
+          .replacingOccurrences(of: "FLY", with: fly)
+      ).objectValue)
+    try await TestServer.run(ModelSlot(try TinyModel.served(version: 1)), threshold: 0) { server in
+      let whole = try await server.chat("play something by Björk", extra)
+      #expect(whole.status == 200)
+      let choice = whole.json?["choices"]?[0]
+      let sentence = try #require(choice?["message"]?["content"]?.stringValue)
+      #expect(sentence == "No function could be called: the request allows none of the model's functions.")
+      #expect(choice?["message"]?["tool_calls"] == nil)
+      #expect(choice?["finish_reason"] == "stop")
+      #expect(whole.json?["retort"]?["escalate"] == true)
+      var streamed = extra
+      streamed["stream"] = true
+      let stream = try await server.chat("play something by Björk", streamed)
+      for reply in [whole, stream] { #expect(reply.headers.first(name: "x-retort-escalate") == "true") }
+      #expect(stream.status == 200)
+      #expect(stream.text.contains(sentence) && stream.text.contains(#""escalate":true"#))
+      #expect(!stream.text.contains("tool_calls"))
+    }
+  }
+
+  @Test(
     "what is not a request gets 400 and one sentence",
     arguments: [
       (#"{"messages": ["#, "byte"), ("[1]", "object"), ("{}", "messages"), (#"{"messages": []}"#, "messages"),
@@ -254,10 +284,6 @@ struct ChatTests {
       (#"{"messages": [{"role": "user", "content": "x"}], "n": 2}"#, "n:"),
       (#"{"messages": [{"role": "user", "content": "x"}], "max_tokens": 0}"#, "max_tokens:"),
       (#"{"messages": [{"role": "user", "content": "x"}], "model": 5}"#, "model"),
-      (
-        #"{"messages": [{"role": "user", "content": "x"}], "tools": [{"name": "fly", "parameters": {"type": "object"}}]}"#,
-        "fly"
-      ),
       (#"{"messages": [{"role": "user", "content": "x"}], "messages": []}"#, "byte"),
     ])
   func badBodies(body: String, word: String) async throws {

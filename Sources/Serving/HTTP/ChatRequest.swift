@@ -3,7 +3,8 @@ import Topics
 
 /// The body of `POST /v1/chat/completions`, checked.
 ///
-/// Reference: OpenAI API, "Create chat completion". Parameters that steer sampling are taken and have no effect: answers are greedy.
+/// Reference: OpenAI API, "Create chat completion". Parameters that steer sampling are taken and have no effect: an answer
+/// is the most probable one.
 struct ChatRequest: Sendable {
   /// The largest body, in bytes.
   static let maximumBytes = 1 << 20
@@ -16,7 +17,7 @@ struct ChatRequest: Sendable {
   let includesUsage: Bool
   /// The functions that the client knows of; nil where it sent none.
   let tools: Tools?
-  /// The only functions that the answer may call, by `tool_choice`; nil: any.
+  /// The only tools that the answer may call, by `tool_choice`; empty: none; nil: any.
   let choice: [String]?
 
   init(bytes: [UInt8]) throws(ServingError) {
@@ -36,7 +37,8 @@ struct ChatRequest: Sendable {
     includesUsage = try Self.optional(options, "include_usage", "true or false") { $0.boolValue } ?? false
     if let count = try Self.optional(body, "n", "a whole number", { $0.integerValue }), count != 1 {
       throw ServingError(
-        .invalidRequest, "n: expected 1, found \(count); answers are greedy, so that more would be the same.",
+        .invalidRequest,
+        "n: expected 1, found \(count); an answer is the most probable one, so more would be the same.",
         parameter: "n")
     }
     for name in ["max_tokens", "max_completion_tokens"] {
@@ -89,6 +91,8 @@ struct ChatRequest: Sendable {
   struct Tools: Sendable {
     let functions: [FunctionDefinition]
     let others: [String]
+
+    var names: [String] { functions.map(\.name) + others }
   }
 
   private static func tools(_ json: JSON?) throws(ServingError) -> Tools? {
@@ -108,15 +112,16 @@ struct ChatRequest: Sendable {
         others.append(tool["function"]?["name"]?.stringValue ?? tool["name"]?.stringValue ?? "tools[\(index)]")
       }
     }
-    let names = functions.map(\.name) + others
-    guard Set(names).count == names.count else {
+    let tools = Tools(functions: functions, others: others)
+    guard Set(tools.names).count == list.count else {
       throw ServingError(.invalidRequest, "tools: expected names that differ, found one twice.", parameter: "tools")
     }
-    return Tools(functions: functions, others: others)
+    return tools
   }
 
   private static func choice(_ json: JSON?) throws(ServingError) -> [String]? {
     if [nil, .null, "auto", "required"].contains(json) { return nil }
+    if json == "none" { return [] }
     var named: [JSON?] = []
     switch json?["type"] {
     case "function": named = [json]
@@ -127,17 +132,17 @@ struct ChatRequest: Sendable {
     guard !names.isEmpty, names.count == named.count else {
       throw ServingError(
         .invalidRequest,
-        "tool_choice: expected auto, required, or functions by name; every answer is a call.", parameter: "tool_choice")
+        "tool_choice: expected auto, required, none, or functions by name.", parameter: "tool_choice")
     }
     return names
   }
 
   /// What of a model's functions a request leaves to its answer.
   struct Scope: Sendable, Hashable {
-    /// The only functions that the answer may call; nil: any of the model's.
+    /// The only functions that the answer may call; empty: there is none, and so no call; nil: any of the model's.
     var functions: Set<String>?
     /// Whether an answer may stand for what the client wants: not where its conversation does not end with a person's turn, nor
-    /// where it has tools that the model never learned, which might be the right ones.
+    /// where it may call tools that the model never learned, which might be the right ones.
     var isWithinTheModel = true
   }
 
@@ -146,7 +151,7 @@ struct ChatRequest: Sendable {
   /// A tool is the model's where it has its name and a schema that says the same; whether unknown arguments are refused is no
   /// difference, since the model writes none.
   ///
-  /// - Throws: `model_not_found`; `invalid_request` where none of the tools is the model's, whose functions are in its weights.
+  /// - Throws: `model_not_found`; `invalid_request` where `tool_choice` names what is not there.
   func scope(in served: ServedModel) throws(ServingError) -> Scope {
     if let model, model != served.name {
       throw ServingError(
@@ -154,31 +159,23 @@ struct ChatRequest: Sendable {
         parameter: "model")
     }
     let own = served.model.functions
-    let sent = tools.map { tools in
-      tools.functions.filter { tool in
-        own[tool.name].map { $0.parametersJSON == tool.parametersJSON || Self.saysTheSame($0, tool) } ?? false
-      }
-    }
-    if let tools, sent?.isEmpty == true {
-      let name = (tools.functions.map(\.name) + tools.others)[0].prefix(100).debugDescription
-      throw ServingError(
-        .invalidRequest,
-        "tools: \(name) is not one of the functions that \(served.name) was trained on, as it knows them; "
-          + "leave tools out, or send its own.", parameter: "tools")
-    }
     let all = Set(own.names)
-    let known = sent.map { Set($0.map(\.name)) } ?? all
-    if let stranger = choice?.first(where: { !known.contains($0) }) {
+    let sent = tools.map { Set($0.names) } ?? all
+    if let stranger = choice?.first(where: { !sent.contains($0) }) {
       throw ServingError(
         .invalidRequest,
-        "tool_choice: \(stranger.prefix(100).debugDescription) is not one of the functions that \(served.name) was trained on"
-          + (sent == nil ? "." : ", or not one of the request's tools."), parameter: "tool_choice")
+        "tool_choice: \(stranger.prefix(100).debugDescription) is not one of the "
+          + (tools == nil ? "functions that \(served.name) was trained on." : "request's tools."),
+        parameter: "tool_choice")
     }
-    let allowed = choice.map(Set.init) ?? known
+    let learned = tools?.functions.filter { tool in
+      own[tool.name].map { $0.parametersJSON == tool.parametersJSON || Self.saysTheSame($0, tool) } ?? false
+    }
+    let wanted = choice.map(Set.init) ?? sent
+    let allowed = wanted.intersection(learned?.map(\.name) ?? own.names)
     return Scope(
       functions: allowed == all ? nil : allowed,
-      isWithinTheModel: messages.last?.role == .user
-        && (choice != nil || tools.map { $0.others.isEmpty && sent?.count == $0.functions.count } ?? true))
+      isWithinTheModel: messages.last?.role == .user && allowed == wanted)
   }
 
   private static func saysTheSame(_ one: FunctionDefinition, _ other: FunctionDefinition) -> Bool {
