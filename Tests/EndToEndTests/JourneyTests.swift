@@ -96,6 +96,29 @@ struct JourneyTests {
     }
   }
 
+  @Test("release alone ends with status 3 where the gate rejected its last candidate, with its result all the same")
+  func rejected() async throws {
+    let teacher = StandInTeacher(seed: 7)
+    try await teacher.whileRunning { endpoint in
+      let world = try World(requests: 200, endpoint: endpoint)
+      let retort = try await world.deployment("stages")
+      _ = try await retort.json("label", "--until-idle")
+      _ = try await retort.json("train", "--until-idle")
+      let release = ["release", "--once", "--set", "release.gate.minimum=1000"]
+      let rejected = try await retort.run(release + ["--json"])
+      #expect(rejected.status == 3, "\(rejected.errors)")
+      let result = try rejected.json()
+      try JSONPage.check(result, of: release)
+      let last = try #require(result["releases"]?.arrayValue?.last)
+      #expect(last["promoted"] == false)
+      #expect(last["reasons"]?.arrayValue?.isEmpty == false)
+
+      // Nothing new: there is no verdict to tell.
+      let nothing = try await retort.run(release)
+      #expect(nothing.status == 0 && nothing.output.contains("0 releases made"), "\(nothing.errors)")
+    }
+  }
+
   @Test("a second run with nothing new releases nothing and changes nothing")
   func idempotent() async throws {
     let teacher = StandInTeacher(seed: 7)

@@ -79,6 +79,10 @@ struct StageOptions: ParsableArguments {
     if global.json { Output.print(report.json) } else { Output.print(report.text) }
     // Whoever waits for the end of all work must not take this for it.
     if mode == .untilIdle, !endedByItself { throw CancellationError() }
+    // Of the whole pipeline a rejected candidate is an ordinary outcome; whoever asks for a release alone asks for the verdict.
+    if choice == .release, mode == .untilIdle, report.releases.last?.isPromoted == false {
+      throw ExitStatus.checkFailed
+    }
   }
 }
 
@@ -129,7 +133,8 @@ struct TrainCommand: AsyncParsableCommand {
 /// `retort release`: stage 3 alone.
 struct ReleaseCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "release", abstract: "Compress, measure and release; nothing else.")
+    commandName: "release", abstract: "Compress, measure and release; nothing else.",
+    discussion: "With --until-idle the exit status is 3 where the gate rejected the last candidate that was made.")
 
   @OptionGroup var options: StageOptions
 
