@@ -2,12 +2,12 @@ import Foundation
 import Testing
 import Topics
 
-/// The sections of `docs/JSON.md`: which keys the result of a command has at its top.
+/// The sections of `JSON.md`: which keys the result of a command has at its top.
 enum JSONPage {
   /// For each command its keys, and whether a key may be left out.
   static let sections: [String: [String: Bool]] = {
     let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent().appendingPathComponent("docs/JSON.md").path
+      .deletingLastPathComponent().appendingPathComponent("JSON.md").path
     var sections: [String: [String: Bool]] = [:]
     var commands: [String] = []
     for line in RetortProcess.text(path).split(separator: "\n") {
@@ -27,7 +27,7 @@ enum JSONPage {
   static func check(_ result: JSON, of arguments: [String]) throws {
     let names = [2, 1].map { arguments.prefix($0).joined(separator: " ") }
     guard let command = names.first(where: { sections[$0] != nil }), let keys = sections[command] else {
-      throw RetortProcess.Failure("docs/JSON.md: expected a section \(names[1]), found none; write one")
+      throw RetortProcess.Failure("JSON.md: expected a section \(names[1]), found none; write one")
     }
     for object in result.arrayValue ?? [result] {
       let found = Set(object.objectValue?.keys ?? [])
@@ -35,7 +35,7 @@ enum JSONPage {
       let lost = Set(keys.filter { !$0.value }.keys).subtracting(found).sorted()
       guard unknown.isEmpty, lost.isEmpty else {
         throw RetortProcess.Failure(
-          "docs/JSON.md, \(command): expected the keys of the result, found no \(unknown), and \(lost), which it does not have"
+          "JSON.md, \(command): expected the keys of the result, found no \(unknown), and \(lost), which it does not have"
         )
       }
     }
