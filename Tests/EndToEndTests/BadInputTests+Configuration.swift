@@ -114,6 +114,14 @@ extension BadInputTests {
     let sound = try await retort.run(
       "config", "lint", "--set", "task.lookups=[\(http),\(lookup("g", #""command":["a","5"]"#))]")
     #expect(sound.status == 0, "\(sound.output)\(sound.errors)")
+    // So is the form that users read.
+    let readme = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent().appendingPathComponent("README.md").path
+    let paragraphs = RetortProcess.text(readme).components(separatedBy: "\n\n")
+    let example = try #require(paragraphs.first { $0.hasPrefix("    task:\n      lookups:\n") })
+    try write(example.split(separator: "\n").map { $0.dropFirst(4) + "\n" }.joined(), "retort.yaml", in: retort)
+    let read = try await retort.run("config", "lint")
+    #expect(read.status == 0, "\(read.output)\(read.errors)")
     try write("train:\n  recipe:\n    lerning_rate: 1\n", "retort.yaml", in: retort)
     expectSentence(try await retort.run("train", "--until-idle"), status: 2, containing: "learning_rate")
     try write("release: {recovery_steps: autp}\n", "retort.yaml", in: retort)
