@@ -160,7 +160,7 @@ actor LabelChooser {
       if isNews {
         stage.logger.warning(
           student == nil
-            ? "label: no student is asked, so that every request is labelled"
+            ? "label: no student is asked, so that all but repeats is labelled"
             : "label: the student that was deployed before is asked",
           metadata: ["reason": "\(error)"])
       }
@@ -190,7 +190,7 @@ actor LabelChooser {
       }
       if isNews {
         stage.logger.warning(
-          "label: the deployed student is not asked, so that every request is labelled",
+          "label: the deployed student is not asked, so that all but repeats is labelled",
           metadata: ["version": "\(newest.manifest.version)", "reason": "\(error)"])
       }
     }
