@@ -2,7 +2,7 @@
 public enum Split: String, Sendable, Hashable, CaseIterable {
   /// Trained on.
   case train
-  /// For thresholds and early stopping; never trained on.
+  /// For the confidence's calibration and threshold; never trained on.
   case dev
   /// For the release gate alone; never trained on.
   case gate

@@ -7,12 +7,12 @@ package import Topics
 public struct VotePolicy: Sendable, Hashable {
   /// Samples drawn, 1…32. Default 1.
   public var samples: Int
-  /// The share of all samples that must give the winning call, in (0, 1]. Default 0.6. Two calls with the same
+  /// The share of all samples that must give the winning call, in (0, 1]. Default 0.5. Two calls with the same
   /// number of votes never win.
   public var agreement: Double
 
   /// Makes a policy.
-  public init(samples: Int = 1, agreement: Double = 0.6) {
+  public init(samples: Int = 1, agreement: Double = 0.5) {
     self.samples = samples
     self.agreement = agreement
   }
