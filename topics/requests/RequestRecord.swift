@@ -8,7 +8,7 @@ public struct RequestRecord: TopicValue, Hashable {
 
   /// The topic's settings.
   public static let topic = TopicSpecification(
-    name: "requests", key: "conversation or request id", partitions: 4, partitionsAreFixed: false, cleanup: [.delete],
+    name: "requests", key: "conversation or request id", partitionsAreFixed: false, cleanup: [.delete],
     retentionMilliseconds: 7 * 86_400_000, maximumMessageBytes: 16 << 20, schemaName: schemaName,
     schema: PackageResources.requests_schema_json)
 
