@@ -61,7 +61,8 @@ public struct CompressionPolicy: Sendable, Hashable {
   public var klTop = 0
   /// The probability with which each swappable value is exchanged in a presentation; default 0.5.
   public var swapProbability = 0.5
-  /// The longest prompt and answer together, in tokens; longer samples take no part; default 512.
+  /// The longest prompt and answer together, in tokens; longer samples take no part; default 512. A release takes what training
+  /// learned, where that is longer.
   public var maximumSequence = 512
   /// The seed of everything random; 0…2^53 − 1, default 0.
   public var seed = 0

@@ -71,9 +71,10 @@ public enum Compressor {
   ///
   /// - Parameters:
   ///   - functions: The task; `nil` for the model's own.
-  ///   - samples: What importance, calibration and recovery are measured on; they need the functions.
-  /// - Throws: As the other; ``CompressionError`` `mismatch` for samples without functions, and for a share of an axis that its
-  ///   steps are too coarse for.
+  ///   - samples: What importance, calibration and recovery are measured on, however long as far as the student reads them; they
+  ///     need the functions.
+  /// - Throws: As the other; ``CompressionError`` `mismatch` for samples without functions or of which none can be learned from,
+  ///   and for a share of an axis that its steps are too coarse for.
   public static func compress(
     _ model: UncompressedModel, functions: FunctionSet? = nil, samples: [TrainingSample] = [],
     policy: CompressionPolicy = CompressionPolicy(), output: String, name: String? = nil,
@@ -86,11 +87,36 @@ public enum Compressor {
         .mismatch, context: "data", expected: "functions beside the samples", found: "none",
         advice: "name the file of tool definitions with --functions")
     }
+    var policy = policy
+    policy.maximumSequence = max(policy.maximumSequence, model.student.configuration.maximumPositions)
+    if let functions {
+      try check(
+        samples,
+        SampleEncoder(
+          tokenizer: model.tokenizer, functions: functions,
+          maximumSequence: model.student.configuration.maximumPositions))
+    }
     var description = model.description
     if let name { description.name = name }
     return try compress(
       parent: model.student, tokenizer: model.tokenizer, functions: functions, recentSamples: samples,
       trainingSamples: samples, policy: policy, output: output, description: description, progress: progress)
+  }
+
+  /// Checks that one sample at least, where there are some, can be learned from: without any nothing would recover.
+  private static func check(_ samples: [TrainingSample], _ encoder: SampleEncoder) throws(CompressionError) {
+    var first: SampleEncoder.Unlearnable?
+    for sample in samples {
+      switch encoder.encode(sample) {
+      case .success: return
+      case .failure(let reason): first = first ?? reason
+      }
+    }
+    guard let first else { return }
+    throw CompressionError(
+      .mismatch, context: "data", expected: "samples that the student can learn from",
+      found: "none; of the first one, \(first.reason)",
+      advice: "give requests that the model can read whole, with calls of its functions")
   }
 
   /// Whether what is written at a path is a Hugging Face folder: where it does not end in `.gguf`.

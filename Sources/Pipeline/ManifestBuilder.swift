@@ -47,7 +47,7 @@ struct ManifestBuilder {
   }
 
   private var quantization: String {
-    let (plan, calibration) = (made.report.quantize, stage.policy.compression.calibrate)
+    let (plan, calibration) = (made.report.quantize, made.compression.calibrate)
     var name = "mixed"
     if case .uniform(let type) = plan { name = type.rawValue }
     return calibration == .nearest ? name : "\(name) \(calibration.rawValue)"
@@ -63,7 +63,7 @@ struct ManifestBuilder {
       axes[name] = Pruning.Change(before: before[keyPath: size], after: after[keyPath: size])
     }
     guard before != after else { return nil }
-    let source = stage.policy.compression.importance == .gradients ? "gradient" : "activation"
+    let source = made.compression.importance == .gradients ? "gradient" : "activation"
     return Pruning(
       method: "\(axes.isEmpty ? "ffn" : "structured")-\(source)", feedForwardBefore: before.feedForwardSize,
       feedForwardAfter: after.feedForwardSize, recoverySteps: made.report.recovery?.steps ?? 0, axes: axes)
@@ -76,7 +76,7 @@ struct ManifestBuilder {
       topic: stage.names.isRelabelled ? stage.names.samples : nil,
       fromOffset: range?.offsets.lowerBound ?? min(samples.firstOffset, checkpoint.position),
       toOffset: checkpoint.position, samples: checkpoint.samplesSeen, erased: range?.erased ?? samples.erased,
-      recipe: made.recipe.digest, compression: stage.policy.compression.digest, seed: UInt64(made.recipe.seed),
+      recipe: made.recipe.digest, compression: made.compression.digest, seed: UInt64(made.recipe.seed),
       numerics: made.recipe.numerics,
       code: stage.policy.codeVersion, teachers: (range?.teachers ?? samples.teachers).sorted())
   }

@@ -124,7 +124,9 @@ actor ReleaseWorker {
     description.name = stage.incumbent
     description.chatTemplate = trainer.chatTemplate
     description.metadata = parent.metadata.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
-    let policy = stage.policy.compression
+    // What was learned takes part in the recovery, however long.
+    var policy = stage.policy.compression
+    policy.maximumSequence = max(policy.maximumSequence, trainer.recipe.maximumSequence)
     let report = try Compressor.compress(
       parent: branch.student, tokenizer: branch.tokenizer, functions: trainer.functions,
       recentSamples: trainer.recentSamples(policy.activationSamples), trainingSamples: trainer.trainingSamples,
@@ -135,7 +137,7 @@ actor ReleaseWorker {
       })
     return MadeCandidate(
       weightsPath: path, grammarPath: report.grammar?.path ?? Compressor.grammarPath(beside: path), report: report,
-      parent: parent, functions: trainer.functions,
+      compression: policy, parent: parent, functions: trainer.functions,
       tokenizerDigest: report.tokenizerDigest, recipe: trainer.recipe, baseDigest: trainer.baseDigest)
   }
 
@@ -309,6 +311,8 @@ struct MadeCandidate {
   let weightsPath: String
   let grammarPath: String
   let report: CompressionReport
+  /// How it was compressed.
+  let compression: CompressionPolicy
   let parent: ServingModel
   /// What the student may call: of all samples that it has seen.
   let functions: FunctionSet

@@ -209,6 +209,40 @@ import Training
     }
   }
 
+  @Test("Samples take part as long as the student reads them; where none can, that is said before the work")
+  func longSamples() throws {
+    try Fixture.withFolder { folder in
+      let tokenizer = try Fixture.tokenizer()
+      let functions = try Fixture.functions()
+      let samples = Fixture.samples(4).map { sample in
+        // Letters that the tokenizer has not seen are a token each.
+        let messages = [ChatMessage.user(sample.messages[0].content + " " + String(repeating: "X", count: 600))]
+        return TrainingSample(
+          id: sample.id, digest: sample.digest, messages: messages, call: sample.call, split: sample.split)
+      }
+      func compress(positions: Int) throws -> CompressionReport {
+        let path = "\(folder)/\(positions).gguf"
+        let student = try Student(
+          configuration: DecoderConfiguration(
+            vocabularySize: tokenizer.vocabularySize, hiddenSize: 32, layerCount: 1, headCount: 2,
+            keyValueHeadCount: 1, feedForwardSize: 128, maximumPositions: positions),
+          seed: 3)
+        _ = try StudentFile.write(student, tokenizer: tokenizer, functions: functions, as: .f32, to: path)
+        return try Compressor.compress(
+          UncompressedModel(path: path), samples: samples,
+          policy: policy {
+            $0.recoverySteps = 2
+            $0.batchSize = 2
+          }, output: "\(folder)/small.gguf")
+      }
+      #expect(try compress(positions: 1_024).recovery?.steps == 2)
+      try FileManager.default.removeItem(atPath: "\(folder)/small.gguf")
+      let error = #expect(throws: CompressionError.self) { try compress(positions: 512) }
+      #expect(error?.code == .mismatch && error?.context == "data", "\(error?.description ?? "nothing")")
+      #expect(!FileManager.default.fileExists(atPath: "\(folder)/small.gguf"))
+    }
+  }
+
   @Test("A Hugging Face folder can be written and compressed")
   func folder() throws {
     try Fixture.withFolder { folder in

@@ -73,6 +73,13 @@ import Training
     #expect(manifests.allSatisfy { $0.lineage.compression == compression.digest })
     #expect(manifests.allSatisfy { $0.template == "retort-1" && $0.precision == "fp32" })
     #expect(try manifests.allSatisfy { try Manifest(json: $0.json) == $0 })
+
+    // What is learned beyond the 512 tokens of the default takes part in the recovery, too.
+    try await bench.learn(0..<0, mayStartAnew: true, sequence: 1_024)
+    try await bench.release(compression)
+    compression.maximumSequence = 1_024
+    let longer = try await bench.history.releases(of: Bench.model).dropFirst(releases.count).map(\.manifest)
+    #expect(!longer.isEmpty && longer.allSatisfy { $0.lineage.compression == compression.digest })
     try await bench.log.close()
   }
 
