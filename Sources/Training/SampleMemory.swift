@@ -205,7 +205,8 @@ extension SampleMemory {
     self.init()
     for (number, bytes) in segments.enumerated() {
       for line in bytes.split(separator: 0x0A) {
-        guard let json = try? JSON.parse(line), let entry = Entry(json: json),
+        // A line nests deeper than the record that its sample is of, and may be longer than what is read by default.
+        guard let json = try? JSON.parse(line, maximumDepth: 512, maximumBytes: .max), let entry = Entry(json: json),
           entry.sequence / Self.segmentSpan == number, entry.sequence >= 0, entry.sequence < nextSequence,
           entry.sequence > entries.last?.sequence ?? -1,
           versions.updateValue((entry.digest, entry.sequence), forKey: Array(entry.id.utf8)) == nil

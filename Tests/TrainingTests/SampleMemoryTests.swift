@@ -123,6 +123,27 @@ import Training
     #expect(same(one, two))
   }
 
+  @Test("What a record of the log may hold is read back: calls nested as deep as that, and texts of many megabytes")
+  func large() throws {
+    /// Arguments of so many levels.
+    func arguments(_ levels: Int) -> JSONObject {
+      (1..<levels).reduce(["a": 1]) { inner, _ in ["a": .object(inner)] }
+    }
+    // A record nests 64 levels deep at most; its call's arguments are the third, those of what was judged the fifth.
+    let deep = Call(name: "f", arguments: arguments(62))
+    let judged = JudgedCall(call: Call(name: "f", arguments: arguments(60)), score: 1, producer: "p")
+    var record = SampleRecord(id: "1", messages: [.user("x")], call: deep, split: .train, judged: [judged])
+    record = try SampleRecord(json: JSON.parse(record.json.text))
+    let text = String(repeating: "x", count: 17 << 20)
+    var memory = SampleMemory()
+    _ = memory.accept(
+      TrainingSample(
+        id: record.id, digest: record.digest, messages: record.messages, call: deep, judged: record.judged))
+    _ = memory.accept(Fixture.make(id: "2", text: text, call: Call(name: "f", arguments: ["b": 2])))
+    let copy = try #require(stored(memory))
+    #expect(same(memory, copy))
+  }
+
   @Test("Segments that contradict each other are refused")
   func contradictions() {
     var memory = SampleMemory()
