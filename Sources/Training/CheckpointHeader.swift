@@ -66,9 +66,7 @@ struct CheckpointHeader: Sendable {
     }
     func part<T>(_ name: String, _ value: T?) throws(TrainingError) -> T {
       guard let value else {
-        throw TrainingError(
-          .checkpointDamaged, context: "\(path), \(name)", expected: "a valid value", found: "none",
-          advice: "use an older checkpoint")
+        throw TrainingError.damaged("\(path), \(name)", expected: "a valid value", found: "none")
       }
       return value
     }

@@ -76,7 +76,7 @@ public struct CheckpointStore: Sendable, Hashable {
   func segment(_ digest: Digest) throws(TrainingError) -> [UInt8] {
     let path = path(of: digest)
     guard contains(digest) else { throw Self.missing(path) }
-    let bytes = try FileSystem.contents(of: path, limit: 1 << 30)
+    let bytes = try FileSystem.contents(of: path)
     let found = Digest.sha256(bytes)
     guard found == digest else { throw Self.damaged(path, digest, found) }
     return bytes
@@ -110,9 +110,7 @@ public struct CheckpointStore: Sendable, Hashable {
     do throws(JSONError) {
       json = try JSON.parse(text)
     } catch {
-      throw TrainingError(
-        .checkpointDamaged, context: path, expected: "a JSON header", found: error.description,
-        advice: "use an older checkpoint")
+      throw TrainingError.damaged(path, expected: "a JSON header", found: error.description)
     }
     return (file, try CheckpointHeader(json: json, path: path), bytes)
   }
@@ -124,13 +122,18 @@ public struct CheckpointStore: Sendable, Hashable {
   }
 
   private static func damaged(_ path: String, _ expected: Digest, _ found: Digest) -> TrainingError {
-    TrainingError(
-      .checkpointDamaged, context: path, expected: "the SHA-256 \(expected.hex)", found: found.hex,
-      advice: "delete the damaged file and use an older checkpoint, or replay the samples")
+    .damaged(path, expected: "the SHA-256 \(expected.hex)", found: found.hex)
   }
 }
 
 extension TrainingError {
+  /// A file of a checkpoint that cannot be gone on from. Whoever starts over is asked for what is lost, not for what is damaged.
+  static func damaged(_ context: String, expected: String, found: String) -> TrainingError {
+    TrainingError(
+      .checkpointDamaged, context: context, expected: expected, found: found,
+      advice: "delete the file and start over from the first sample with `retort train --anew`")
+  }
+
   /// What a model file's error means for a checkpoint.
   init(_ error: ModelFileError) {
     let code: Code =

@@ -44,17 +44,10 @@ enum FileSystem {
     return (stream.digest, count)
   }
 
-  /// The bytes of a file of at most `limit` bytes.
-  static func contents(of path: String, limit: Int) throws(TrainingError) -> [UInt8] {
+  /// The bytes of a file.
+  static func contents(of path: String) throws(TrainingError) -> [UInt8] {
     var result: [UInt8] = []
-    try read(path) { bytes in
-      if result.count <= limit { result.append(contentsOf: bytes) }
-    }
-    guard result.count <= limit else {
-      throw TrainingError(
-        .checkpointDamaged, context: path, expected: "at most \(limit) bytes", found: "more",
-        advice: "use an older checkpoint")
-    }
+    try read(path) { result.append(contentsOf: $0) }
     return result
   }
 

@@ -95,14 +95,12 @@ extension Trainer {
         segments: segments, learnedThrough: header.learnedThrough, nextSequence: header.nextSequence,
         presentations: parts.presentations.map(Int.init))
     else {
-      throw TrainingError(
-        .checkpointDamaged, context: "\(path), memory", expected: "segments that fit together", found: "others",
-        advice: "use an older checkpoint")
+      throw TrainingError.damaged("\(path), memory", expected: "segments that fit together", found: "others")
     }
     self.init(
       recipe: header.recipe, functions: functions, baseDigest: header.baseDigest, chatTemplate: header.chatTemplate,
       state: header.state, memory: memory,
-      trunk: try parts.trunk(file, header: header, functions: functions, store: store))
+      trunk: try parts.trunk(file, header: header, functions: functions, store: store, path: path))
     self.segments.frozen = header.frozen
     for (number, name) in header.segments.enumerated() { self.segments.digests[number] = name }
   }
@@ -179,7 +177,7 @@ extension CheckpointParts {
   }
 
   fileprivate func trunk(
-    _ file: SafetensorsFile, header: CheckpointHeader, functions: FunctionSet, store: CheckpointStore
+    _ file: SafetensorsFile, header: CheckpointHeader, functions: FunctionSet, store: CheckpointStore, path: String
   ) throws -> Trunk? {
     guard let configuration = header.configuration else { return nil }
     let tokenizer = try Tokenizer(huggingFace: self.tokenizer)
@@ -187,16 +185,15 @@ extension CheckpointParts {
     let layout =
       recipe.adapters.map { ParameterLayout(configuration, adapters: $0) } ?? ParameterLayout(configuration)
     do {
-      let student = try self.student(file, configuration, header: header, store: store)
+      let student = try self.student(file, configuration, header: header, store: store, path: path)
       student.recomputesActivations = recipe.recomputeActivations == 1
       let optimizer = AdamW(layout: student.layout, step: header.optimizerStep, state: recipe.optimizerState)
       for (name, moment) in [("first", optimizer.first), ("second", optimizer.second)] {
         let bytes = try file.tensor("trunk.\(name)_moment").bytes
         let expected = moment.storage == .fp32 ? student.layout.count * 4 : moment.bytes.count
         guard bytes.count == expected else {
-          throw TrainingError(
-            .checkpointDamaged, context: "trunk.\(name)_moment", expected: "\(expected) bytes",
-            found: "\(bytes.count)", advice: "use an older checkpoint")
+          throw TrainingError.damaged(
+            "\(path), trunk.\(name)_moment", expected: "\(expected) bytes", found: "\(bytes.count)")
         }
         moment.bytes.copyMemory(from: bytes)
       }
@@ -204,16 +201,17 @@ extension CheckpointParts {
         tokenizer: tokenizer, functions: functions,
         maximumSequence: min(header.recipe.maximumSequence, configuration.maximumPositions))
       return Trunk(student: student, tokenizer: tokenizer, encoder: encoder, optimizer: optimizer)
+    } catch let error as TrainingError {
+      throw error
     } catch {
-      throw TrainingError(
-        .checkpointDamaged, context: "the trunk", expected: "\(layout.count) parameters and a tokenizer",
-        found: "\(error)",
-        advice: "use an older checkpoint")
+      throw TrainingError.damaged(
+        "\(path), the trunk", expected: "\(layout.count) parameters and a tokenizer", found: "\(error)")
     }
   }
 
   private func student(
-    _ file: SafetensorsFile, _ configuration: DecoderConfiguration, header: CheckpointHeader, store: CheckpointStore
+    _ file: SafetensorsFile, _ configuration: DecoderConfiguration, header: CheckpointHeader, store: CheckpointStore,
+    path: String
   ) throws -> Student {
     let parameters = try file.tensor("trunk.parameters").floats()
     guard let adapters = header.recipe.adapters else {
@@ -221,9 +219,7 @@ extension CheckpointParts {
         configuration: configuration, parameters: parameters, precision: header.recipe.precision)
     }
     guard let digest = header.frozen else {
-      throw TrainingError(
-        .checkpointDamaged, context: "the frozen base", expected: "its digest", found: "none",
-        advice: "use an older checkpoint")
+      throw TrainingError.damaged("\(path), the frozen base", expected: "its digest", found: "none")
     }
     let frozen = try store.frozen(digest)
     return try Student(

@@ -133,6 +133,7 @@ import Training
         let error = #expect(throws: TrainingError.self) { try Trainer(restoring: saved.digest, from: store) }
         #expect(error?.code == .checkpointDamaged)
         #expect(error?.description.contains(saved.digest.hex) == true)
+        #expect(error?.advice.contains("delete the file and start over") == true)
       }
       for length in [0, 7, 100, good.count - 1] {
         try good.prefix(length).write(to: URL(fileURLWithPath: path))
