@@ -22,7 +22,20 @@ public enum ToolCallReward {
 
   private static func isKnown(_ call: Call, _ functions: FunctionSet) -> Bool {
     guard let function = functions[call.name] else { return false }
-    return call.arguments.allSatisfy { function.propertyNames.contains($0.key) }
+    return call.arguments.allSatisfy { exists($0.key, in: function.parametersJSON, of: function.parameters) }
+  }
+
+  /// Whether there is an argument of that name: the schema, through references and alternatives, declares or requires it, or says
+  /// that there may be others.
+  private static func exists(_ name: String, in schema: JSON, of document: JSONSchema, depth: Int = 0) -> Bool {
+    if schema["properties"]?[name] != nil { return true }
+    if schema["required"]?.arrayValue?.contains(.string(name)) == true { return true }
+    if let others = schema["additionalProperties"], others != false { return true }
+    guard depth < 16 else { return false }
+    let targets = schema["$ref"] == nil ? [] : [document.resolved(schema)]
+    return (targets + (schema["anyOf"]?.arrayValue ?? [])).contains {
+      exists(name, in: $0, of: document, depth: depth + 1)
+    }
   }
 
   static func softJaccard(_ predicted: [Call], _ expected: [Call]) -> Double {

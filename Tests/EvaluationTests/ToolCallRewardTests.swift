@@ -33,6 +33,33 @@ import Topics
     #expect(try reward([Self.expected, Call(name: "pause", arguments: [:])]) == -1)
   }
 
+  @Test("An argument exists wherever the schema says so: by reference, in an alternative, required, or as any other")
+  func declaredElsewhere() throws {
+    let song: JSON = ["song": ["type": "string"]]
+    let schemas: [JSONObject] = [
+      ["$ref": "#/$defs/play", "$defs": ["play": ["properties": song]]],
+      [
+        "anyOf": [["properties": ["album": ["type": "string"]]], ["$ref": "#/$defs/play"]],
+        "$defs": ["play": ["properties": song]],
+      ],
+      ["properties": [:], "required": ["song"]],
+      ["additionalProperties": true], ["additionalProperties": ["type": "string"]],
+    ]
+    func reward(_ schema: JSONObject, _ call: Call) throws -> Double {
+      var schema = schema
+      schema["type"] = "object"
+      let functions = try FunctionSet(json: [["name": "play", "parameters": .object(schema)]])
+      return ToolCallReward.reward(
+        [call], expected: [Call(name: "play", arguments: ["song": "yellow moon"])], functions: functions)
+    }
+    for (index, schema) in schemas.enumerated() {
+      #expect(try reward(schema, Call(name: "play", arguments: ["song": "yellow moon"])) == 1, "\(index)")
+      let other = try reward(schema, Call(name: "play", arguments: ["artist": "ada"]))
+      #expect(other == (schema["additionalProperties"] == nil ? -1 : 0), "\(index)")
+    }
+    #expect(try reward(["additionalProperties": false], Call(name: "play", arguments: ["song": "yellow moon"])) == -1)
+  }
+
   @Test("The expected call is worth 1, another function 0, and what is between lies between")
   func between() throws {
     #expect(try reward([Self.expected]) == 1)
