@@ -34,6 +34,8 @@ public enum Compressor {
         .mismatch, context: output, expected: "f32 for a folder", found: policy.quantize.text,
         advice: "quantize to f32, or name a file that ends in .gguf")
     }
+    // Said before the work, which may take hours.
+    if isFolder { _ = try parent.configuration.huggingFace(endOfText: 0, padding: 0) }
     let work = CompressionWork(
       policy: policy, functions: try functions?.inCanonicalOrder(),
       recent: Array(recentSamples.filter { $0.split == .train }.suffix(policy.activationSamples)),

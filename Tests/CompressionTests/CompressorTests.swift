@@ -399,6 +399,23 @@ import Training
     }
   }
 
+  @Test("What no folder can say, a GGUF file's divisors of rotary frequencies, is refused before the work")
+  func divisors() throws {
+    try Fixture.withFolder { folder in
+      let tokenizer = try Fixture.tokenizer()
+      var configuration = try Fixture.student(tokenizer).configuration
+      configuration.ropeScaling = .divisors([Float](repeating: 2, count: configuration.headSize / 2))
+      let student = try Student(configuration: configuration, seed: 3)
+      let error = #expect(throws: ModelFileError.self) {
+        try Compressor.compress(
+          parent: student, tokenizer: tokenizer, functions: Fixture.functions(), trainingSamples: Fixture.samples(9),
+          policy: policy { $0.quantize = .uniform(.f32) }, output: "\(folder)/hf",
+          progress: { _ in Issue.record("a step of the recovery") })
+      }
+      #expect(error?.code == .unsupported)
+    }
+  }
+
   @Test("A base without a template gets none of ours, and an end of text that is no token is refused")
   func templates() throws {
     try Fixture.withFolder { folder in
