@@ -120,6 +120,12 @@ struct BadInputTests {
     expectSentence(
       try await retort.run("compress", "--in", "checkpoint", "--out", "y"), status: 2,
       containing: "expected a checkpoint of assistant, found none")
+    // Said before the model is read, which `.` is not.
+    for out in ["nowhere/small.gguf", "nowhere/small", "nowhere/small/"] {
+      expectSentence(
+        try await retort.run("compress", "--in", ".", "--out", out), status: 1,
+        containing: "nowhere/small\(out.hasSuffix(".gguf") ? ".gguf" : ""): expected creating to succeed")
+    }
     // Nobody is there to answer.
     let unanswered = try await retort.run("topics", "apply", "--json", "--set", "log.prefix=other.")
     expectSentence(unanswered, status: 1, containing: "nothing was changed")

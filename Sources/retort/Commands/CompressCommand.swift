@@ -134,6 +134,10 @@ struct CompressCommand: AsyncParsableCommand {
       return TrainingSample(
         id: row.id, digest: record.digest, messages: row.messages, call: row.call, split: .train)
     }
+    // Whether there can be such a file is said before the work, which may take hours; this one is gone at once.
+    var place = out
+    while place.count > 1, place.hasSuffix("/") { place.removeLast() }
+    _ = try AtomicFile(path: place)
     let model = try await model(wiring)
     let line = ProgressLine("recover")
     let report = try Compressor.compress(
