@@ -11,12 +11,14 @@ struct FolderSettings {
   private(set) var precision = Precision.fp32
   private var wholeWords: Bool?
   private var alternatives: Int?
+  private var answerTokens: Int?
 
   /// How the student answers, as metadata of a GGUF file.
   var metadata: [(key: String, value: GGUFValue)] {
     var metadata: [(key: String, value: GGUFValue)] = []
     if let wholeWords { metadata.append((ServingModel.wholeWordsKey, .bool(wholeWords))) }
     if let alternatives { metadata.append((ServingModel.alternativesKey, .uint32(UInt32(alternatives)))) }
+    if let answerTokens { metadata.append((ServingModel.answerTokensKey, .uint32(UInt32(answerTokens)))) }
     return metadata
   }
 
@@ -25,6 +27,7 @@ struct FolderSettings {
     var object: JSONObject = [:]
     object["whole_words"] = wholeWords.map { .bool($0) }
     object["alternatives"] = alternatives.map { .integer(Int64($0)) }
+    object["answer_tokens"] = answerTokens.map { .integer(Int64($0)) }
     if precision != .fp32 { object["precision"] = .string(precision.rawValue) }
     object["functions"] = functions?.json
     return object.isEmpty ? nil : .object(object)
@@ -39,6 +42,8 @@ struct FolderSettings {
       case ServingModel.wholeWordsKey: wholeWords = value.boolean
       case ServingModel.alternativesKey:
         alternatives = value.integer.flatMap { DecodeOptions.alternativesRange.contains($0) ? $0 : nil }
+      case ServingModel.answerTokensKey:
+        answerTokens = value.integer.flatMap { DecodeOptions.answerTokensRange.contains($0) ? $0 : nil }
       default: break
       }
     }
@@ -57,13 +62,8 @@ struct FolderSettings {
       case "whole_words":
         guard let found = value.boolValue else { throw Self.wrong(place, "true or false", Self.text(value)) }
         wholeWords = found
-      case "alternatives":
-        let range = DecodeOptions.alternativesRange
-        guard let found = value.integerValue, range.contains(Int(found)) else {
-          throw Self.wrong(
-            place, "a whole number from \(range.lowerBound) to \(range.upperBound)", Self.text(value))
-        }
-        alternatives = Int(found)
+      case "alternatives": alternatives = try Self.number(value, DecodeOptions.alternativesRange, place)
+      case "answer_tokens": answerTokens = try Self.number(value, DecodeOptions.answerTokensRange, place)
       case "precision":
         guard let found = value.stringValue.flatMap(Precision.init(rawValue:)) else {
           throw Self.wrong(place, Precision.allCases.map(\.rawValue).joined(separator: " or "), Self.text(value))
@@ -78,9 +78,18 @@ struct FolderSettings {
           throw Self.wrong(place, "tool definitions", "\(error)")
         }
       default:
-        throw Self.wrong(place, "whole_words, alternatives, precision or functions", "an unknown key")
+        throw Self.wrong(place, "whole_words, alternatives, answer_tokens, precision or functions", "an unknown key")
       }
     }
+  }
+
+  private static func number(
+    _ value: JSON, _ range: ClosedRange<Int>, _ place: String
+  ) throws(CompressionError) -> Int {
+    guard let found = value.integerValue.flatMap({ Int(exactly: $0) }), range.contains(found) else {
+      throw wrong(place, "a whole number from \(range.lowerBound) to \(range.upperBound)", text(value))
+    }
+    return found
   }
 
   private static func text(_ value: JSON) -> String { String(value.text.prefix(80)) }

@@ -83,10 +83,7 @@ public struct UncompressedModel {
     description.chatTemplate = trainer.chatTemplate
     let labels = trainer.recentSamples(SayableLabels.deciding).map { ($0.messages, $0.call) }
     let sayable = try ServingModel(student: student, tokenizer: tokenizer, functions: trainer.functions).sayable(labels)
-    description.metadata = [
-      (ServingModel.wholeWordsKey, .bool(sayable.wholeWordsSuffice)),
-      (ServingModel.alternativesKey, .uint32(UInt32(alternatives))),
-    ]
+    description.metadata = sayable.metadata(alternatives: alternatives)
     self.description = description
   }
 

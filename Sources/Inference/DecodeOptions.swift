@@ -2,9 +2,10 @@
 public struct DecodeOptions: Sendable, Hashable {
   /// Whether only legal calls can be written (default), whose strings without an enumeration are pieces of the request. Otherwise the text is the model's own greedy text, checked afterwards.
   public var constrained: Bool
-  /// The most tokens of an answer, 1 or more; default 256. A constrained answer that gets there is closed legally and has
-  /// confidence 0; a free one is invalid.
-  public var maximumTokens: Int
+  /// The most tokens of an answer, 1 or more; nil (default): as many as the model was released with
+  /// (``ServingModel/answerTokens``). A constrained answer that gets there is closed legally and has confidence 0; a free one is
+  /// invalid.
+  public var maximumTokens: Int?
   /// Under the constraint, how many other beginnings are followed at most where the greedy answer need not be the most probable
   /// one, 0…1,000; 0 for the greedy answer; nil (default): as many as the model was released with
   /// (``ServingModel/alternatives``). Nothing is followed where tokens are drawn.
@@ -32,11 +33,11 @@ public struct DecodeOptions: Sendable, Hashable {
 
   /// Options.
   public init(
-    constrained: Bool = true, maximumTokens: Int = 256, alternatives: Int? = nil,
+    constrained: Bool = true, maximumTokens: Int? = nil, alternatives: Int? = nil,
     sampling: Sampling? = nil, functions: Set<String>? = nil
   ) {
     self.constrained = constrained
-    self.maximumTokens = max(1, maximumTokens)
+    self.maximumTokens = maximumTokens.map { max(1, $0) }
     self.alternatives = alternatives.map { min(max(0, $0), Self.alternativesRange.upperBound) }
     self.sampling = sampling
     self.functions = functions
@@ -46,9 +47,16 @@ public struct DecodeOptions: Sendable, Hashable {
   public static let alternativesRange = 0...1_000
   /// How many beginnings are followed where neither the options nor the model say.
   public static let standardAlternatives = 8
+  /// What ``maximumTokens`` of a released model may be.
+  public static let answerTokensRange = 1...1 << 20
+  /// The most tokens of an answer where neither the options nor the model say.
+  public static let standardAnswerTokens = 256
 
   /// How many beginnings are followed of an answer of `model`.
   func alternatives(for model: ServingModel) -> Int {
     constrained && sampling == nil ? alternatives ?? model.alternatives : 0
   }
+
+  /// The most tokens of an answer of `model`.
+  func maximumTokens(for model: ServingModel) -> Int { maximumTokens ?? model.answerTokens }
 }

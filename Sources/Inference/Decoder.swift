@@ -130,7 +130,7 @@ public final class Decoder {
       state = constraint.start(request)
     }
     let cache = caches.popLast() ?? KeyValueCache(model.configuration)
-    cache.reset(capacity: min(limit, prompt.count + options.maximumTokens))
+    cache.reset(capacity: min(limit, prompt.count + options.maximumTokens(for: model)))
     let known = try prefix.fill(cache, for: prompt, pass)
     var sequence = LiveSequence(
       index: index, cache: cache, promptTokens: prompt.count, context: context, state: state,
@@ -190,7 +190,9 @@ public final class Decoder {
         var sequence = beginning.sequence
         let length = sequence.promptTokens + sequence.generated.count
         let cache = caches.popLast() ?? KeyValueCache(model.configuration)
-        cache.reset(capacity: min(model.configuration.maximumPositions, sequence.promptTokens + options.maximumTokens))
+        cache.reset(
+          capacity: min(model.configuration.maximumPositions, sequence.promptTokens + options.maximumTokens(for: model))
+        )
         cache.copy(length, from: sequence.cache)
         sequence.id = beginning.id
         sequence.cache = cache
@@ -242,7 +244,7 @@ public final class Decoder {
 
   /// Whether no further token may be generated.
   private func isFull(_ sequence: LiveSequence, options: DecodeOptions) -> Bool {
-    sequence.generated.count >= options.maximumTokens
+    sequence.generated.count >= options.maximumTokens(for: model)
       || sequence.promptTokens + sequence.generated.count >= model.configuration.maximumPositions
   }
 

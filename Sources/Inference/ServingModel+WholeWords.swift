@@ -1,3 +1,4 @@
+package import ModelFiles
 import Tokenization
 package import Topics
 
@@ -16,6 +17,8 @@ package struct SayableLabels: Sendable, Hashable {
   package var pieces = 0
   /// Those of them that it can be with whole words alone.
   package var words = 0
+  /// The tokens of the longest of those that an answer can be.
+  package var longest = 0
 
   /// Whether string values may be held to whole words of the request.
   ///
@@ -23,6 +26,20 @@ package struct SayableLabels: Sendable, Hashable {
   /// at least 50 labels that consist of pieces of their requests at all, 99 % do without parts of words.
   package var wholeWordsSuffice: Bool {
     pieces >= Self.fewest && Double(pieces - words) <= Self.loss * Double(pieces)
+  }
+
+  /// How a student of these labels answers, in the order of ``ServingModel/answeringKeys``. Where the longest label has more tokens
+  /// than answers have by default, they may have twice as many as it.
+  package func metadata(alternatives: Int) -> [(key: String, value: GGUFValue)] {
+    var metadata: [(key: String, value: GGUFValue)] = [
+      (ServingModel.wholeWordsKey, .bool(wholeWordsSuffice)),
+      (ServingModel.alternativesKey, .uint32(UInt32(alternatives))),
+    ]
+    if longest > DecodeOptions.standardAnswerTokens {
+      let most = min(2 * longest, DecodeOptions.answerTokensRange.upperBound)
+      metadata.append((ServingModel.answerTokensKey, .uint32(UInt32(most))))
+    }
+    return metadata
   }
 }
 
@@ -32,25 +49,27 @@ extension ServingModel {
     let constraint = AnswerConstraint(grammar: grammar, vocabulary: vocabulary)
     var sayable = SayableLabels(count: labels.count)
     for label in labels {
-      guard canSay(label.call, to: label.messages, constraint, wholeWords: false) else { continue }
+      guard let count = tokens(of: label.call, to: label.messages, constraint, wholeWords: false) else { continue }
       sayable.pieces += 1
-      if canSay(label.call, to: label.messages, constraint, wholeWords: true) { sayable.words += 1 }
+      sayable.longest = max(sayable.longest, count)
+      if tokens(of: label.call, to: label.messages, constraint, wholeWords: true) != nil { sayable.words += 1 }
     }
     return sayable
   }
 
-  private func canSay(
-    _ call: Call, to messages: [ChatMessage], _ constraint: AnswerConstraint, wholeWords: Bool
-  ) -> Bool {
+  /// How many tokens the call has as an answer; nil where it can be none.
+  private func tokens(
+    of call: Call, to messages: [ChatMessage], _ constraint: AnswerConstraint, wholeWords: Bool
+  ) -> Int? {
     let texts = messages.map(\.content)
-    guard let answer = try? codec.answer(call, request: texts.joined(separator: "\n")) else { return false }
+    guard let answer = try? codec.answer(call, request: texts.joined(separator: "\n")) else { return nil }
     constraint.tidy()
     let context = RequestContext(grammar: grammar, texts: texts, wholeWords: wholeWords)
     var state = constraint.start(context)
     for token in answer.dropLast() {
       state = constraint.advance(state, token: token, context)
-      if state.isDead { return false }
+      if state.isDead { return nil }
     }
-    return state.isComplete
+    return state.isComplete ? answer.count - 1 : nil
   }
 }

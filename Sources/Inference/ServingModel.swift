@@ -13,8 +13,11 @@ public final class ServingModel: Sendable {
   /// The metadata key that says how many beginnings are followed besides the greedy one where an answer is unsure: 0…1,000.
   public static let alternativesKey = "retort.alternatives"
 
+  /// The metadata key that says how many tokens an answer has at most; 256 where there is none.
+  public static let answerTokensKey = "retort.answer_tokens"
+
   /// The metadata that say how a student answers, whatever its weights are kept in.
-  public static let answeringKeys = [wholeWordsKey, alternativesKey]
+  public static let answeringKeys = [wholeWordsKey, alternativesKey, answerTokensKey]
 
   /// The weights.
   public let model: DecoderModel
@@ -30,6 +33,8 @@ public final class ServingModel: Sendable {
   public let answersInWholeWords: Bool
   /// How many beginnings are followed besides the greedy one where an answer is unsure, if ``DecodeOptions`` do not say.
   public let alternatives: Int
+  /// How many tokens an answer has at most, if ``DecodeOptions`` do not say.
+  public let answerTokens: Int
   /// Texts and numbers under `retort.*` in the file: functions, digests, template, numerics, how to decode.
   public let metadata: [String: GGUFValue]
   let vocabulary: ConstraintVocabulary
@@ -95,7 +100,12 @@ public final class ServingModel: Sendable {
     self.functions = functions
     self.metadata = metadata
     answersInWholeWords = metadata[Self.wholeWordsKey]?.boolean ?? false
-    alternatives = try Self.alternatives(in: metadata[Self.alternativesKey])
+    alternatives =
+      try Self.number(Self.alternativesKey, in: metadata, DecodeOptions.alternativesRange)
+      ?? DecodeOptions.standardAlternatives
+    answerTokens =
+      try Self.number(Self.answerTokensKey, in: metadata, DecodeOptions.answerTokensRange)
+      ?? DecodeOptions.standardAnswerTokens
     grammar = try AnswerGrammar(functions)
     vocabulary = Self.vocabulary(of: tokenizer, functions)
   }
@@ -107,12 +117,13 @@ public final class ServingModel: Sendable {
     do throws(TopicError) { return try FunctionSet(json: json) } catch { throw badFunctions("\(error)", file) }
   }
 
-  private static func alternatives(in value: GGUFValue?) throws(InferenceError) -> Int {
-    guard let value else { return DecodeOptions.standardAlternatives }
-    let range = DecodeOptions.alternativesRange
+  private static func number(
+    _ key: String, in metadata: [String: GGUFValue], _ range: ClosedRange<Int>
+  ) throws(InferenceError) -> Int? {
+    guard let value = metadata[key] else { return nil }
     guard let count = value.integer, range.contains(count) else {
       throw InferenceError(
-        .badMetadata, context: alternativesKey,
+        .badMetadata, context: key,
         expected: "a whole number from \(range.lowerBound) to \(range.upperBound)",
         found: value.integer.map { "\($0)" } ?? "another kind of value", advice: "use a file that retort released")
     }

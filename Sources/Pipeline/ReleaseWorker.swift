@@ -149,10 +149,7 @@ actor ReleaseWorker {
     warnOfUnsayable(sayable)
     return try ServingModel(
       model: model.model, functions: trainer.functions,
-      metadata: [
-        ServingModel.wholeWordsKey: .bool(sayable.wholeWordsSuffice),
-        ServingModel.alternativesKey: .uint32(UInt32(stage.policy.alternatives)),
-      ])
+      metadata: Dictionary(uniqueKeysWithValues: sayable.metadata(alternatives: stage.policy.alternatives)))
   }
 
   /// Said where more than one in a hundred labels is such: a student of 0 % may be right in all that it may say.

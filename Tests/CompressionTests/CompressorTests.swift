@@ -376,6 +376,7 @@ import Training
       for (text, found) in [
         ("[]", "array"), (#"{"weights": 1}"#, "an unknown key"), (#"{"whole_words": 1}"#, "1"),
         (#"{"alternatives": 1001}"#, "1001"), (#"{"alternatives": -1}"#, "-1"), (#"{"alternatives": "8"}"#, "\"8\""),
+        (#"{"answer_tokens": 0}"#, "0"),
         (#"{"precision": "fp8"}"#, "\"fp8\""), (#"{"functions": 7}"#, "found integer"),
         (
           #"{"functions": [{"name": "a", "parameters": {"type": "object", "dependentRequired": {}}}]}"#,
@@ -396,6 +397,18 @@ import Training
       try Data(#"{"whole_words": true, "alternatives": 0}"#.utf8).write(to: URL(fileURLWithPath: file))
       let model = try UncompressedModel(path: "\(folder)/hf")
       #expect(model.functions == nil && model.description.metadata.map(\.value) == [.bool(true), .uint32(0)])
+      // It is kept on the way to a file and back to a folder.
+      try Data(#"{"answer_tokens": 600}"#.utf8).write(to: URL(fileURLWithPath: file))
+      let dense = policy {
+        $0.prune = PruningPlan()
+        $0.quantize = .uniform(.f32)
+      }
+      for (input, output) in [("hf", "long.gguf"), ("long.gguf", "again")] {
+        _ = try Compressor.compress(
+          UncompressedModel(path: "\(folder)/\(input)"), policy: dense, output: "\(folder)/\(output)")
+      }
+      let again = try Data(contentsOf: URL(fileURLWithPath: "\(folder)/again/retort.json"))
+      #expect(try JSON.parse([UInt8](again)) == ["answer_tokens": 600])
     }
   }
 

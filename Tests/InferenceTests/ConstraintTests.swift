@@ -1,4 +1,5 @@
 import Inference
+import ModelFiles
 import Testing
 import Tokenization
 import Topics
@@ -217,6 +218,23 @@ struct ConstraintTests {
     let all = model.sayable(whole + parts + absent)
     #expect(!all.wholeWordsSuffice && (all.count, all.pieces, all.words) == (251, 201, 198))
     #expect(!model.sayable(Array(whole.prefix(49))).wholeWordsSuffice)
+  }
+
+  @Test("A model is released with leave for twice its longest label where that is longer than answers are by default")
+  func answerTokens() throws {
+    let model = try TinyModels.serving()
+    func labels(_ words: Int) -> SayableLabels {
+      let artist = (0..<words).map { "w\($0)" }.joined(separator: " ")
+      let call = Call(name: "play_music", arguments: ["artist": .string(artist)])
+      return model.sayable([([.user("play some \(artist) songs")], call)])
+    }
+    let (short, long) = (labels(3), labels(300))
+    #expect((short.pieces, long.pieces) == (1, 1) && short.longest < 256 && long.longest > 300)
+    let keys = [ServingModel.wholeWordsKey, ServingModel.alternativesKey]
+    #expect(short.metadata(alternatives: 3).map(\.key) == keys)
+    let metadata = long.metadata(alternatives: 3)
+    #expect(metadata.map(\.key) == keys + [ServingModel.answerTokensKey])
+    #expect(metadata.last?.value.integer == 2 * long.longest)
   }
 
   @Test("Quotes, control characters and all of Unicode are matched in their escaped form")

@@ -191,6 +191,31 @@ struct DecoderTests {
     }
   }
 
+  @Test("An answer has as many tokens as the model was released with, if the options do not say")
+  func releasedLength() throws {
+    let plain = try TinyModels.serving()
+    func answers(_ released: GGUFValue?, _ maximum: Int?) throws -> [String] {
+      let model = try ServingModel(
+        model: plain.model, functions: plain.functions,
+        metadata: released.map { [ServingModel.answerTokensKey: $0] } ?? [:])
+      return try Decoder(model: model).answer(
+        TinyModels.requests.map { [.user($0)] }, options: DecodeOptions(maximumTokens: maximum)
+      ).map { "\($0.text) \($0.confidence)" }
+    }
+    let (one, standard) = (try answers(nil, 1), try answers(nil, nil))
+    #expect(one != standard)
+    #expect(try answers(nil, 256) == standard)
+    #expect(try answers(.uint32(1), nil) == one)
+    #expect(try answers(.uint32(1), 256) == standard)
+    for wrong in [.uint32(0), .string("many")] as [GGUFValue] {
+      let error = #expect(throws: InferenceError.self) {
+        try ServingModel(
+          model: plain.model, functions: plain.functions, metadata: [ServingModel.answerTokensKey: wrong])
+      }
+      #expect(error?.code == .badMetadata && error?.context == "retort.answer_tokens")
+    }
+  }
+
   @Test("An answer has the same bits whatever shares its batch", arguments: [true, false])
   func batchInvariance(_ constrained: Bool) throws {
     let model = try TinyModels.serving(seed: 3)
