@@ -7,6 +7,8 @@ import Training
 /// The steps of one compression, each a function of what it is given.
 struct CompressionWork {
   let policy: CompressionPolicy
+  /// How the parent was trained.
+  let recipe: TrainingRecipe
   let functions: FunctionSet?
   /// What importance and calibration are measured on.
   let recent: [TrainingSample]
@@ -105,7 +107,8 @@ struct CompressionWork {
       var policy = policy
       policy.recoverySteps = max(1, policy.recoverySteps(from: parent, to: student) / 10)
       _ = try Recovery.recover(
-        student, towards: parent, on: training, encoder: encoder, policy: policy, progress: progress)
+        student, towards: parent, on: training, encoder: encoder, policy: policy, training: recipe,
+        progress: progress)
     }
   }
 
@@ -124,7 +127,8 @@ struct CompressionWork {
   func recover(_ student: Student, towards parent: Student, _ encoder: SampleEncoder?) throws -> Recovery.Report? {
     guard let encoder, student !== parent else { return nil }
     return try Recovery.recover(
-      student, towards: parent, on: training, encoder: encoder, policy: policy, progress: progress)
+      student, towards: parent, on: training, encoder: encoder, policy: policy, training: recipe,
+      progress: progress)
   }
 
   // MARK: - Rounding
@@ -148,7 +152,7 @@ struct CompressionWork {
     if policy.quantizationAwareSteps > 0, let encoder {
       learned = try Recovery.recover(
         student, towards: start.student, on: training, encoder: encoder, policy: policy,
-        stored: { types($0.name, $0.shape) }, progress: progress)
+        training: recipe, stored: { types($0.name, $0.shape) }, progress: progress)
     }
     guard !batches.isEmpty, policy.calibrate != .nearest || learned != nil else {
       return Rounded(

@@ -18,6 +18,7 @@ public enum Compressor {
   ///   - functions: The task; `nil` for a model without one, which gets no grammar.
   ///   - recentSamples: What importance and calibration are measured on (train split only); empty: weights alone decide.
   ///   - trainingSamples: What the pruned student recovers on (train split only); empty: no recovery.
+  ///   - recipe: How the parent was trained: the recovery keeps moments and cuts steps into passes as that did.
   ///   - output: The path of the GGUF file; the grammar goes beside it with the ending `.gbnf`. Where ``writesFolder(_:)`` the path
   ///     of a folder that is not there yet, and weights stay F32.
   ///   - progress: Called after every step of the recovery; what it throws ends the work.
@@ -25,7 +26,8 @@ public enum Compressor {
   ///   written.
   public static func compress(
     parent: Student, tokenizer: Tokenizer, functions: FunctionSet?, recentSamples: [TrainingSample] = [],
-    trainingSamples: [TrainingSample] = [], policy: CompressionPolicy = CompressionPolicy(), output: String,
+    trainingSamples: [TrainingSample] = [], policy: CompressionPolicy = CompressionPolicy(),
+    recipe: TrainingRecipe = TrainingRecipe(), output: String,
     description: StudentDescription = StudentDescription(), progress: ((StepReport) throws -> Void)? = nil
   ) throws -> CompressionReport {
     let isFolder = writesFolder(output)
@@ -37,7 +39,7 @@ public enum Compressor {
     // Said before the work, which may take hours.
     if isFolder { _ = try parent.configuration.huggingFace(endOfText: 0, padding: 0) }
     let work = CompressionWork(
-      policy: policy, functions: try functions?.inCanonicalOrder(),
+      policy: policy, recipe: recipe, functions: try functions?.inCanonicalOrder(),
       recent: Array(recentSamples.filter { $0.split == .train }.suffix(policy.activationSamples)),
       training: trainingSamples.filter { $0.split == .train }, description: description, progress: progress)
     let start = try work.withoutUnusedTokens(parent, tokenizer)
@@ -102,7 +104,8 @@ public enum Compressor {
     if let name { description.name = name }
     return try compress(
       parent: model.student, tokenizer: model.tokenizer, functions: functions, recentSamples: samples,
-      trainingSamples: samples, policy: policy, output: output, description: description, progress: progress)
+      trainingSamples: samples, policy: policy, recipe: model.recipe, output: output, description: description,
+      progress: progress)
   }
 
   /// Checks that one sample at least, where there are some, can be learned from: without any nothing would recover.

@@ -28,12 +28,14 @@ public enum Recovery {
   /// Reference: Bengio et al. 2013, arXiv 1308.3432; Jacob et al. 2017, arXiv 1712.05877, section 3.
   ///
   /// Samples are gone through in random order, each before any a second time, their values exchanged as in training. The
-  /// result is a function of both students, the samples in order and the policy.
+  /// result is a function of both students, the samples in order, the policy and what saves memory in training: moments are kept
+  /// and steps cut into passes as there.
   ///
   /// - Throws: ``CompressionError`` `diverged`; what `progress` throws.
   package static func recover(
     _ student: Student, towards parent: Student, on samples: [TrainingSample], encoder: SampleEncoder,
-    policy: CompressionPolicy, stored: ((ParameterLayout.Entry) -> ElementType)? = nil,
+    policy: CompressionPolicy, training: TrainingRecipe = TrainingRecipe(),
+    stored: ((ParameterLayout.Entry) -> ElementType)? = nil,
     progress: ((StepReport) throws -> Void)? = nil
   ) throws -> Report? {
     let lessons = samples.filter { if case .success = encoder.encode($0) { $0.weight > 0 } else { false } }
@@ -44,12 +46,12 @@ public enum Recovery {
     guard steps > 0, !lessons.isEmpty else { return nil }
     var pool = ValuePool()
     for sample in lessons { pool.add(sample.call) }
-    let recipe = recipe(of: policy)
+    let recipe = recipe(of: policy, training)
     let schedule = LearningRateSchedule(recipe)
     let swap = SlotSwap(
       recipe: recipe, functions: encoder.codec.functions, domain: .recoverySwap, learned: lessons.count)
     let order = CounterRandom(seed: UInt64(policy.seed), .recovery)
-    let optimizer = AdamW(layout: student.layout)
+    let optimizer = AdamW(layout: student.layout, state: recipe.optimizerState)
     let shadow = stored.map { Shadow(student: student.copy(), elementType: $0) }
     var (pass, queue): (UInt64, [Int]) = (0, [])
     var reports: [LossReport] = []
@@ -104,31 +106,24 @@ public enum Recovery {
     _ recipe: TrainingRecipe, _ policy: CompressionPolicy, _ optimizer: AdamW
   ) throws -> LossReport {
     try shadow?.follow(student)
-    let learner = shadow?.student ?? student
-    let report: LossReport
-    if policy.klWeight > 0 {
-      let logits = try parent.forward(batch)
-      report = try logits.withUnsafeBufferPointer {
-        try learner.forwardBackward(
-          batch, teacherLogits: $0, klWeight: Float(policy.klWeight),
-          loss: DistillationLoss(policy.klDirection, top: policy.klTop))
-      }
-    } else {
-      report = try learner.forwardBackward(batch)
-    }
-    if shadow != nil { _ = student.gradients.update(from: UnsafeBufferPointer(learner.gradients)) }
-    do throws(TrainingError) {
-      try optimizer.apply(to: student, rate: rate, recipe: recipe)
-    } catch {
+    do {
+      return try optimizer.learn(
+        shadow?.student ?? student, batch, rate: rate, recipe: recipe, updating: student,
+        teacher: policy.klWeight > 0 ? { try parent.forward($0) } : nil
+      ) { _ in nil }
+    } catch let error as TrainingError {
       throw CompressionError(
         .diverged, context: "recovery, \(error.context)", expected: error.expected, found: error.found,
         advice: "lower the policy's \(shadow == nil ? "learning_rate" : "quantization_aware_rate")")
     }
-    return report
   }
 
-  private static func recipe(of policy: CompressionPolicy) -> TrainingRecipe {
+  private static func recipe(of policy: CompressionPolicy, _ training: TrainingRecipe) -> TrainingRecipe {
     var recipe = TrainingRecipe()
+    (recipe.optimizerState, recipe.accumulationSteps) = (training.optimizerState, training.accumulationSteps)
+    (recipe.distillWeight, recipe.distillDirection, recipe.distillTop) = (
+      policy.klWeight, policy.klDirection, policy.klTop
+    )
     recipe.learningRate = policy.learningRate
     recipe.finalRateShare = policy.finalRateShare
     recipe.swapProbability = policy.swapProbability

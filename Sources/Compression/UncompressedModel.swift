@@ -16,6 +16,8 @@ public struct UncompressedModel {
   public let functions: FunctionSet?
   /// Its chat template and end of text, and how it answers.
   public let description: StudentDescription
+  /// How a checkpoint's student was trained; the standard for any other.
+  let recipe: TrainingRecipe
 
   /// Reads a model; a path that ends in `.gguf` is a file, one as a ``CheckpointStore`` names its files a checkpoint, any other a
   /// folder.
@@ -64,6 +66,7 @@ public struct UncompressedModel {
     }
     tokenizer = try Tokenizer(huggingFace: json)
     functions = settings.functions
+    recipe = TrainingRecipe()
     var description = StudentDescription()
     description.chatTemplate = folder.chatTemplate
     description.endOfText = folder.endOfTextIDs.first
@@ -79,6 +82,7 @@ public struct UncompressedModel {
     student = branch.student
     tokenizer = branch.tokenizer
     functions = trainer.functions
+    recipe = trainer.recipe
     var description = StudentDescription()
     description.chatTemplate = trainer.chatTemplate
     let labels = trainer.recentSamples(SayableLabels.deciding).map { ($0.messages, $0.call) }
@@ -92,6 +96,7 @@ public struct UncompressedModel {
     let vocabulary = try file.vocabulary()
     tokenizer = try Tokenizer(vocabulary)
     functions = try file.metadata["retort.functions"]?.string.map { try FunctionSet(json: JSON.parse($0)) }
+    recipe = TrainingRecipe()
     var description = StudentDescription()
     description.chatTemplate = vocabulary.chatTemplate
     description.endOfText = vocabulary.endOfText

@@ -130,7 +130,7 @@ actor ReleaseWorker {
     let report = try Compressor.compress(
       parent: branch.student, tokenizer: branch.tokenizer, functions: trainer.functions,
       recentSamples: trainer.recentSamples(policy.activationSamples), trainingSamples: trainer.trainingSamples,
-      policy: policy, output: path, description: description,
+      policy: policy, recipe: trainer.recipe, output: path, description: description,
       progress: { report in
         observer(.step(report))
         try Task.checkCancellation()

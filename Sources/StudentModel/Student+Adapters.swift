@@ -101,6 +101,8 @@ extension Student {
           storage.start + map.weight + adapter.column * map.inputs, map.inputs, nil, 1, scratch.start)
       }
     }
-    return Student(checked: configuration, parameters: storage, precision: precision)
+    let merged = Student(checked: configuration, parameters: storage, precision: precision)
+    merged.recomputesActivations = recomputesActivations
+    return merged
   }
 }

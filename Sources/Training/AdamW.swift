@@ -33,15 +33,16 @@ package final class AdamW {
     return other
   }
 
-  /// One step along the student's gradient, clipped by its norm.
+  /// One step along the student's gradient, or another's of the same layout, clipped by its norm.
   ///
   /// - Returns: the norm of the gradient before clipping.
   /// - Throws: ``TrainingError`` `diverged` where the norm is not finite; nothing has changed then.
   @discardableResult
-  package func apply(to student: Student, rate: Double, recipe: TrainingRecipe) throws(TrainingError) -> Double {
-    guard let gradients = student.gradients.baseAddress, let parameters = student.parameters.baseAddress else {
-      return 0
-    }
+  package func apply(
+    to student: Student, gradientOf source: Student? = nil, rate: Double, recipe: TrainingRecipe
+  ) throws(TrainingError) -> Double {
+    guard let gradients = (source ?? student).gradients.baseAddress, let parameters = student.parameters.baseAddress
+    else { return 0 }
     let norm = retort_squared_norm(layout.count, gradients, &scratch).squareRoot()
     guard norm.isFinite else { throw diverged(norm, step: step + 1) }
     step += 1
@@ -66,16 +67,18 @@ package final class AdamW {
   ///   - batch: the step's samples.
   ///   - rate: the learning rate.
   ///   - recipe: everything else.
+  ///   - target: what takes the step along the student's gradient; nil for the student itself.
   ///   - teacher: logits of a batch's target rows, where the student also learns from them, as the recipe says.
   ///   - mask: the dropout of a pass, counted over all steps; nil for none.
   /// - Throws: ``TrainingError`` `diverged`; the student's error for a batch that does not fit it.
   package func learn(
-    _ student: Student, _ batch: PackedBatch, rate: Double, recipe: TrainingRecipe,
+    _ student: Student, _ batch: PackedBatch, rate: Double, recipe: TrainingRecipe, updating target: Student? = nil,
     teacher: ((PackedBatch) throws -> [Float])? = nil, mask: (UInt64) -> Dropout?
   ) throws -> LossReport {
     let number = step
     guard recipe.clipScope == .global else {
-      let report = try learnReleasing(batch, student, rate: rate, recipe: recipe, dropout: mask(UInt64(number)))
+      let report = try learnReleasing(
+        batch, student, updating: target ?? student, rate: rate, recipe: recipe, dropout: mask(UInt64(number)))
       return try Self.finite(report, step: number)
     }
     let parts = batch.split(into: recipe.accumulationSteps)
@@ -95,7 +98,7 @@ package final class AdamW {
       }
       report = report + (try Self.finite(one, step: number))
     }
-    try apply(to: student, rate: rate, recipe: recipe)
+    try apply(to: target ?? student, gradientOf: student, rate: rate, recipe: recipe)
     return report
   }
 
@@ -114,9 +117,10 @@ package final class AdamW {
   /// One step along the gradient of a batch, each tensor clipped by its own norm and updated as soon as its gradient is complete,
   /// so that the whole gradient never exists. Where a norm is not finite, tensors handed over before have changed.
   private func learnReleasing(
-    _ batch: PackedBatch, _ student: Student, rate: Double, recipe: TrainingRecipe, dropout: Dropout?
+    _ batch: PackedBatch, _ student: Student, updating target: Student, rate: Double, recipe: TrainingRecipe,
+    dropout: Dropout?
   ) throws -> LossReport {
-    guard let parameters = student.parameters.baseAddress else { return LossReport() }
+    guard let parameters = target.parameters.baseAddress else { return LossReport() }
     step += 1
     var failure: Double?
     let report = try student.forwardBackward(batch, dropout: dropout) { range, gradient in

@@ -49,6 +49,30 @@ import Training
     }
   }
 
+  @Test("Recovery keeps its moments and cuts its steps into passes as training did")
+  func memory() throws {
+    try Fixture.withFolder { folder in
+      let tokenizer = try Fixture.tokenizer()
+      let parent = try Fixture.student(tokenizer)
+      try Fixture.train(parent, tokenizer, steps: 100)
+      func compress(_ change: (inout TrainingRecipe) -> Void) throws -> CompressionReport {
+        var recipe = TrainingRecipe()
+        change(&recipe)
+        return try Compressor.compress(
+          parent: parent, tokenizer: tokenizer, functions: Fixture.functions(), trainingSamples: Fixture.samples(45),
+          policy: policy { $0.quantizationAwareSteps = 5 }, recipe: recipe, output: "\(folder)/m.gguf")
+      }
+      let whole = try compress { $0.learningRate = 1 }
+      #expect(try compress { _ in }.model.digest == whole.model.digest, "what learning was like has no say")
+      for sparing in [try compress { $0.accumulationSteps = 4 }, try compress { $0.optimizerState = .bf16 }] {
+        #expect(sparing.model.digest != whole.model.digest)
+        let losses = (sparing.recovery?.finalLoss ?? 9, whole.recovery?.finalLoss ?? 0)
+        #expect(abs(losses.0 - losses.1) < 0.3, "\(losses)")
+        #expect(sparing.quantizationAware?.steps == 5)
+      }
+    }
+  }
+
   @Test("The file is served, and answers as the unquantized student does")
   func served() throws {
     try Fixture.withFolder { folder in

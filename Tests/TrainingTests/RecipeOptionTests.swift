@@ -99,6 +99,9 @@ import Training
       KernelPool.setThreads(1)
       let whole = try start()
       let before = try #require(whole.student).merged()
+      whole.student?.recomputesActivations = true
+      #expect(whole.student?.merged().recomputesActivations == true && !before.recomputesActivations)
+      whole.student?.recomputesActivations = false
       try feed(whole)
       #expect(whole.parameterCount == 4 * (32 + 32) + 4 * (32 + 16) + 4 * (64 + 32))
       let branch = try whole.branch().student
