@@ -1,4 +1,5 @@
 import Evaluation
+import ModelFiles
 import StudentModel
 import Tokenization
 import Topics
@@ -71,10 +72,12 @@ extension Trainer {
         seed: random.bits(UInt64(state.round), UInt64(step)))
       var batch = PackedBatch()
       for (question, group) in zip(questions, groups) {
-        for answer in group where !answer.tokens.isEmpty {
+        let prompt = trunk.encoder.codec.prompt(question.messages)
+        // What the student writes may go on beyond what the teacher reads; the last token is only predicted.
+        let room = max(0, teacher.configuration.maximumPositions + 1 - prompt.count)
+        for answer in group where !answer.tokens.prefix(room).isEmpty {
           batch.append(
-            prompt: trunk.encoder.codec.prompt(question.messages), completion: answer.tokens,
-            weight: Float(question.weight))
+            prompt: prompt, completion: Array(answer.tokens.prefix(room)), weight: Float(question.weight))
         }
       }
       observer?(questions.map(\.id))

@@ -318,6 +318,36 @@ import Training
     }
   }
 
+  @Test("What a student of many positions writes is learned as far as a teacher of fewer reads it")
+  func onPolicyShortTeacher() throws {
+    try Fixture.withFolder { folder in
+      let functions = try Fixture.functions()
+      let base = try Fixture.base(in: folder)
+      func model() throws -> BaseModel { try BaseModel(folder: base, functions: functions) }
+      let encoder = try SampleEncoder(tokenizer: model().tokenizer, functions: functions, maximumSequence: 96)
+      let longest = try #require((0..<30).map { try encoder.encode(Fixture.sample($0)).get().count }.max())
+      // The base itself, said to read no more than what is learned: an answer twice as long as a label goes beyond.
+      let path = folder + "/teacher"
+      try FileManager.default.copyItem(atPath: base, toPath: path)
+      let file = URL(fileURLWithPath: path + "/config.json")
+      var sizes = try #require(try JSON.parse([UInt8](Data(contentsOf: file))).objectValue)
+      sizes["max_position_embeddings"] = .integer(Int64(longest))
+      try Data(JSON.object(sizes).bytes).write(to: file)
+      let digest = try DistillationTeacher.digest(path: path).hex
+      let recipe = Fixture.recipe {
+        ($0.maximumSequence, $0.learningRate) = (longest, 1e-9)
+        ($0.distillTeacher, $0.distillWeight) = (digest, 0)
+        ($0.distillSteps, $0.distillRequests, $0.distillRate) = (3, 16, 1e-3)
+      }
+      let trainer = try Trainer(recipe: recipe, functions: functions, base: model())
+      for (offset, input) in Fixture.stream().enumerated() { try trainer.consume(input, offset: Int64(offset)) }
+      let teacher = try DistillationTeacher(path: path, tokenizer: try #require(trainer.tokenizer))
+      #expect(teacher.student.configuration.maximumPositions == longest)
+      #expect(try #require(trainer.configuration).maximumPositions > longest)
+      #expect(try trainer.branch(teacher: teacher).refinement.imitation?.steps == 3)
+    }
+  }
+
   private static func without(_ recipe: TrainingRecipe) -> TrainingRecipe {
     var recipe = recipe
     recipe.distillSteps = 0
