@@ -23,11 +23,14 @@ public struct DecodeOptions: Sendable, Hashable {
     /// Names the draws. A token is a function of the seed, the request's place among those given, the token's place in the
     /// answer, and the logits: whatever else is in flight.
     public var seed: UInt64
+    /// The place of the first request, where those given are a part of all that are drawn for; 0 or more, default 0.
+    public var first: Int
 
     /// Draws of a seed.
-    public init(temperature: Double = 1, seed: UInt64) {
+    public init(temperature: Double = 1, seed: UInt64, first: Int = 0) {
       self.temperature = max(1e-3, temperature)
       self.seed = seed
+      self.first = max(0, first)
     }
   }
 

@@ -210,7 +210,8 @@ public final class Decoder {
     _ sequence: LiveSequence, _ logits: UnsafePointer<Float>, count: Int, _ sampling: DecodeOptions.Sampling?
   ) -> TokenChoice {
     guard let sampling else { return TokenChoice(logits, count: count, allowed: sequence.allowed) }
-    let bits = retort_random_bits(sampling.seed, UInt64(sequence.index), UInt64(sequence.generated.count))
+    let place = UInt64(sampling.first + sequence.index)
+    let bits = retort_random_bits(sampling.seed, place, UInt64(sequence.generated.count))
     return TokenChoice(
       logits, count: count, allowed: sequence.allowed, temperature: sampling.temperature,
       point: Double(bits >> 11) * 0x1p-53)

@@ -23,19 +23,26 @@ struct GroupSampler {
     let call: Call?
   }
 
+  /// How many requests are answered between two looks at whether the task was cancelled: many take hours.
+  private static let slice = 64
+
   /// The answers to each request, group by group in order.
   ///
-  /// - Throws: The decoder's error where the student cannot be served.
+  /// - Throws: The decoder's error where the student cannot be served; `CancellationError`.
   func sample(
     _ requests: [[ChatMessage]], from trunk: Trunk, functions: FunctionSet, seed: UInt64
   ) throws -> [[Sample]] {
     let model = try ServingModel(student: trunk.student, tokenizer: trunk.tokenizer, functions: functions)
     let decoder = try Decoder(model: model, maximumBatch: 64)
-    let options = DecodeOptions(
-      constrained: isConstrained, maximumTokens: maximumTokens,
-      sampling: DecodeOptions.Sampling(temperature: temperature, seed: seed))
-    let answers = try decoder.answer(
-      requests.flatMap { Array(repeating: $0, count: size) }, options: options)
+    var answers: [Answer] = []
+    for start in stride(from: 0, to: requests.count, by: Self.slice) {
+      try Task.checkCancellation()
+      let part = requests[start..<min(start + Self.slice, requests.count)]
+      let options = DecodeOptions(
+        constrained: isConstrained, maximumTokens: maximumTokens,
+        sampling: DecodeOptions.Sampling(temperature: temperature, seed: seed, first: start * size))
+      answers += try decoder.answer(part.flatMap { Array(repeating: $0, count: size) }, options: options)
+    }
     return stride(from: 0, to: answers.count, by: size).map { start in
       answers[start..<start + size].map { answer in
         let isWhole = isConstrained ? answer.call != nil : answer.generated.last == model.codec.endOfAnswer

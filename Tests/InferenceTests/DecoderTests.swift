@@ -49,15 +49,16 @@ struct DecoderTests {
   func sampling(_ constrained: Bool) throws {
     let model = try TinyModels.serving(seed: 3)
     let prompts = TinyModels.requests.flatMap { Array(repeating: [ChatMessage.user($0)], count: 4) }
-    func draw(_ seed: UInt64, batch: Int, temperature: Double = 1) throws -> [[Int32]] {
+    func draw(_ seed: UInt64, batch: Int, temperature: Double = 1, from first: Int = 0) throws -> [[Int32]] {
       try Decoder(model: model, maximumBatch: batch).answer(
-        prompts,
+        Array(prompts[first...]),
         options: DecodeOptions(
           constrained: constrained, maximumTokens: 12,
-          sampling: DecodeOptions.Sampling(temperature: temperature, seed: seed))
+          sampling: DecodeOptions.Sampling(temperature: temperature, seed: seed, first: first))
       ).map(\.generated)
     }
     let alone = try draw(1, batch: 1)
+    #expect(try draw(1, batch: 3, from: 7) == Array(alone[7...]))
     for batch in [3, 24] { #expect(try draw(1, batch: batch) == alone) }
     #expect(try draw(2, batch: 8) != alone)
     #expect(Set(alone).count > TinyModels.requests.count)

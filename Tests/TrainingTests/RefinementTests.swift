@@ -318,6 +318,17 @@ import Training
     }
   }
 
+  @Test("Who cancels a release need not wait until all requests are answered")
+  func cancelled() async throws {
+    await #expect(throws: CancellationError.self) {
+      try await Task {
+        let trainer = try Self.trained(Self.recipe)
+        withUnsafeCurrentTask { $0?.cancel() }
+        _ = try trainer.branch()
+      }.value
+    }
+  }
+
   @Test("What a student of many positions writes is learned as far as a teacher of fewer reads it")
   func onPolicyShortTeacher() throws {
     try Fixture.withFolder { folder in
