@@ -159,7 +159,7 @@ private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -
 }
 
 /// The folder and the name of a path; the folder of a bare name is ".".
-func splitPath(_ path: String) -> (folder: String, name: String) {
+package func splitPath(_ path: String) -> (folder: String, name: String) {
   guard let slash = path.lastIndex(of: "/") else { return (".", path) }
   let folder = String(path[..<slash])
   return (folder.isEmpty ? "/" : folder, String(path[path.index(after: slash)...]))
@@ -180,7 +180,7 @@ func namesInFolder(_ path: String) -> [String] {
 }
 
 /// Makes renamings and creations in a folder durable.
-func syncFolder(_ path: String) throws(ModelFileError) {
+package func syncFolder(_ path: String) throws(ModelFileError) {
   let descriptor = open(path, O_RDONLY | O_CLOEXEC)
   guard descriptor >= 0 else { throw systemError("opening", path) }
   defer { close(descriptor) }

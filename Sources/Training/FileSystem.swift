@@ -22,15 +22,7 @@ enum FileSystem {
   /// Gives a durable file its final name, durably.
   static func rename(_ old: String, to new: String) throws(TrainingError) {
     guard moveFile(old, new) == 0 else { throw failure("renaming to", new) }
-    try sync(folder: parent(of: new))
-  }
-
-  /// Makes names in a folder durable.
-  static func sync(folder: String) throws(TrainingError) {
-    let descriptor = open(folder.isEmpty ? "." : folder, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw failure("opening", folder) }
-    defer { close(descriptor) }
-    guard fsync(descriptor) == 0 else { throw failure("syncing", folder) }
+    do throws(ModelFileError) { try syncFolder(splitPath(new).folder) } catch { throw TrainingError(error) }
   }
 
   /// The SHA-256 and the size of a file.
@@ -64,11 +56,6 @@ enum FileSystem {
       guard count > 0 else { return }
       body(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
     }
-  }
-
-  private static func parent(of path: String) -> String {
-    guard let slash = path.lastIndex(of: "/") else { return "." }
-    return slash == path.startIndex ? "/" : String(path[..<slash])
   }
 
   private static func failure(_ action: String, _ path: String) -> TrainingError {
