@@ -93,12 +93,11 @@ public enum StudentFile {
   ///   - functions: The functions, which decide what ends an answer; `nil` for a model without a task.
   ///   - description: A base's own chat template and end of text, and how the student answers; a folder has no name and no
   ///     other metadata.
-  ///   - replacing: Whether a folder at `path` is replaced.
   /// - Throws: `ModelFileError`, `TokenizationError`; ``CompressionError`` `mismatch` where no token ends a text.
   @discardableResult
   public static func writeFolder(
     _ student: Student, tokenizer: Tokenizer, functions: FunctionSet?,
-    description: StudentDescription = StudentDescription(), to path: String, replacing: Bool = false
+    description: StudentDescription = StudentDescription(), to path: String
   ) throws -> WrittenFile {
     let (_, end, template) = try language(tokenizer, functions, description)
     let tokens = tokenizer.ggufTokens
@@ -115,8 +114,7 @@ public enum StudentFile {
         (name: $0.name, shape: $0.shape, values: UnsafeBufferPointer(student.parameters($0)))
       },
       tokenizer: files,
-      settings: FolderSettings(functions: functions, precision: student.precision, metadata: description.metadata).json,
-      replacing: replacing)
+      settings: FolderSettings(functions: functions, precision: student.precision, metadata: description.metadata).json)
   }
 
   /// The vocabulary with one token for each row of the embedding.

@@ -32,46 +32,37 @@ extension HuggingFaceFolder {
   /// Writes a whole model as a new folder that `transformers` loads; weights are F32.
   ///
   /// The folder is written beside `path` under a hidden name, made durable, and renamed, so that `path` is either complete
-  /// or what it was before. The same arguments give the same bytes.
+  /// or not there. The same arguments give the same bytes.
   ///
   /// - Parameters:
-  ///   - path: must not exist, unless `replacing`.
+  ///   - path: must not exist.
   ///   - parameters: in canonical order, as `configuration.parameters` lists them.
   ///   - settings: what `retort.json` says; nil for a folder without.
-  ///   - replacing: whether an existing folder is moved away and removed after the new one is complete; a process killed
-  ///     between these two renamings leaves the old one under a hidden name.
   /// - Returns: the weights' file; the other files are small and follow from the arguments.
   /// - Throws: ``ModelFileError`` `invalid_argument`, `invalid_configuration`, `shape_mismatch`, `io`.
   @discardableResult
   public static func write(
     _ path: String, configuration: DecoderConfiguration,
     parameters: [(name: String, shape: [Int], values: UnsafeBufferPointer<Float>)], tokenizer: TokenizerFiles,
-    settings: JSON? = nil, replacing: Bool = false
+    settings: JSON? = nil
   ) throws(ModelFileError) -> WrittenFile {
     try configuration.validate()
     try check(parameters, configuration)
     // With a slash at its end a folder has no name to rename to.
     var path = path
     while path.count > 1, path.hasSuffix("/") { path.removeLast() }
-    let exists = access(path, F_OK) == 0
-    guard replacing || !exists else {
+    guard access(path, F_OK) != 0 else {
       throw ModelFileError(
         .invalidArgument, context: path, expected: "a path that does not exist", found: "something there",
-        advice: "choose another path, or allow replacing")
+        advice: "choose another path, or remove what is there")
     }
     let (parent, name) = splitPath(path)
     let hidden = "\(parent)/.\(name).\(getpid())-\(String(UInt64.random(in: 0...UInt64.max), radix: 36))"
     guard mkdir(hidden + ".partial", 0o755) == 0 else { throw systemError("creating", path) }
     do throws(ModelFileError) {
       let weights = try fill(hidden + ".partial", configuration, parameters, tokenizer, settings)
-      if exists, rename(path, hidden + ".old") != 0 { throw systemError("moving away", path) }
-      if rename(hidden + ".partial", path) != 0 {
-        let failure = systemError("renaming", path)
-        if exists { rename(hidden + ".old", path) }
-        throw failure
-      }
+      guard rename(hidden + ".partial", path) == 0 else { throw systemError("renaming", path) }
       try syncFolder(parent)
-      if exists { removeFolder(hidden + ".old") }
       return WrittenFile(path: "\(path)/model.safetensors", bytes: weights.bytes, digest: weights.digest)
     } catch {
       removeFolder(hidden + ".partial")

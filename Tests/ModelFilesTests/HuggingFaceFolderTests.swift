@@ -9,7 +9,7 @@ struct HuggingFaceFolderTests {
   private static let tokenizer = HuggingFaceFolder.TokenizerFiles(
     json: Array("{}".utf8), chatTemplate: "{{ messages }}", endOfText: (63, "<|endoftext|>"))
 
-  private func write(_ path: String, replacing: Bool = false) throws -> WrittenFile {
+  private func write(_ path: String) throws -> WrittenFile {
     let all = parameters(tinyConfiguration)
     let memory = UnsafeMutableBufferPointer<Float>.allocate(capacity: tinyConfiguration.parameterCount)
     defer { memory.deallocate() }
@@ -22,7 +22,7 @@ struct HuggingFaceFolderTests {
       offset += values.count
     }
     return try HuggingFaceFolder.write(
-      path, configuration: tinyConfiguration, parameters: list, tokenizer: Self.tokenizer, replacing: replacing)
+      path, configuration: tinyConfiguration, parameters: list, tokenizer: Self.tokenizer)
   }
 
   @Test("a folder comes back as it was written, and the same model gives the same bytes")
@@ -83,12 +83,11 @@ struct HuggingFaceFolderTests {
     }
   }
 
-  @Test("an existing folder is replaced only where that is asked for")
-  func replacing() throws {
+  @Test("what is there is never replaced")
+  func existing() throws {
     try withFolder { folder in
       _ = try write("\(folder)/model")
       #expect { try write("\(folder)/model") } throws: { ($0 as? ModelFileError)?.code == .invalidArgument }
-      _ = try write("\(folder)/model", replacing: true)
       #expect(try HuggingFaceFolder.read("\(folder)/model").configuration == tinyConfiguration)
       #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["model"])
     }

@@ -391,8 +391,7 @@ import Training
       },
       tokenizer: HuggingFaceFolder.TokenizerFiles(
         json: branch.tokenizer.huggingFaceJSON, chatTemplate: CallCodec.chatTemplate,
-        endOfText: (id: Int(end), text: branch.tokenizer.ggufTokens[Int(end)])),
-      replacing: true)
+        endOfText: (id: Int(end), text: branch.tokenizer.ggufTokens[Int(end)])))
   }
 
   @Test("Recipes refuse distillation without whole gradients, and say which keys there are")
