@@ -13,8 +13,8 @@ public struct CompressionReport: Sendable, Hashable {
   public let before: PruningShape
   /// What pruning was asked for.
   public let plan: PruningPlan
-  /// What pruning alone did, before recovery: nats of divergence from the parent for a target token, or without samples the
-  /// shares of importance that went; `nil` where no size changed.
+  /// What pruning alone did, before recovery: nats of divergence from the parent for a target token; `nil` without samples and
+  /// where no size changed.
   public let harm: Double?
   /// How matrices are stored.
   public let quantize: QuantizationPlan
