@@ -114,6 +114,45 @@ struct BudgetTests {
     await #expect(throws: CancellationError.self) { try await last.value }
   }
 
+  @Test("What finds out whether a busy endpoint answers others goes behind those who wait")
+  func busy() async throws {
+    let gate = EndpointGate(
+      name: "test", maximumConcurrent: 1, breaker: BreakerPolicy(), budget: nil, clock: .system, logger: Fixtures.quiet)
+    let caller = ResilientCaller(gate: gate, retry: RetryPolicy(attempts: 1, base: .zero), clock: .system)
+    let entered = Numbers()
+    let othersWait = Atomic(false)
+    let refused = Task {
+      try await caller.run(
+        failure: .teacherFailed,
+        canary: {
+          {
+            entered.append(9)
+            return .success(true, tokens: 0, money: 0)
+          }
+        },
+        body: { _ in
+          entered.append(0)
+          while !othersWait.load(ordering: .relaxed) { await Task.yield() }
+          return Attempt<Bool>.outage(.rateLimited, message: "wait", retryAfter: nil, blamable: false)
+        })
+    }
+    while entered.all.isEmpty { await Task.yield() }
+    var others: [Task<Void, any Error>] = []
+    for index in 1...3 {
+      others.append(
+        Task {
+          try await gate.enter()
+          entered.append(index)
+          await gate.leave(.answered(tokens: 0, money: 0))
+        })
+      while await gate.waiters < index { await Task.yield() }
+    }
+    othersWait.store(true, ordering: .relaxed)
+    for other in others { try await other.value }
+    await #expect(throws: Rejection.self) { try await refused.value }
+    #expect(entered.all == [0, 1, 2, 3, 9, 0, 9])
+  }
+
   @Test("No more requests are in flight than allowed")
   func concurrency() async throws {
     try await ScriptedServer.run { _ in

@@ -3,7 +3,7 @@ import Topics
 
 /// Guards one endpoint: how many requests are in flight, whether it is up, and whether there is money left.
 ///
-/// ``enter(isCanary:)`` waits, in the order of arrival, until a request may be sent; every `enter` is followed by
+/// ``enter(goesFirst:)`` waits, in the order of arrival, until a request may be sent; every `enter` is followed by
 /// exactly one `leave`. A pause is logged once when it starts and once when it ends.
 package actor EndpointGate {
   /// How a request ended.
@@ -43,6 +43,8 @@ package actor EndpointGate {
   private var budgetPause: Duration?
   private var reported = TeacherState.running
   private var closed = false
+  /// How many requests were answered that a busy endpoint had told to wait before.
+  package private(set) var helpedByWaiting = 0
 
   package init(
     name: String, maximumConcurrent: Int, breaker: BreakerPolicy, budget: BudgetPolicy?, clock: TeacherClock,
@@ -80,11 +82,11 @@ package actor EndpointGate {
 
   /// Waits until a request may be sent.
   ///
-  /// - Parameter isCanary: goes before those who wait, whom what it finds out concerns.
-  package func enter(isCanary: Bool = false) async throws(CancellationError) {
+  /// - Parameter goesFirst: goes before those who wait: a canary, as what it finds out concerns them.
+  package func enter(goesFirst: Bool = false) async throws(CancellationError) {
     if closed || Task.isCancelled { throw CancellationError() }
-    if isCanary || waiting.isEmpty, admit() { return }
-    guard await waitForTurn(isCanary) else { throw CancellationError() }
+    if goesFirst || waiting.isEmpty, admit() { return }
+    guard await waitForTurn(goesFirst) else { throw CancellationError() }
     if closed || Task.isCancelled {
       // The turn is the next one's.
       leave(.abandoned)
@@ -137,6 +139,9 @@ package actor EndpointGate {
     admitWaiting()
   }
 
+  /// Counts a request that was answered after it had been told to wait.
+  package func waitingHasHelped() { helpedByWaiting += 1 }
+
   /// Opens the breaker from outside a request: a canary was refused, or there is none.
   package func tripped(message: String) {
     lastFailure = (.configuration, message)
@@ -178,7 +183,7 @@ package actor EndpointGate {
   }
 
   /// Waits until it is let in; false where it is cancelled before, or the gate closed.
-  private func waitForTurn(_ isCanary: Bool) async -> Bool {
+  private func waitForTurn(_ goesFirst: Bool) async -> Bool {
     let number = nextNumber
     nextNumber += 1
     return await withTaskCancellationHandler {
@@ -187,7 +192,7 @@ package actor EndpointGate {
           continuation.resume(returning: false)
         } else {
           waiting[number] = continuation
-          order.insert(number, at: isCanary ? first : order.endIndex)
+          order.insert(number, at: goesFirst ? first : order.endIndex)
         }
       }
     } onCancel: {

@@ -28,8 +28,9 @@ package enum Attempt<Value: Sendable>: Sendable {
 /// that fails while the endpoint answers others does, and a canary, a harmless request, finds that out: it must be
 /// answered twice, with a failure of the record between (once may only mean that an outage has just ended), after the
 /// policy's `attempts` failures, or from the first refusal on. Where failures mostly have another reason (a wrong key or
-/// path, a busy endpoint) it must be answered `attempts` times one after the other. While no canary is known, the endpoint is
-/// thought to be down.
+/// path, a busy endpoint) it must be answered `attempts` times one after the other. Where a busy endpoint answers others
+/// that it had told to wait, waiting helps, and what speaks against the record is forgotten: who meets a rate limit with
+/// others is not at fault. While no canary is known, the endpoint is thought to be down.
 package struct ResilientCaller: Sendable {
   /// A harmless request to the same endpoint.
   package typealias Canary = @Sendable () async -> Attempt<Bool>
@@ -61,7 +62,9 @@ package struct ResilientCaller: Sendable {
       attempt += 1
       var wish: Duration?
       switch result {
-      case .success(let value, _, _): return value
+      case .success(let value, _, _):
+        if suspicions[.busy] != nil { await gate.waitingHasHelped() }
+        return value
       case .rejected(let rejection): throw rejection
       case .refused(let rejection, let isUsual):
         let blame = isUsual ? Blame.usualRefusal : .refusal
@@ -96,6 +99,8 @@ package struct ResilientCaller: Sendable {
     var failures = 0
     /// Answers to the canary in a row.
     var canaries = 0
+    /// How often waiting had helped when the suspicion began.
+    var helped = 0
   }
 
   private func isAtFault(
@@ -108,17 +113,22 @@ package struct ResilientCaller: Sendable {
       case .refusal: (1, 2)
       case .usualRefusal: (1, max(2, retry.attempts))
       }
+    if blame == .busy {
+      let helped = await gate.helpedByWaiting
+      if helped != suspicion.helped { suspicion = Suspicion(helped: helped) }
+    }
     suspicion.failures += 1
     guard suspicion.failures >= failures, let canary else { return false }
-    suspicion.canaries = try await answers(canary) ? suspicion.canaries + 1 : 0
+    // At a busy endpoint it waits in line: going first it would take what the limit leaves for those who wait.
+    suspicion.canaries = try await answers(canary, goesFirst: blame != .busy) ? suspicion.canaries + 1 : 0
     if suspicion.canaries >= canaries { return true }
     // It takes long from here on. One answer may only mean that an outage has just ended.
     if suspicion.canaries == 2 { RequestInHand.current?.isRefusedAlone(by: gate.name, message: message) }
     return false
   }
 
-  private func answers(_ canary: Canary) async throws -> Bool {
-    switch try await perform(isCanary: true, canary) {
+  private func answers(_ canary: Canary, goesFirst: Bool) async throws -> Bool {
+    switch try await perform(goesFirst: goesFirst, canary) {
     case .success, .rejected: return true
     case .refused(let rejection, _):
       await gate.tripped(message: rejection.message)
@@ -129,9 +139,9 @@ package struct ResilientCaller: Sendable {
 
   /// One attempt, between `enter` and `leave`.
   private func perform<Value: Sendable>(
-    isCanary: Bool = false, _ body: () async -> Attempt<Value>
+    goesFirst: Bool = false, _ body: () async -> Attempt<Value>
   ) async throws -> Attempt<Value> {
-    try await gate.enter(isCanary: isCanary)
+    try await gate.enter(goesFirst: goesFirst)
     let result = await body()
     if Task.isCancelled {
       await gate.leave(.abandoned)
