@@ -152,6 +152,8 @@ package struct ChatClient: Sendable {
     switch status {
     case 200..<300: return read(body, elapsed)
     case 429: return .outage(.rateLimited, message: message, retryAfter: wait, blamable: false)
+    // 529: some endpoints' word for being overloaded.
+    case 503, 529: return .outage(.outage, message: message, retryAfter: wait, blamable: false)
     case 408, 425, 500...: return .outage(.outage, message: message, retryAfter: wait, blamable: true)
     case 413: return .rejected(refusal(message, body))
     case 300..<400, 401...407: return .refused(refusal(message, body), isUsual: true)
