@@ -14,7 +14,7 @@ public protocol RecordReader: AnyObject, Sendable {
   /// Goes on reading elsewhere; records waiting in memory for this partition are dropped.
   ///
   /// - Throws: ``MessageLogError`` with `.outOfRange` where an offset lies outside the watermarks (some logs find out
-  ///   only in `next`), `.invalid` where the partition is not assigned.
+  ///   only in `next`), save before the oldest record where the options skip what is lost; `.invalid` where the partition is not assigned.
   func seek(_ partition: TopicPartition, to position: StartPosition) async throws
 
   /// The offset after the last record that `next` returned, by partition.

@@ -42,6 +42,8 @@ struct PartitionQueue {
 
   init(options: ReaderOptions) { self.options = options }
 
+  /// What happens where records were removed before they were read.
+  var onLostRange: ReaderOptions.LostRange { options.onLostRange }
   /// The offset after the last delivered record, by partition.
   var positions: [TopicPartition: Int64] { entries.mapValues(\.position) }
   /// The partitions being read.

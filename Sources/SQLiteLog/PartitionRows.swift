@@ -17,13 +17,17 @@ enum PartitionRows {
 
   /// The offset at which a position begins.
   ///
-  /// - Throws: `.outOfRange`.
-  static func resolve(_ db: Database, _ place: TopicPartition, id: Int64, _ position: StartPosition) throws -> Int64 {
+  /// - Throws: `.outOfRange`, save where what is lost is skipped.
+  static func resolve(
+    _ db: Database, _ place: TopicPartition, id: Int64, _ position: StartPosition,
+    _ onLostRange: ReaderOptions.LostRange
+  ) throws -> Int64 {
     let bounds = try watermarks(db, id: id)
     switch position {
     case .earliest: return bounds.low
     case .latest: return bounds.high
     case .offset(let offset):
+      if offset < bounds.low, onLostRange == .skip { return bounds.low }
       guard offset >= bounds.low, offset <= bounds.high else {
         throw MessageLogError.outOfRange(place, offset: offset, watermarks: bounds)
       }

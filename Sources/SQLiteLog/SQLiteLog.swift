@@ -105,7 +105,7 @@ public final class SQLiteLog: MessageLog {
     let starts = try await store.read { db in
       try known.reduce(into: [TopicPartition: Int64]()) { starts, item in
         let position = partitions[item.key] ?? .earliest
-        starts[item.key] = try PartitionRows.resolve(db, item.key, id: item.value, position)
+        starts[item.key] = try PartitionRows.resolve(db, item.key, id: item.value, position, options.onLostRange)
       }
     }
     var queue = PartitionQueue(options: options)

@@ -36,7 +36,8 @@ actor SQLiteReader: RecordReader {
 
   func seek(_ partition: TopicPartition, to position: StartPosition) async throws {
     guard let id = queue.id(of: partition) else { throw MessageLogError.notAssigned(partition) }
-    let offset = try await store.read { try PartitionRows.resolve($0, partition, id: id, position) }
+    let onLostRange = queue.onLostRange
+    let offset = try await store.read { try PartitionRows.resolve($0, partition, id: id, position, onLostRange) }
     queue.seek(partition, to: offset)
   }
 

@@ -44,6 +44,18 @@ extension ContractSuite {
       try expectEqual(try await lenient.take(1, within: harness.patience).map(\.text), ["new"])
       await lenient.close()
     },
+    ContractCase("a reader that may skip what is lost begins at what is left", needs: onDemand + ["retention"]) {
+      _, log in
+      try await log.create([TopicConfiguration(name: "t", cleanup: [.delete], retentionMilliseconds: 3_600_000)])
+      _ = try await log.append((0..<10).map { new("t", "old \($0)", at: longAgo) })
+      _ = try await log.append([new("t", "new")])
+      _ = try await log.maintain()
+      let reader = try await log.reader(of: [at("t"): .offset(4)], options: ReaderOptions(onLostRange: .skip))
+      try expectEqual(try await reader.take(1).map(\.text), ["new"])
+      try await reader.seek(at("t"), to: .offset(2))
+      try expectEqual(try await reader.take(1).map(\.text), ["new"])
+      await reader.close()
+    },
     ContractCase("a partition over its size loses its oldest records", needs: onDemand + ["retention"]) { _, log in
       try await log.create([TopicConfiguration(name: "t", cleanup: [.delete], retentionBytes: 20_000)])
       let text = String(repeating: "x", count: 1000)
