@@ -41,6 +41,21 @@ struct ComposeTests {
     }
   }
 
+  @Test(
+    "the stages' user owns where their state is, and there are partitions for as many labellers as the file speaks of")
+  func stages() throws {
+    let label = try #require(services.first { $0.name == "label" }?.node)
+    let environment = try #require(setting("environment", of: label))
+    let state = try #require(environment["RETORT_STATE"]?.string)
+    #expect(setting("volumes", of: label)?.sequence?.contains { $0.string == "state:\(state)" } == true)
+    let image = String(decoding: try Files.bytes("ops/Dockerfile"), as: UTF8.self)
+    #expect(image.contains("install -d -o retort -g retort \(state)\n"))
+    let text = String(decoding: try Files.bytes("ops/compose.yaml"), as: UTF8.self)
+    let scale = try #require(text.firstMatch(of: /--scale label=(\d+)/).flatMap { Int($0.1) })
+    let partitions = try #require(environment["RETORT_LOG_PARTITIONS"]?.string.flatMap { Int($0) })
+    #expect(partitions >= scale)
+  }
+
   @Test("three nodes that know each other, each with a place of its own; two of three hold what was acknowledged")
   func brokers() throws {
     var nodes: Set<String> = []
