@@ -82,7 +82,8 @@ package struct ResilientCaller: Sendable {
         }
       }
       let backOff = retry.delay(afterFailure: attempt - 1, uniform: clock.uniform())
-      try await clock.sleep(max(wish ?? .zero, backOff))
+      // Where everybody is told to wait longer, the breaker does. One answer holds nothing up for hours.
+      try await clock.sleep(max(min(wish ?? .zero, retry.cap), backOff))
     }
   }
 

@@ -6,7 +6,8 @@ public struct RetryPolicy: Sendable, Hashable {
   public var attempts = 6
   /// The first upper bound of the random wait. Default 500 ms.
   public var base = Duration.milliseconds(500)
-  /// The last upper bound. Default 60 s.
+  /// The last upper bound, also of what `Retry-After` asks of one request; where all are refused the breaker waits as long
+  /// as that asks for. Default 60 s.
   public var cap = Duration.seconds(60)
 
   /// Makes a policy.
