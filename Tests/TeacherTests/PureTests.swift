@@ -105,6 +105,14 @@ struct PureTests {
               ["type": "string", "enum": ["any"]], ["type": "object", "properties": ["k": ["type": "string"]]],
             ]
           ],
+          "r": ["$ref": "#/properties/o/anyOf/0"], "s p": ["type": "string", "enum": ["far"]],
+          "t": ["$ref": "#/properties/s%20p"],
+          "u": [
+            "anyOf": [
+              ["type": "array", "items": ["type": "integer"]],
+              ["type": "array", "items": ["$ref": "#/properties/e"]],
+            ]
+          ],
         ], []))
     let messages = [ChatMessage.system("secret"), .user("Play  Nina\nSimone, please: one two")]
     let grounding = Grounding(policy: .required, messages: messages)
@@ -116,6 +124,9 @@ struct PureTests {
     #expect(path(["l": ["one", "three"]], grounding) == "l[1]")
     #expect(path(["o": "any"], grounding) == nil)
     #expect(path(["o": ["k": "elsewhere"]], grounding) == "o.k")
+    #expect(path(["r": "any", "t": "far", "u": ["left"]], grounding) == nil)
+    #expect(path(["r": "elsewhere"], grounding) == "r")
+    #expect(path(["u": ["right"]], grounding) == "u[0]")
     let exempt = GroundingPolicy(isRequired: true, exemptProperties: ["a"])
     #expect(path(["a": "secret"], Grounding(policy: exempt, messages: messages)) == nil)
     #expect(path(["a": "secret"], Grounding(policy: .off, messages: messages)) == nil)

@@ -18,12 +18,12 @@ package struct Grounding: Sendable {
   /// The first ungrounded value as (path, value), or nil.
   package func violation(in call: Call, of function: FunctionDefinition) -> (path: String, value: String)? {
     guard policy.isRequired else { return nil }
-    let root = function.parametersJSON
-    return violation(.object(call.arguments), schema: root, root: root, path: "", depth: 0)
+    return violation(
+      .object(call.arguments), schema: function.parametersJSON, root: function.parameters, path: "", depth: 0)
   }
 
   private func violation(
-    _ value: JSON, schema: JSON?, root: JSON, path: String, depth: Int
+    _ value: JSON, schema: JSON?, root: JSONSchema, path: String, depth: Int
   ) -> (path: String, value: String)? {
     guard depth < Self.maximumDepth else { return nil }
     let schemas = Self.alternatives(schema, root: root, depth: 0)
@@ -32,8 +32,8 @@ package struct Grounding: Sendable {
       if schemas.contains(where: { Self.fixes($0, value) }) { return nil }
       return text.contains(Self.folded(string)) ? nil : (path, string)
     case .array(let items):
+      let schema = Self.any(of: schemas.compactMap { $0["items"] })
       for (index, item) in items.enumerated() {
-        let schema = schemas.lazy.compactMap { $0["items"] }.first
         if let found = violation(item, schema: schema, root: root, path: "\(path)[\(index)]", depth: depth + 1) {
           return found
         }
@@ -41,8 +41,7 @@ package struct Grounding: Sendable {
       return nil
     case .object(let members):
       for (key, member) in members where !policy.exemptProperties.contains(key) {
-        let candidates = schemas.compactMap { $0["properties"]?[key] ?? Self.additional($0) }
-        let schema: JSON? = candidates.count == 1 ? candidates[0] : ["anyOf": .array(candidates)]
+        let schema = Self.any(of: schemas.compactMap { $0["properties"]?[key] ?? Self.additional($0) })
         let inner = path.isEmpty ? key : "\(path).\(key)"
         if let found = violation(member, schema: schema, root: root, path: inner, depth: depth + 1) { return found }
       }
@@ -61,24 +60,15 @@ package struct Grounding: Sendable {
     schema["enum"]?.arrayValue?.contains(value) == true || schema["const"] == value
   }
 
-  /// The schema with local references followed and `anyOf` spread out.
-  private static func alternatives(_ schema: JSON?, root: JSON, depth: Int) -> [JSON] {
-    guard let schema, depth < 8 else { return [] }
-    if let reference = schema["$ref"]?.stringValue {
-      return alternatives(resolve(reference, in: root), root: root, depth: depth + 1)
-    }
-    guard let options = schema["anyOf"]?.arrayValue else { return [schema] }
-    return [schema] + options.flatMap { alternatives($0, root: root, depth: depth + 1) }
-  }
+  /// One schema for all, each of which counts once: alternatives that hold each other would be more at every level.
+  private static func any(of schemas: [JSON]) -> JSON { ["anyOf": .array(Array(Set(schemas)))] }
 
-  private static func resolve(_ reference: String, in root: JSON) -> JSON? {
-    guard reference.hasPrefix("#") else { return nil }
-    var current: JSON? = root
-    for part in reference.dropFirst().split(separator: "/") {
-      let key = part.split(separator: "~1", omittingEmptySubsequences: false).joined(separator: "/")
-      current = current?[key.split(separator: "~0", omittingEmptySubsequences: false).joined(separator: "~")]
-    }
-    return current
+  /// The schema itself, what its local reference stands for, and its alternatives.
+  private static func alternatives(_ schema: JSON?, root: JSONSchema, depth: Int) -> [JSON] {
+    guard let schema, depth < 8 else { return [] }
+    let target = schema["$ref"] == nil ? [] : alternatives(root.resolved(schema), root: root, depth: depth + 1)
+    let options = schema["anyOf"]?.arrayValue ?? []
+    return [schema] + target + options.flatMap { alternatives($0, root: root, depth: depth + 1) }
   }
 
   /// Lower case, with every run of white space as one space and none at the ends.
