@@ -8,6 +8,19 @@ struct Asker: Sendable {
   let promptDigest: Digest
   let checker: AnswerChecker
   let cache: ForgivingCache?
+  private let underWay = ConversationsUnderWay()
+
+  init(
+    loop: ToolLoop, task: TaskDefinition, producer: String, promptDigest: Digest, checker: AnswerChecker,
+    cache: ForgivingCache?
+  ) {
+    self.loop = loop
+    self.task = task
+    self.producer = producer
+    self.promptDigest = promptDigest
+    self.checker = checker
+    self.cache = cache
+  }
 
   /// One sample: its exchange or why there is none, and its place in the cache.
   private struct Sample: Sendable {
@@ -21,12 +34,20 @@ struct Asker: Sendable {
     }
   }
 
-  /// Asks.
+  /// Asks; of requests that are the same, with a cache, one after the other.
   ///
   /// - Throws: `Rejection` or `CancellationError`.
   func ask(_ request: RequestRecord, _ calls: CallCounter) async throws -> AcceptedLabel {
     let messages = loop.opening(request)
     let tools = task.tools
+    guard cache != nil else { return try await ask(request, messages, tools, calls) }
+    let (key, _) = place(of: 0, messages, tools)
+    return try await underWay.run(key) { try await ask(request, messages, tools, calls) }
+  }
+
+  private func ask(
+    _ request: RequestRecord, _ messages: [JSON], _ tools: JSON, _ calls: CallCounter
+  ) async throws -> AcceptedLabel {
     let samples = try await withThrowingTaskGroup(of: (Int, Sample).self) { group in
       for index in 0..<task.votes.samples {
         group.addTask { (index, try await self.sample(index, messages, tools, calls)) }
@@ -50,11 +71,17 @@ struct Asker: Sendable {
     }
   }
 
-  private func sample(_ index: Int, _ messages: [JSON], _ tools: JSON, _ calls: CallCounter) async throws -> Sample {
+  /// A sample's place in the cache, and the parameters that it is asked for with.
+  private func place(of index: Int, _ messages: [JSON], _ tools: JSON) -> (key: Digest, parameters: JSONObject) {
     let parameters = loop.client.parameters(tools: tools, sample: index)
     let key = AnswerCache.key(
       endpoint: loop.client.url, parameters: parameters, messages: messages, sample: index,
       vocabulary: loop.logprobs?.digest)
+    return (key, parameters)
+  }
+
+  private func sample(_ index: Int, _ messages: [JSON], _ tools: JSON, _ calls: CallCounter) async throws -> Sample {
+    let (key, parameters) = place(of: index, messages, tools)
     if let exchange = await cache?.exchange(for: key) {
       loop.recall(exchange)
       return Sample(key: key, result: .success(exchange), isCached: true)

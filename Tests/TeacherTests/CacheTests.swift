@@ -54,6 +54,33 @@ struct CacheTests {
     }
   }
 
+  @Test(
+    "Requests that are the same at the same time are paid for once; where one is refused, the others are asked about")
+  func sameAtOnce() async throws {
+    let folder = try Fixtures.folder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try await ScriptedServer.run { seen in
+      seen.said == "bad" ? .calls(("nothing", "{}")) : .calls(Fixtures.light)
+    } body: { address, server in
+      let teacher = try Teacher(
+        task: try Fixtures.task { $0.votes = VotePolicy(samples: 3, agreement: 0.6) },
+        configuration: Fixtures.configuration(address) {
+          $0.cachePath = folder.appendingPathComponent("answers.db").path
+        }, logger: Fixtures.quiet)
+      let outcomes = try await withThrowingTaskGroup(of: LabelOutcome.self) { group in
+        for index in 0..<10 { group.addTask { try await teacher.label(Fixtures.request("good", id: "\(index)")) } }
+        for index in 10..<13 { group.addTask { try await teacher.label(Fixtures.request("bad", id: "\(index)")) } }
+        return try await group.reduce(into: [LabelOutcome]()) { $0.append($1) }
+      }
+      #expect(outcomes.count { $0.accepted != nil } == 10)
+      #expect(outcomes.count { $0.accepted?.attempts == 3 } == 1)
+      #expect(outcomes.count { $0.rejection != nil } == 3)
+      #expect(server.seen.count { $0.said == "good" } == 3)
+      #expect(server.seen.count { $0.said == "bad" } == 9)
+      await teacher.shutdown()
+    }
+  }
+
   @Test("Answers that are older than the cache's lifetime leave its file")
   func expiredAnswers() async throws {
     let folder = try Fixtures.folder()
