@@ -224,16 +224,14 @@ struct LookupTests {
     #expect(outcome.accepted?.usage == TokenUsage(promptTokens: 200, completionTokens: 20, calls: 2))
   }
 
-  @Test("A lookup that fails on the teacher's arguments rejects the record; redirects are not followed")
+  @Test("A lookup that fails on the teacher's arguments rejects the record")
   func failingLookups() async throws {
     try await ScriptedServer.run { seen in
       if seen.path == "/missing" { return Reply(404, "no such room") }
-      if seen.path == "/moved" { return Reply(302, "", headers: ["location": "/v1/devices"]) }
       return .calls(("find", #"{"room":"kitchen"}"#))
     } body: { address, server in
       for binding: LookupBinding in [
-        .http(url: address + "/missing"), .http(url: address + "/moved"),
-        .command(["false"]), .command(["sleep", "10"], timeout: .milliseconds(50)),
+        .http(url: address + "/missing"), .command(["false"]), .command(["sleep", "10"], timeout: .milliseconds(50)),
       ] {
         let task = try Fixtures.task { $0.lookups = [try Fixtures.lookup("find", binding)] }
         let outcome = try await Fixtures.label(

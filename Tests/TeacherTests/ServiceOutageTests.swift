@@ -157,22 +157,28 @@ struct ServiceOutageTests {
     }
   }
 
-  @Test("A lookup whose token has expired pauses labelling and rejects nothing")
-  func expiredToken() async throws {
+  @Test(
+    "A lookup whose token or session has expired pauses labelling and rejects nothing; redirects are not followed",
+    arguments: [401, 302])
+  func expiredToken(status: Int) async throws {
     let hasExpired = Atomic(true)
     try await withTeacher { seen in
-      if seen.path == "/find" { return hasExpired.load(ordering: .relaxed) ? Reply(401, "expired") : Reply(200, [:]) }
+      if seen.path == "/find" {
+        return hasExpired.load(ordering: .relaxed)
+          ? Reply(status, "expired", headers: ["location": "/sign-in"]) : Reply(200, [:])
+      }
       return seen.path == "/verify" ? Self.approval : Self.teach(seen)
-    } body: { teacher, _ in
+    } body: { teacher, server in
       let first = Task { try await teacher.label(Fixtures.request("kitchen")) }
       guard case .paused(.configuration, let message, _) = try await teacher.pause() else {
         Issue.record("not paused")
         return
       }
-      #expect(message.contains("status 401"))
+      #expect(message.contains("status \(status)"))
       hasExpired.store(false, ordering: .relaxed)
       #expect(try await first.value.accepted != nil)
       #expect(teacher.metrics.rejectedTotal == 0)
+      #expect(!server.seen.contains { $0.path == "/sign-in" })
     }
   }
 

@@ -20,7 +20,7 @@ public struct LookupFunction: Sendable {
 public enum LookupBinding: Sendable, Hashable {
   /// An HTTP request. `POST`, `PUT` and `PATCH` carry the arguments as a JSON object; `GET` carries them as
   /// query items (strings as they are, everything else as JSON). Redirects are not followed. The body of a 2xx
-  /// answer is the result; 401, 403, 407, 429, 5xx, no answer in time and no connection are waited out, save where the
+  /// answer is the result; 3xx, 401, 403, 407, 429, 5xx, no answer in time and no connection are waited out, save where the
   /// same arguments fail again and again while others are answered; any other 4xx rejects the record. Calls are repeated:
   /// they must change nothing.
   case http(url: String, method: String = "POST", headers: [String: String] = [:], timeout: Duration = .seconds(10))

@@ -146,7 +146,10 @@ package struct LookupRunner: Sendable {
   }
 
   private func read(_ status: Int, _ body: [UInt8]?) -> Attempt<String> {
-    if [401, 403, 407].contains(status) { return .refused(failed("status \(status)"), isUsual: true) }
+    // A redirection (to a page that asks who one is) mostly means that a session has ended.
+    if [401, 403, 407].contains(status) || (300..<400).contains(status) {
+      return .refused(failed("status \(status)"), isUsual: true)
+    }
     guard (200..<300).contains(status) else { return .rejected(failed("status \(status)")) }
     guard let body else { return .rejected(failed("the body is larger than \(Self.maximumResultBytes) bytes")) }
     guard let text = String(validating: body, as: UTF8.self) else { return .rejected(failed("the body is no UTF-8")) }
