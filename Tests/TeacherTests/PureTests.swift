@@ -212,6 +212,18 @@ struct PureTests {
     #expect(throws: TeacherError.self) {
       try Teacher(task: try Fixtures.task(), configuration: Fixtures.configuration("ftp://h"), logger: Fixtures.quiet)
     }
+    // A password in the address of a service stands in no message.
+    let secret = "https://user:secret@host"
+    for task in [
+      try Fixtures.task { $0.lookups = [try Fixtures.lookup("find", .http(url: secret))] },
+      try Fixtures.task { $0.verifier = .http(url: secret) },
+    ] {
+      let error = #expect(throws: TeacherError.self) {
+        try Teacher(task: task, configuration: Fixtures.configuration("http://h"), logger: Fixtures.quiet)
+      }
+      #expect(error?.description.contains("without user information") == true)
+      #expect(error?.description.contains("secret") == false)
+    }
     let duplicate = try Fixtures.task { $0.lookups = [try Fixtures.lookup("play", .command(["cat"]))] }
     #expect(throws: TeacherError.self) { try duplicate.validate() }
   }

@@ -38,7 +38,7 @@ package struct VerifierRunner: Sendable {
       guard HTTPTransport.isUsable(url) else {
         throw TeacherError(
           .invalidVerifier, subject: "task.verifier", expected: "an http or https URL without user information",
-          found: url)
+          found: HTTPTransport.shown(url))
       }
       let service = HTTPService(
         name: "verifier", timeout: timeout, maximumBytes: Self.maximumAnswerBytes, transport: transport,

@@ -26,7 +26,7 @@ package struct ChatClient: Sendable {
       throw TeacherError(
         .invalidConfiguration, subject: "teacher.endpoint",
         expected: "an http or https URL with a host and without user information",
-        found: endpoint.contains("@") ? "a URL with user information" : endpoint)
+        found: HTTPTransport.shown(endpoint))
     }
     url = Self.completionsURL(endpoint)
     self.configuration = configuration

@@ -101,6 +101,9 @@ package struct HTTPTransport: Sendable {
     else { return false }
     return true
   }
+
+  /// What a message says of a URL that is not usable: user information is a secret.
+  static func shown(_ url: String) -> String { url.contains("@") ? "a URL with user information" : url }
 }
 
 /// Runs `body` for at most `limit`; nil when time ran out (the body is cancelled then).

@@ -39,7 +39,8 @@ package struct LookupRunner: Sendable {
       guard HTTPTransport.isUsable(url), methods.contains(method) else {
         throw TeacherError(
           .invalidLookup, subject: "lookup \(name)",
-          expected: "an http or https URL and one of \(methods.joined(separator: ", "))", found: "\(method) \(url)")
+          expected: "an http or https URL without user information and one of \(methods.joined(separator: ", "))",
+          found: "\(method) \(HTTPTransport.shown(url))")
       }
       let service = HTTPService(
         name: "lookup \(name)", timeout: timeout, maximumBytes: Self.maximumResultBytes, transport: transport,
