@@ -137,6 +137,8 @@ struct LookupTests {
     for query in [
       "DELETE FROM device", "SELECT * FROM nowhere", "SELECT 1; SELECT 2", "SELECT :other", "",
       "INSERT INTO device (room) VALUES (:room) RETURNING room",
+      "SELECT name FROM device WHERE room = ?", "SELECT name FROM device WHERE room = @room",
+      "SELECT name FROM device WHERE room = $room", "SELECT :room, ?2",
     ] {
       #expect(throws: TeacherError.self, "\(query)") { try sql(path, query) }
     }

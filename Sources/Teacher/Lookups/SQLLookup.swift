@@ -23,7 +23,7 @@ package final class SQLLookup: Sendable {
   /// Opens the file for reading only and compiles the query.
   ///
   /// - Throws: `TeacherError` with `invalid_lookup`: no such file, no valid query, a query that writes, a
-  ///   parameter that is no property of the function.
+  ///   parameter that is no property of the function or not named `:like_this`.
   package init(
     function: FunctionDefinition, databasePath: String, query: String, maximumRows: Int, timeout: Duration,
     maximumBytes: Int
@@ -43,8 +43,14 @@ package final class SQLLookup: Sendable {
     configuration.label = "retort.lookup"
     do {
       queue = try DatabaseQueue(path: databasePath, configuration: configuration)
-      let reads = try queue.read { db in try db.makeStatement(sql: query).isReadonly }
+      let none: [String: (any DatabaseValueConvertible)?] = Dictionary(
+        uniqueKeysWithValues: parameters.map { ($0, nil) })
+      let (reads, isBound) = try queue.read { db in
+        let statement = try db.makeStatement(sql: query)
+        return (statement.isReadonly, (try? statement.setArguments(StatementArguments(none))) != nil)
+      }
       guard reads else { throw invalid("a query that only reads", query) }
+      guard isBound else { throw invalid("parameters that are named :like_this", query) }
     } catch let error as TeacherError {
       throw error
     } catch {
