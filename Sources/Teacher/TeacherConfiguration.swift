@@ -80,6 +80,13 @@ public struct TeacherConfiguration: Sendable {
     try breaker.validate()
     try budget?.validate()
     try prices.validate()
+    guard budget?.moneyPerHour == nil || prices != Prices() else {
+      throw TeacherError(
+        .invalidConfiguration, subject: "teacher.money_per_hour",
+        expected:
+          "teacher.price_per_million_prompt_tokens or teacher.price_per_million_completion_tokens above 0 beside it",
+        found: "no price, so that nothing costs money and the budget bounds nothing")
+    }
     guard endpoint != nil || model.isEmpty else {
       throw TeacherError(
         .invalidConfiguration, subject: "teacher.endpoint", expected: "an address beside teacher.model",

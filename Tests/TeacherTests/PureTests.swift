@@ -209,6 +209,12 @@ struct PureTests {
     #expect(error { $0.extraParameters = ["stream": true] } == "teacher.extra_parameters")
     #expect(error { $0.maximumTurns = 0 } == "teacher.maximum_turns")
     #expect(error { $0.budget = BudgetPolicy(tokensPerHour: 0) } == "teacher.budget.tokens_per_hour")
+    #expect(error { $0.budget = BudgetPolicy(moneyPerHour: 1) } == "teacher.money_per_hour")
+    #expect(
+      error {
+        $0.budget = BudgetPolicy(moneyPerHour: 1)
+        $0.prices = Prices(completionPerMillion: 1)
+      } == nil)
     #expect(throws: TeacherError.self) {
       try Teacher(task: try Fixtures.task(), configuration: Fixtures.configuration("ftp://h"), logger: Fixtures.quiet)
     }
