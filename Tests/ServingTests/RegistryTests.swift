@@ -24,10 +24,17 @@ struct RegistryTests {
   @Test("labels without end end in one overflow series")
   func cardinality() {
     let registry = PrometheusRegistry()
-    for index in 0..<1_000 {
-      Counter(label: "hits", dimensions: [("path", "\(index)")], factory: registry).increment()
+    let counters = (0..<5_000).map { index in
+      Counter(label: "hits", dimensions: [("path", "\(index)")], factory: registry)
     }
-    #expect(registry.text.split(separator: "\n").count == 66)
-    #expect(registry.text.contains(#"hits{overflow="true"} 936"#))
+    for counter in counters { counter.increment() }
+    #expect(registry.text.split(separator: "\n").count == 4_098)
+    #expect(registry.text.contains(#"hits{overflow="true"} 904"#))
+    // One of those who share it goes: the others' numbers stay.
+    counters[4_999].destroy()
+    counters[4_998].increment()
+    #expect(registry.text.contains(#"hits{overflow="true"} 905"#))
+    counters[0].destroy()
+    #expect(registry.text.split(separator: "\n").count == 4_097)
   }
 }

@@ -4,13 +4,15 @@ import Synchronization
 /// Metrics of this process, written as Prometheus text.
 ///
 /// A `MetricsFactory` that keeps every series in memory: counters, gauges (meters, and recorders without aggregation) and
-/// histograms (recorders, timers in seconds). Bounded: at most 512 names and 64 sets of labels a name; what is beyond goes into
-/// the series `{overflow="true"}`, so that nothing a client sends can fill the memory.
+/// histograms (recorders, timers in seconds). Bounded: at most 512 names and 4,096 sets of labels a name (Kafka's lag has one for
+/// each client and partition); what is beyond goes into the series `{overflow="true"}`.
 ///
 /// Reference: Prometheus text exposition format 0.0.4.
 public final class PrometheusRegistry: MetricsFactory {
   static let maximumNames = 512
-  static let maximumSeries = 64
+  static let maximumSeries = 4_096
+  /// The labels of what is beyond, which many own.
+  private static let overflow = #"overflow="true""#
 
   /// Upper bounds of histograms that hold no times.
   static let generalBounds: [Double] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000]
@@ -51,7 +53,7 @@ public final class PrometheusRegistry: MetricsFactory {
       guard family.kind == kind else { return MetricSeries(kind) }
       if let known = family.series.first(where: { $0.labels == labels }) { return known.value }
       let isFull = family.series.count >= Self.maximumSeries
-      let key = isFull ? #"overflow="true""# : labels
+      let key = isFull ? Self.overflow : labels
       if isFull, let known = family.series.first(where: { $0.labels == key }) { return known.value }
       let fresh = MetricSeries(kind)
       family.series.append((key, fresh))
@@ -68,7 +70,7 @@ public final class PrometheusRegistry: MetricsFactory {
   private func remove(_ value: AnyObject) {
     state.withLock { state in
       for name in state.families.keys {
-        state.families[name]?.series.removeAll { $0.value === value }
+        state.families[name]?.series.removeAll { $0.value === value && $0.labels != Self.overflow }
         if state.families[name]?.series.isEmpty == true { state.families[name] = nil }
       }
     }
