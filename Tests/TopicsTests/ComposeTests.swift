@@ -50,6 +50,9 @@ struct ComposeTests {
     #expect(setting("volumes", of: label)?.sequence?.contains { $0.string == "state:\(state)" } == true)
     let image = String(decoding: try Files.bytes("ops/Dockerfile"), as: UTF8.self)
     #expect(image.contains("install -d -o retort -g retort \(state)\n"))
+    // What git leaves out of the repository (a build, the teacher's key) stays out of the image's build too.
+    let left = Set(String(decoding: try Files.bytes(".dockerignore"), as: UTF8.self).split(separator: "\n"))
+    for path in [".build", ".git", "ops/compose.env", "ops/deployment"] { #expect(left.contains(path[...])) }
     let text = String(decoding: try Files.bytes("ops/compose.yaml"), as: UTF8.self)
     let scale = try #require(text.firstMatch(of: /--scale label=(\d+)/).flatMap { Int($0.1) })
     let partitions = try #require(environment["RETORT_LOG_PARTITIONS"]?.string.flatMap { Int($0) })
