@@ -78,6 +78,25 @@ struct SpoolTests {
     }
   }
 
+  @Test("what the note says is in the log is not forwarded again where the note's own segment has not been begun")
+  func noteAhead() async throws {
+    try await withFolder { folder in
+      do {
+        let spool = try Self.spool(folder)
+        for number in 0..<3 { spool.append(Self.record(number)) }
+        await spool.close()
+      }
+      try Data(#"{"segment":2,"offset":0}"#.utf8).write(to: URL(fileURLWithPath: folder + "/forwarded"))
+      let spool = try await Self.reopened(folder)
+      #expect(spool.figures.records == 0)
+      #expect(!FileManager.default.fileExists(atPath: folder + "/1.spool"))
+      spool.append(Self.record(3))
+      let log = RecordingLog()
+      try await Self.drain(spool, to: log)
+      #expect(log.keys == ["r3"])
+    }
+  }
+
   @Test("a torn tail and a flipped bit cost only what they hit")
   func damage() async throws {
     try await withFolder { folder in

@@ -77,13 +77,14 @@ public final class RequestSpool: @unchecked Sendable {
     self.logger = logger
     files = try SpoolFiles(folder: folder)
     (arrivals, arrived) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
-    let segments = try files.segments()
+    let found = try files.segments()
+    let forwarded = files.forwarded
+    // The note may name a segment of which there is no file yet: what is before it is in the log all the same.
+    let segments = found.filter { $0 >= forwarded?.segment ?? 0 }
+    for old in found where !segments.contains(old) { files.delete(old) }
     place = SpoolFiles.Place(segment: segments.first ?? files.active, offset: 0)
-    if let forwarded = files.forwarded, segments.contains(forwarded.segment) {
-      for old in segments where old < forwarded.segment { files.delete(old) }
-      place = forwarded
-    }
-    let left = try Self.count(files, segments.filter { $0 >= place.segment }, from: place)
+    if let forwarded, forwarded.segment == place.segment { place = forwarded }
+    let left = try Self.count(files, segments, from: place)
     state.withLock {
       $0.figures.records = left.records
       $0.figures.bytes = left.bytes
