@@ -48,10 +48,13 @@ struct Compaction: Sendable {
   }
 
   /// Rewrites the chunk from an offset on; call it within a transaction.
-  func rewrite(_ db: Database, from: Int64) throws -> (records: Int, bytes: Int64) {
+  ///
+  /// - Returns: what was removed, and where the next chunk begins: not always where `look` saw it, as another process may have
+  ///   joined batches meanwhile.
+  func rewrite(_ db: Database, from: Int64) throws -> (records: Int, bytes: Int64, next: Int64?) {
     let chunk = try chunk(db, from: from)
     let joins = Self.isFragmented(chunk.map(\.bytes))
-    var removed: (records: Int, bytes: Int64) = (0, 0)
+    var removed: (records: Int, bytes: Int64, next: Int64?) = (0, 0, chunk.last?.batch.next)
     var output: [New] = []
     for old in chunk {
       let records = try StoredBatch.records(of: old.batch)

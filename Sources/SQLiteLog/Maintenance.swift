@@ -97,9 +97,10 @@ struct Maintenance: Sendable {
       while cursor < newest.end {
         try Task.checkCancellation()
         let from = cursor
-        let (plan, next) = try await store.read { try compaction.look($0, from: from) }
+        var (plan, next) = try await store.read { try compaction.look($0, from: from) }
         if plan {
           let done = try await store.write { try compaction.rewrite($0, from: from) }
+          next = done.next
           report.compactedRecords += done.records
           report.removedBytes += done.bytes
         }
