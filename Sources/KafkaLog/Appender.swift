@@ -14,6 +14,9 @@ actor Appender {
   private var producer: ProducerHandle
   private var waiting: [Pending] = []
   private var isClosed = false
+  /// Who waits for the reports of an append; not who was cancelled.
+  private var callers: [UInt64: CheckedContinuation<[RecordPosition], any Error>] = [:]
+  private var nextCaller: UInt64 = 0
   /// What made the last producer useless, until there is a new one.
   private var fatal: (code: rd_kafka_resp_err_t, text: String)?
 
@@ -43,22 +46,33 @@ actor Appender {
 
   deinit { thread.stop() }
 
-  /// Appends records whose partitions are chosen; returns when the brokers have acknowledged all of them.
+  /// Appends records whose partitions are chosen; returns when the brokers have acknowledged all of them. What was handed over
+  /// goes its way also where the caller is cancelled, who does not wait for it.
   func append(_ records: [NewRecord]) async throws -> [RecordPosition] {
     if isClosed { throw MessageLogError.closed("log") }
     if fatal != nil { try replace() }
-    return try await withCheckedThrowingContinuation { continuation in
-      let batch = DeliveryBatch(records) { reports, failure in
-        if let failure {
-          continuation.resume(throwing: self.failure(failure, records))
-        } else {
-          continuation.resume(returning: reports)
+    let caller = nextCaller
+    nextCaller += 1
+    return try await withTaskCancellationHandler {
+      try await withCheckedThrowingContinuation { continuation in
+        callers[caller] = continuation
+        let batch = DeliveryBatch(records) { reports, failure in
+          guard let continuation = self.callers.removeValue(forKey: caller) else { return }
+          if let failure {
+            continuation.resume(throwing: self.failure(failure, records))
+          } else {
+            continuation.resume(returning: reports)
+          }
         }
+        waiting.append(Pending(records: records, batch: batch))
+        serve()
       }
-      waiting.append(Pending(records: records, batch: batch))
-      serve()
+    } onCancel: {
+      Task { await self.letGo(caller) }
     }
   }
+
+  private func letGo(_ caller: UInt64) { callers.removeValue(forKey: caller)?.resume(throwing: CancellationError()) }
 
   func close() {
     if isClosed { return }

@@ -61,6 +61,21 @@ struct FaultTests {
     try await log.close()
   }
 
+  @Test("an append is not waited for when its caller is cancelled, though no broker is there", .timeLimit(.minutes(1)))
+  func cancelledAppend() async throws {
+    let cluster = try MockCluster()
+    let log = try cluster.open()
+    try await log.create([TopicConfiguration(name: "t")])
+    _ = try await log.append([record("before")])
+    cluster.setDown(true)
+    let pending = Task { try await log.append([record("during")]) }
+    pending.cancel()
+    await #expect(throws: CancellationError.self) { try await pending.value }
+    cluster.setDown(false)
+    #expect(try await log.append([record("after")]).count == 1)
+    try await log.close()
+  }
+
   @Test("a member that could not ask where its group stands asks again", .timeLimit(.minutes(1)))
   func committedOffsetsRefused() async throws {
     let cluster = try MockCluster()
