@@ -63,6 +63,31 @@ struct BudgetTests {
     }
   }
 
+  @Test("Answers that are no chat completion are paid for")
+  func budgetOfMalformed() async throws {
+    let virtual = VirtualClock()
+    try await ScriptedServer.run { seen in
+      seen.said == "bad"
+        ? Reply(200, ["choices": [], "usage": ["prompt_tokens": 100, "completion_tokens": 10]])
+        : .calls(Fixtures.light)
+    } body: { address, server in
+      let teacher = try Teacher(
+        task: try Fixtures.task(),
+        configuration: Fixtures.configuration(address) {
+          $0.budget = BudgetPolicy(tokensPerHour: 200)
+          $0.prices = Prices(promptPerMillion: 10_000)
+        }, clock: virtual.clock, logger: Fixtures.quiet)
+      // Asked about twice, at 110 tokens each: the hour's budget.
+      #expect(try await teacher.label(Fixtures.request("bad")).rejection?.code == .malformedAnswer)
+      #expect(virtual.now == .zero)
+      #expect(teacher.metrics.cost == 2)
+      #expect(try await teacher.label(Fixtures.request("good")).accepted != nil)
+      #expect(virtual.now >= .seconds(3_600))
+      #expect(server.seen.count == 3)
+      await teacher.shutdown()
+    }
+  }
+
   @Test("A budget that one call spends lets in one call an hour, however many wait, and from the first hour on")
   func smallBudget() async throws {
     let virtual = VirtualClock()

@@ -68,6 +68,12 @@ package struct ChatClient: Sendable {
     package let elapsed: Duration
   }
 
+  /// What the endpoint took to be an answer, and is paid for, also where it is malformed.
+  private struct Paid: Sendable {
+    let usage: TokenUsage
+    let answer: Result<TimedAnswer, Rejection>
+  }
+
   /// Gets one answer, however long the endpoint is away.
   ///
   /// - Throws: `Rejection` or `CancellationError`.
@@ -76,12 +82,13 @@ package struct ChatClient: Sendable {
   ) async throws -> TimedAnswer {
     let body = requestBody(messages, parameters)
     let canaryBody = requestBody(canaryMessages(messages), parameters)
-    return try await caller.run(
+    let paid = try await caller.run(
       failure: .teacherFailed,
       canary: {
         { await attempt(canaryBody, number: 0, calls: calls).map { _ in true } }
       },
       body: { number in await attempt(body, number: number, calls: calls) })
+    return try paid.answer.get()
   }
 
   private func requestBody(_ messages: [JSON], _ parameters: JSONObject) -> [UInt8] {
@@ -95,7 +102,7 @@ package struct ChatClient: Sendable {
     messages.prefix(1).filter { $0["role"] == "system" } + [["role": "user", "content": "Hello."]]
   }
 
-  private func attempt(_ body: [UInt8], number: Int, calls: CallCounter) async -> Attempt<TimedAnswer> {
+  private func attempt(_ body: [UInt8], number: Int, calls: CallCounter) async -> Attempt<Paid> {
     // The same for every call: one that had less would tell nothing of the endpoint where it ends without an answer.
     let timeout = min(configuration.callTimeout, configuration.totalTimeout)
     var headers: [(String, String)] = []
@@ -112,7 +119,7 @@ package struct ChatClient: Sendable {
       method: "POST", url: url, headers: headers, body: body, timeout: timeout,
       maximumBytes: configuration.largestResponse)
     let ended = classify(result, timeout: timeout, elapsed: ContinuousClock.now - started)
-    if case .success(let timed, _, let cost) = ended { await spent(timed.answer.usage, cost, calls) }
+    if case .success(let paid, _, let cost) = ended { await spent(paid.usage, cost, calls) }
     return ended
   }
 
@@ -127,7 +134,7 @@ package struct ChatClient: Sendable {
 
   private func classify(
     _ result: HTTPTransport.Result, timeout: Duration, elapsed: Duration
-  ) -> Attempt<TimedAnswer> {
+  ) -> Attempt<Paid> {
     switch result {
     case .timedOut:
       return .outage(.outage, message: "no answer within \(timeout)", retryAfter: nil, blamable: true)
@@ -146,7 +153,7 @@ package struct ChatClient: Sendable {
 
   private func classify(
     status: Int, retryAfter: String?, body: [UInt8], elapsed: Duration
-  ) -> Attempt<TimedAnswer> {
+  ) -> Attempt<Paid> {
     let message = "status \(status)\(mask(Self.errorMessage(body)))"
     let wait = retryAfter.flatMap { RetryAfter.parse($0, wallMilliseconds: caller.clock.wallMilliseconds()) }
     switch status {
@@ -165,22 +172,19 @@ package struct ChatClient: Sendable {
     Rejection(code: .teacherRefused, message: message, rawAnswer: mask(Self.text(body)))
   }
 
-  private func read(_ body: [UInt8], _ elapsed: Duration) -> Attempt<TimedAnswer> {
+  private func read(_ body: [UInt8], _ elapsed: Duration) -> Attempt<Paid> {
+    let json = try? JSON.parse(body, maximumBytes: body.count)
     // Some gateways wrap a failure of what is behind them in status 200.
-    if let json = try? JSON.parse(body, maximumBytes: body.count), json["choices"] == nil,
-      let error = json["error"], error != .null
-    {
+    if let json, json["choices"] == nil, let error = json["error"], error != .null {
       return .outage(
         .outage, message: "status 200 with an error\(mask(Self.errorMessage(body)))", retryAfter: nil, blamable: true)
     }
-    do {
-      let answer = try ChatAnswer(body: body)
-      return .success(
-        TimedAnswer(answer: answer, elapsed: elapsed), tokens: answer.usage.total,
-        money: configuration.prices.cost(of: answer.usage))
-    } catch {
-      return .rejected(error)
+    let usage = TokenUsage(answer: json?["usage"])
+    let answer = Result { () throws(Rejection) in
+      TimedAnswer(answer: try ChatAnswer(body: body), elapsed: elapsed)
     }
+    return .success(
+      Paid(usage: usage, answer: answer), tokens: usage.total, money: configuration.prices.cost(of: usage))
   }
 
   private static func errorMessage(_ body: [UInt8]) -> String {
