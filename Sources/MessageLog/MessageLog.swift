@@ -27,7 +27,7 @@ public protocol MessageLog: Sendable {
   /// log: use a transaction where it matters.
   ///
   /// - Returns: one position a record, in the order given.
-  /// - Throws: `.unknownTopic`, `.tooLarge`, `.invalid` (a partition that is not there, no key in a compacted topic),
+  /// - Throws: `.unknownTopic` (also of a partition that is not there), `.tooLarge`, `.invalid` (no key in a compacted topic),
   ///   `.full`, `.readOnly`, `.unavailable`.
   func append(_ records: [NewRecord]) async throws -> [RecordPosition]
 

@@ -40,7 +40,7 @@ struct Asker: Sendable {
   func ask(_ request: RequestRecord, _ calls: CallCounter) async throws -> AcceptedLabel {
     let messages = loop.opening(request)
     let tools = task.tools
-    guard cache != nil else { return try await ask(request, messages, tools, calls) }
+    guard cache?.keepsAnswers == true else { return try await ask(request, messages, tools, calls) }
     let (key, _) = place(of: 0, messages, tools)
     return try await underWay.run(key) { try await ask(request, messages, tools, calls) }
   }

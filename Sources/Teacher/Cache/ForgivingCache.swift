@@ -19,6 +19,9 @@ package struct ForgivingCache: Sendable {
     self.clock = clock
   }
 
+  /// Whether an answer is there for whoever asks the same next.
+  package var keepsAnswers: Bool { lifetime > .zero }
+
   package func exchange(for key: Digest) async -> Exchange? {
     let oldest = clock.wallMilliseconds() - lifetime.wholeMilliseconds
     let found = await guarded { try await $0.exchange(for: key, since: oldest) } ?? nil
