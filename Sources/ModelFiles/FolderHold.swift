@@ -20,6 +20,8 @@ package final class FolderHold: Sendable {
   }
 
   private let descriptor: Int32
+  /// Whether nobody else can have it too: not where the file system knows no locks.
+  package let isSure: Bool
 
   /// Takes a hold on a folder, which is made where it is not there.
   ///
@@ -40,11 +42,15 @@ package final class FolderHold: Sendable {
     while flock(descriptor, kind.operation | LOCK_NB) != 0 {
       let code = errno
       // EBADF: NFS locks for one alone only what is open for writing, which a folder never is.
-      if code == ENOLCK || code == EOPNOTSUPP || code == ENOSYS || code == EBADF { return }
+      if code == ENOLCK || code == EOPNOTSUPP || code == ENOSYS || code == EBADF {
+        isSure = false
+        return
+      }
       guard code == EWOULDBLOCK || code == EINTR, ContinuousClock.now < deadline else { return nil }
       // `flock` knows no time limit.
       usleep(10_000)
     }
+    isSure = true
   }
 
   deinit { close(descriptor) }

@@ -37,9 +37,10 @@ public final class FolderLock: Sendable {
     throw ServingError(.folder, "\(path): more than 60 processes serve from here; use another state folder.")
   }
 
-  /// Takes all free ones of `path`, `path-2`, … `path-64` that are wanted.
+  /// Takes all free ones of `path`, `path-2`, … `path-64` that are wanted; where the file system knows no locks none, as each may
+  /// be that of a server that runs.
   static func free(of path: String, where isWanted: (String) -> Bool) -> [FolderLock] {
-    folders(path).filter(isWanted).compactMap { try? FolderLock(free: $0) }
+    folders(path).filter(isWanted).compactMap { try? FolderLock(free: $0) }.filter(\.hold.isSure)
   }
 
   private static func folders(_ path: String) -> [String] { (1...64).map { $0 == 1 ? path : "\(path)-\($0)" } }
