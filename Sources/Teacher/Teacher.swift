@@ -88,9 +88,6 @@ public final class Teacher: Sendable {
     }
   }
 
-  /// Whether there is an endpoint to ask.
-  public var hasEndpoint: Bool { asker != nil }
-
   /// Who the samples say produced a label of this teacher.
   public var producer: String { configuration.producer ?? configuration.model }
 
