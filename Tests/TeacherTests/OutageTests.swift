@@ -227,20 +227,23 @@ struct OutageTests {
   @Test("A record that is told to wait again and again is not at fault where others that had to wait are answered")
   func busyForAll() async throws {
     let answered = Atomic(0)
+    let deadline = ContinuousClock.now + .seconds(60)
     try await ScriptedServer.run { seen in
       let attempt = seen.retryCount.flatMap { Int($0) } ?? 0
       guard seen.said == "long" else {
         return attempt == 0 && seen.said != "Hello." ? Reply(429, "wait") : .calls(Fixtures.light)
       }
       // Before each of its refusals another one, which had to wait, was answered.
-      while answered.load(ordering: .relaxed) <= attempt { try? await Task.sleep(for: .milliseconds(1)) }
+      while answered.load(ordering: .relaxed) <= attempt, ContinuousClock.now < deadline {
+        try? await Task.sleep(for: .milliseconds(2))
+      }
       return attempt < 12 ? Reply(429, "wait") : .calls(Fixtures.light)
     } body: { address, server in
       let teacher = try Teacher(
         task: try Fixtures.task(), configuration: Fixtures.configuration(address), logger: Fixtures.quiet)
       async let outcome = teacher.label(Fixtures.request("long"))
       for number in 0...12 {
-        while teacher.metrics.rejectedTotal == 0,
+        while teacher.metrics.rejectedTotal == 0, ContinuousClock.now < deadline,
           !server.seen.contains(where: { $0.said == "long" && $0.retryCount == "\(number)" })
         { try await Task.sleep(for: .milliseconds(2)) }
         #expect(try await teacher.label(Fixtures.request("number \(number)")).accepted != nil)
