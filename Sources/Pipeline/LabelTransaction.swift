@@ -114,12 +114,17 @@ struct LabelTransaction {
     for (code, count) in progress.dead.sorted(by: { $0.key < $1.key }) {
       outcomes.append(OutcomeCount(outcome: .dead, reason: code, count: count))
     }
-    let name = ranges.map { "\($0.partition):\($0.from)-\($0.to)" }.joined(separator: ",")
     var account = LedgerRecord(
-      transaction: name, ranges: ranges, requests: batch.count, outcomes: outcomes, skipped: skipped,
+      transaction: Self.name(of: ranges), ranges: ranges, requests: batch.count, outcomes: outcomes, skipped: skipped,
       asked: asked)
     account.functions = functions?.json
     return account
+  }
+
+  /// The ranges themselves; of more than fit into a short name, their digest.
+  private static func name(of ranges: [OffsetRange]) -> String {
+    let name = ranges.map { "\($0.partition):\($0.from)-\($0.to)" }.joined(separator: ",")
+    return name.utf8.count <= 200 ? name : "\(ranges.count) ranges/\(Digest.sha256(name).hex)"
   }
 }
 

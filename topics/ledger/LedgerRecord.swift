@@ -11,7 +11,7 @@ public struct LedgerRecord: TopicValue, Hashable {
     name: "ledger", key: "label transaction id", cleanup: [.compact], maximumMessageBytes: 4 << 20,
     schemaName: schemaName, schema: PackageResources.ledger_schema_json)
 
-  /// The transaction's name, which is also the key; of a deletion request `forget/<digest of the id>`, of definitions alone
+  /// The transaction's name, which is also the key, 1 to 65,536 bytes; of a deletion request `forget/<digest of the id>`, of definitions alone
   /// `functions/<their digest>`.
   public var transaction: String
   /// The requests it took: of each partition one range of offsets.
@@ -74,7 +74,8 @@ public struct LedgerRecord: TopicValue, Hashable {
   /// - Throws: `TopicError` when a field is wrong or the sums are.
   public init(json: JSON) throws(TopicError) {
     var fields = try Fields(json, in: "ledger")
-    transaction = try fields.string("transaction")
+    // As long as the ranges of a thousand partitions, by which transactions were once named.
+    transaction = try fields.string("transaction", 1...65_536)
     erasure = try fields.optionalNested("erasure") { (json) throws(TopicError) -> Erasure in try Erasure(json: json) }
     functions = fields.take("functions")
     if let functions { _ = try FunctionSet(json: functions) }
