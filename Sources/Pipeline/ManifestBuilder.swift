@@ -78,7 +78,8 @@ struct ManifestBuilder {
       toOffset: checkpoint.position, samples: checkpoint.samplesSeen, erased: range?.erased ?? samples.erased,
       recipe: made.recipe.digest, compression: made.compression.digest, seed: UInt64(made.recipe.seed),
       numerics: made.recipe.numerics,
-      code: stage.policy.codeVersion, teachers: (range?.teachers ?? samples.teachers).sorted())
+      code: stage.policy.codeVersion,
+      teachers: Array((range?.teachers ?? samples.teachers).sorted().prefix(Lineage.maximumTeachers)))
   }
 
   private var evidence: [Evidence] {

@@ -24,10 +24,13 @@ public struct Lineage: Sendable, Hashable {
   public var numerics: String
   /// The version of the program that made it.
   public var code: String
-  /// The producers of the labels.
+  /// The producers of the labels; of more than ``maximumTeachers`` the first by name.
   public var teachers: [String]
   /// Fields that this version does not know.
   public var extra: JSONObject = [:]
+
+  /// The most producers that a lineage names.
+  public static let maximumTeachers = 256
 
   /// A lineage.
   public init(
@@ -74,7 +77,7 @@ public struct Lineage: Sendable, Hashable {
     self.seed = seed
     numerics = try fields.string("numerics", 1...64)
     code = try fields.string("code", 1...128)
-    teachers = try fields.optionalStrings("teachers", 0...256) ?? []
+    teachers = try fields.optionalStrings("teachers", 0...Self.maximumTeachers) ?? []
     extra = fields.rest
   }
 
