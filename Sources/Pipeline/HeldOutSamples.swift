@@ -22,6 +22,9 @@ public struct HeldOutSamples: Sendable {
   /// The first offset that is still in the log.
   private(set) var firstOffset: Int64 = 0
 
+  /// As many as evidence may say; a stranger's sample may claim any number.
+  private static let maximumCalls = 1_000_000_000_000_000
+
   /// The most development samples that a release is measured on.
   public static let devLimit = 2_000
 
@@ -53,7 +56,7 @@ public struct HeldOutSamples: Sendable {
         let split = sample.split
       else { return }
       if let producer = sample.producer { producers.insert(producer) }
-      calls += sample.usage?.calls ?? 0
+      calls = min(calls + (sample.usage?.calls ?? 0), Self.maximumCalls)
       erasedIDs.remove(sample.id)
       if split == .train {
         versions[sample.id] = nil
