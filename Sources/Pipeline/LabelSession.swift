@@ -142,6 +142,8 @@ struct LabelSession {
   /// them anew.
   private mutating func keepOnly(_ owned: [TopicPartition: Int64]) async {
     window.keepOnly(owned)
+    // How far others get there is their lag.
+    committed = committed.filter { owned[$0.key] != nil }
     let lost = asked.keepOnly(owned)
     if !lost.isEmpty { await chooser?.settle(lost.map { ($0, isLabelled: false) }) }
   }
