@@ -130,7 +130,7 @@ public struct AnswerJudging: Sendable {
       switch outcome {
       case .accepted(let label): (score, reason) = (1, label.verdicts.last?.detail)
       case .rejected(let rejection) where rejection.code != .verifierFailed:
-        (score, reason) = (0, String(rejection.message.prefix(300)))
+        (score, reason) = (0, String(rejection.message.prefix(300)).shortened(toBytes: 4_096))
       case .rejected(let rejection):
         report.failed += 1
         report.failure = report.failure ?? rejection.message

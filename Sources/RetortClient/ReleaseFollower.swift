@@ -245,7 +245,7 @@ public actor ReleaseFollower {
       subscriber: subscriber, model: model, status: status, epoch: deployment.epoch,
       version: deployment.manifest.version, manifestDigest: deployment.manifestDigest,
       since: RFC3339.text(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)), code: code,
-      reason: reason.map { String($0.prefix(4_000)) }, agent: agent)
+      reason: reason?.shortened(toBytes: 4_096), agent: agent)
     _ = try await log.append([try RecordCoding.checked(record, topic: names.adoptions, key: record.key)])
   }
 }

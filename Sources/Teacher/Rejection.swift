@@ -1,3 +1,5 @@
+import Topics
+
 /// Why one record is a dead letter, with what the teacher said.
 public struct Rejection: Error, Sendable, Hashable, CustomStringConvertible {
   /// The bounded reason.
@@ -22,14 +24,4 @@ public struct Rejection: Error, Sendable, Hashable, CustomStringConvertible {
 
   /// The code and the message.
   public var description: String { "\(code.rawValue): \(message)" }
-}
-
-extension String {
-  /// The longest prefix of whole characters within `limit` bytes of UTF-8.
-  package func shortened(toBytes limit: Int) -> String {
-    guard utf8.count > limit else { return self }
-    var end = utf8.index(utf8.startIndex, offsetBy: limit)
-    while end > utf8.startIndex, String.Index(end, within: unicodeScalars) == nil { end = utf8.index(before: end) }
-    return String(self[..<end])
-  }
 }

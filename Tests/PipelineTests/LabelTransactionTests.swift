@@ -2,6 +2,7 @@ import MessageLog
 import Pipeline
 import RetortClient
 import SQLiteLog
+import Teacher
 import Testing
 import Topics
 
@@ -25,6 +26,24 @@ import Topics
     #expect(accounts.map(\.ranges.count) == [100])
     let audit = try await Audit.run(log: bench.log, names: bench.names, all: true)
     #expect(audit.holds && audit.deadLetters == 100, "\(audit.findings)")
+    try await bench.log.close()
+  }
+
+  @Test("a verifier's remark whose characters have many bytes leaves the sample readable")
+  func longRemark() async throws {
+    let bench = try await LabelStageTests.Bench()
+    let request = #"{"id":"a","text":"lock the front door","response":{"producer":"import","call":"#
+    try await bench.append(
+      request + #"{"name":"lock_door","arguments":{"door":"front","locked":true}}}}"#, key: "a")
+    let remark = String(repeating: "e" + String(repeating: "\u{301}", count: 50), count: 300)
+    try await bench.label(
+      verifier: .inProcess(name: "wordy") { _, _ in VerifierVerdict(accepted: true, reason: remark) })
+    var details: [String] = []
+    try await TopicScan.each(log: bench.log, topic: bench.names.samples) { record in
+      details += try RecordCoding.value(of: record, as: SampleRecord.self).verdicts.compactMap(\.detail)
+    }
+    let detail = try #require(details.first)
+    #expect(details.count == 1 && remark.unicodeScalars.starts(with: detail.unicodeScalars))
     try await bench.log.close()
   }
 }

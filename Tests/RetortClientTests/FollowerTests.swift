@@ -178,6 +178,20 @@ import Topics
     #expect(try await follower.next(timeout: .seconds(5))?.manifest.version == 6)
   }
 
+  @Test("a refusal whose characters have several bytes is said as far as its record allows")
+  func longRefusal() async throws {
+    let bench = try await Bench()
+    let lie = Probe(
+      messages: [.user("back")],
+      call: Call(name: "lock", arguments: ["door": .string(String(repeating: "д", count: 4_000))]))
+    try await bench.publish(bench.weights)
+    try await bench.publish(Probe.write([lie]))
+    try await bench.deploy(bench.manifest(version: 1, probes: [lie]), epoch: 1)
+    #expect(try await bench.follower().next(timeout: .milliseconds(500)) == nil)
+    let adoptions = try await bench.adoptions()
+    #expect(adoptions.map(\.code) == ["probe_failed"] && adoptions.first?.reason?.contains("ддд") == true)
+  }
+
   @Test("a release whose files are not whole is said once, tried again, and handed over when they are")
   func mended() async throws {
     let bench = try await Bench()

@@ -187,4 +187,12 @@ struct RecordTests {
       ])
     #expect(headers.map(\.text) == ["application/json", "samples/1.0", "00-a-b-01", "retort.requests", "2", "7"])
   }
+
+  @Test("Text is cut to a number of bytes between two scalars")
+  func shortened() {
+    #expect("дом".shortened(toBytes: 6) == "дом")
+    #expect("дом".shortened(toBytes: 5) == "до")
+    #expect("дом".shortened(toBytes: 1) == "")
+    #expect(Array("e\u{301}\u{301}".shortened(toBytes: 4).unicodeScalars) == ["e", "\u{301}"])
+  }
 }

@@ -45,9 +45,9 @@ public struct DeadLetterRecord: TopicValue, Hashable {
     self.value = value
     self.headers = headers
     self.code = code
-    self.message = Self.cut(message, 4_096)
+    self.message = message.shortened(toBytes: 4_096)
     self.attempts = attempts
-    self.answer = answer.map { Self.cut($0, 65_536) }
+    self.answer = answer?.shortened(toBytes: 65_536)
     self.time = time
     extra = [:]
   }
@@ -60,14 +60,6 @@ public struct DeadLetterRecord: TopicValue, Hashable {
     letter.headers = []
     letter.isCut = true
     return letter
-  }
-
-  /// The longest start of `text` that has at most `limit` bytes and ends with a whole character.
-  private static func cut(_ text: String, _ limit: Int) -> String {
-    guard text.utf8.count > limit else { return text }
-    var end = text.utf8.index(text.startIndex, offsetBy: limit)
-    while end.samePosition(in: text.unicodeScalars) == nil { end = text.utf8.index(before: end) }
-    return String(text[..<end])
   }
 
   /// Reads a dead letter.

@@ -57,7 +57,8 @@ package struct AnswerChecker: Sendable {
       }
       verdicts.append(
         LabelVerdict(
-          name: "verifier", passed: true, detail: verdict.reason.isEmpty ? nil : String(verdict.reason.prefix(300))))
+          name: "verifier", passed: true,
+          detail: verdict.reason.isEmpty ? nil : String(verdict.reason.prefix(300)).shortened(toBytes: 4_096)))
     }
     return verdicts
   }
