@@ -82,7 +82,10 @@ public enum Forgetting {
   ) async throws -> [TopicPartition: Set<Int64>] {
     var places: [TopicPartition: Set<Int64>] = [:]
     try await TopicScan.each(log: log, topic: names.feedback) { record in
-      if record.key == Array(id.utf8) { places[record.topicPartition, default: []].insert(record.offset) }
+      let feedback = try? RecordCoding.value(of: record, as: FeedbackRecord.self)
+      // What cannot be read is known by its key alone.
+      guard feedback.map({ $0.requestID == id }) ?? (record.key == Array(id.utf8)) else { return }
+      places[record.topicPartition, default: []].insert(record.offset)
     }
     return places
   }
