@@ -19,22 +19,26 @@ public enum DeploymentTopics {
   }
 
   /// What `retort topics apply` would do: the topics that are missing, and those that differ.
+  ///
+  /// - Parameter settingsAreKnown: whether the log says more of its topics than their partitions.
   public static func plan(
-    log: any MessageLog, names: TopicNames, requestPartitions: Int
+    log: any MessageLog, names: TopicNames, requestPartitions: Int, settingsAreKnown: Bool = true
   ) async throws -> (
     missing: [TopicConfiguration], differing: [(found: TopicConfiguration, wanted: TopicConfiguration)]
   ) {
     let found = Dictionary(uniqueKeysWithValues: try await log.topics().map { ($0.name, $0) })
     var missing: [TopicConfiguration] = []
     var differing: [(found: TopicConfiguration, wanted: TopicConfiguration)] = []
-    for wanted in configurations(names: names, requestPartitions: requestPartitions) {
+    let configurations = configurations(names: names, requestPartitions: requestPartitions)
+    for (specification, wanted) in zip(TopicSpecification.all, configurations) {
       guard let existing = found[wanted.name] else {
         missing.append(wanted)
         continue
       }
-      var same = wanted
-      // The partitions of requests were chosen when it was created; more of them is an operator's decision, fewer nobody's.
-      if wanted.name == names.requests { same.partitions = max(existing.partitions, wanted.partitions) }
+      var same = settingsAreKnown ? wanted : existing
+      // Where no order hangs on them more partitions are an operator's decision, fewer nobody's.
+      same.partitions =
+        specification.partitionsAreFixed ? wanted.partitions : max(existing.partitions, same.partitions)
       if existing.canonical != same.canonical { differing.append((existing, same)) }
     }
     return (missing, differing)
@@ -67,12 +71,14 @@ public enum DeploymentTopics {
 
   /// Creates what is missing.
   ///
+  /// - Parameter settingsAreKnown: as ``plan(log:names:requestPartitions:settingsAreKnown:)``.
   /// - Returns: what differs, and is left as it is.
   @discardableResult
   public static func ensure(
-    log: any MessageLog, names: TopicNames, requestPartitions: Int
+    log: any MessageLog, names: TopicNames, requestPartitions: Int, settingsAreKnown: Bool = true
   ) async throws -> [(found: TopicConfiguration, wanted: TopicConfiguration)] {
-    let plan = try await plan(log: log, names: names, requestPartitions: requestPartitions)
+    let plan = try await plan(
+      log: log, names: names, requestPartitions: requestPartitions, settingsAreKnown: settingsAreKnown)
     if !plan.missing.isEmpty { try await log.create(plan.missing) }
     return plan.differing
   }

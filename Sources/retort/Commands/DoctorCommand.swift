@@ -72,10 +72,9 @@ struct DoctorCommand: AsyncParsableCommand {
         let records = try await embedded.verify()
         findings.append(Finding(subject: "log file", problem: nil, detail: "checksums of \(records) records hold"))
       }
-      var plan = try await DeploymentTopics.plan(
-        log: log, names: wiring.names, requestPartitions: wiring.configuration.integer("log.partitions"))
-      // Their settings were not asked for.
-      if log is KafkaLog, !wiring.configuration.flag("log.manage_topics") { plan.differing = [] }
+      let plan = try await DeploymentTopics.plan(
+        log: log, names: wiring.names, requestPartitions: wiring.configuration.integer("log.partitions"),
+        settingsAreKnown: wiring.settingsAreKnown)
       findings += Self.topics(plan)
       if log is KafkaLog { findings += await Self.rights(log, wiring) }
       let problems = try? await Status.problems(

@@ -42,7 +42,8 @@ struct ReplayCommand: AsyncParsableCommand {
 
   func run() async throws {
     let configuration = try global.configuration(threads.map { ["threads": String($0)] } ?? [:])
-    if let first = Wiring.problems(of: configuration, running: .all).first { throw ConfigurationError(first) }
+    let stages: StageChoice = relabel ? .all : [.train, .release]
+    if let first = Wiring.problems(of: configuration, running: stages).first { throw ConfigurationError(first) }
     let wiring = Wiring(configuration)
     try check(name, isNot: wiring.model)
     let bounds = (try Self.bound(from, "--from"), try Self.bound(to, "--to"))

@@ -66,8 +66,10 @@ extension Wiring {
         "train.base: expected a folder with the teacher's tokenizer.json, as samples teach, found nothing; "
           + "a student from scratch has tokens of its own")
     }
-    guard let teacher = try teacherTokenizer() else { return }
-    let folder = try HuggingFaceFolder.read(configuration.path("train.base"))
+    let paths = [configuration.path("teacher.tokenizer"), configuration.path("train.base")]
+    // Where one is missing, whoever reads it says so.
+    guard paths.allSatisfy(FileManager.default.fileExists), let teacher = try teacherTokenizer() else { return }
+    let folder = try HuggingFaceFolder.read(paths[1])
     guard let json = folder.tokenizerJSON else { return }
     let (expected, found) = (teacher.textDigest.hex, try Tokenizer(huggingFace: json).textDigest.hex)
     guard expected == found else {

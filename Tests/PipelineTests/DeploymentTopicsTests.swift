@@ -1,0 +1,33 @@
+import MessageLog
+import Pipeline
+import SQLiteLog
+import Testing
+import Topics
+
+/// What is wrong with a deployment's topics.
+@Suite struct DeploymentTopicsTests {
+  @Test("more partitions are a fault where the order of one is meant, whatever else the log says of its topics")
+  func partitions() async throws {
+    let bench = try await LabelStageTests.Bench()
+    let (log, names) = (bench.log, TopicNames(prefix: "other."))
+    try await log.create(
+      DeploymentTopics.configurations(names: names, requestPartitions: 2).map { topic in
+        var other = topic
+        if topic.name == names.checkpoints { other.partitions = 3 }
+        if topic.name == names.feedback { other.partitions = 8 }
+        return other
+      })
+    func differing(_ requestPartitions: Int, settingsAreKnown: Bool) async throws -> [String] {
+      try await DeploymentTopics.plan(
+        log: log, names: names, requestPartitions: requestPartitions, settingsAreKnown: settingsAreKnown
+      ).differing.map { "\($0.wanted.name): \(DeploymentTopics.differences(found: $0.found, wanted: $0.wanted))" }
+    }
+    let checkpoints = "other.checkpoints: [\"partitions 3, expected 1\"]"
+    for isKnown in [true, false] { #expect(try await differing(1, settingsAreKnown: isKnown) == [checkpoints]) }
+    #expect(
+      try await differing(4, settingsAreKnown: true) == ["other.requests: [\"partitions 2, expected 4\"]", checkpoints])
+    // How many requests may be worked on at once is for whoever makes the topics to say.
+    #expect(try await differing(4, settingsAreKnown: false) == [checkpoints])
+    try await log.close()
+  }
+}
