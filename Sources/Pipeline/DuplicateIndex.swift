@@ -14,7 +14,8 @@ struct DuplicateIndex {
     case new
     /// The same request again, with nothing new in it.
     case repeated
-    /// The same messages with another recorded answer of a trusted producer: a new version of the sample.
+    /// The same messages with another recorded answer of a trusted producer: a new version of the sample. Not of one that
+    /// feedback has corrected: a request that comes again must not undo that.
     case relabelled
     /// The id was used for other messages.
     case conflicting
@@ -22,6 +23,7 @@ struct DuplicateIndex {
 
   private struct Known {
     var messages: UInt64
+    /// 0 of a correction.
     var call: UInt64
   }
 
@@ -45,7 +47,11 @@ struct DuplicateIndex {
       try await TopicScan.each(log: log, partition: partition, from: start, to: end) { record in
         guard let sample = try? RecordCoding.value(of: record, as: SampleRecord.self), sample.kind == .sample
         else { return }
-        learn(id: sample.id, messages: sample.messages, call: sample.call)
+        // Of a score the call is that of the version before.
+        let isCorrection =
+          record.headers.text(RecordHeaders.sourceTopic) == names.feedback
+          && known[Self.hash(Array(sample.id.utf8))]?.call != sample.call.map(Self.hash)
+        learn(id: sample.id, messages: sample.messages, call: isCorrection ? nil : sample.call)
       }
       learned[partition] = end
     }
@@ -56,7 +62,7 @@ struct DuplicateIndex {
     guard let known = known[Self.hash(Array(request.id.utf8))] else { return .new }
     guard known.messages == Self.hash(request.messages) else { return .conflicting }
     guard let response = request.response, trusted.contains(response.producer),
-      let call = try? response.answeredCall(), Self.hash(call) != known.call
+      known.call != 0, let call = try? response.answeredCall(), Self.hash(call) != known.call
     else { return .repeated }
     return .relabelled
   }

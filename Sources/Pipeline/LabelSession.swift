@@ -223,6 +223,11 @@ struct LabelSession {
     return item
   }
 
+  private func relabels(_ item: LabelWindow<LabelledRequest>.Finished) -> Bool {
+    guard case .sampled(let request, _, _) = item.outcome else { return false }
+    return duplicates.relation(of: request, trusted: stage.trustedProducers) == .relabelled
+  }
+
   /// What was written is what others are like from now on.
   private mutating func settle(_ written: [LabelWindow<LabelledRequest>.Finished]) async {
     let settled = written.compactMap { item in
@@ -239,9 +244,11 @@ struct LabelSession {
       let owned = await reader.ownership
       await keepOnly(owned)
       try await forgetErased()
-      let batch = window.ready(
-        limit: stage.transactionRecords, bytes: Self.transactionBytes, size: LabelTransaction.byteCount(of:)
-      ).map { settle($0) }
+      let ready = window.ready(
+        limit: stage.transactionRecords, bytes: Self.transactionBytes, size: LabelTransaction.byteCount(of:))
+      // What has another answer than its sample was perhaps corrected meanwhile.
+      if ready.contains(where: { relabels($0) }) { try await duplicates.update(log: stage.log, names: stage.names) }
+      let batch = ready.map { settle($0) }
       guard !batch.isEmpty else { return }
       let transaction = LabelTransaction(
         batch: batch, asked: asked.count(of: batch.map(\.record)), functions: functions.unwritten, stage: stage)
