@@ -42,6 +42,29 @@ public struct ArtifactFetcher: Sendable {
     return bytes
   }
 
+  /// Checks that the log has the files of a release that are said to lie there, and has not been told to remove them. Whether
+  /// those elsewhere can be reached is for each subscriber's machine to say.
+  ///
+  /// - Throws: ``ClientError`` with `not_found`.
+  public func check(_ manifest: Manifest) async throws {
+    let files = manifest.files.filter { $0.uri.hasPrefix("log:") }
+    var missing: [Digest: Set<Int>] = [:]
+    for file in files { missing[file.sha256] = Set(0..<ChunkPlan.count(bytes: min(file.bytes, Self.maximumBytes))) }
+    try await TopicScan.each(log: log, topic: names.artifacts) { record in
+      guard let key = record.key, let place = ArtifactChunk.place(key: key) else { return }
+      if record.isTombstone {
+        missing[place.digest]?.insert(place.index)
+      } else {
+        missing[place.digest]?.remove(place.index)
+      }
+    }
+    guard let file = files.first(where: { missing[$0.sha256]?.isEmpty == false }) else { return }
+    throw ClientError(
+      .notFound, "\(manifest.model) version \(manifest.version)", expected: "its files in the log",
+      found: "no chunk \(missing[file.sha256]?.min() ?? 0) of the \(file.role.rawValue) file",
+      advice: "choose another version: `retort models gc` removes the files of old ones")
+  }
+
   // MARK: - The log
 
   private func fromLog(_ file: ManifestFile, hint: Int64) async throws -> [UInt8] {

@@ -250,6 +250,18 @@ import Topics
     #expect(try files.contentsOfDirectory(atPath: folder).sorted() == ["10-d", "11-e", "2-b", "notes"])
   }
 
+  @Test("a release of which the log has lost a file is found before it is deployed")
+  func collected() async throws {
+    let bench = try await Bench()
+    let fetcher = ArtifactFetcher(log: bench.log, names: bench.names)
+    let manifest = try bench.manifest(version: 1, probes: [])
+    try await bench.publish(bench.weights)
+    try await fetcher.check(manifest)
+    let key = ArtifactChunk(digest: .sha256(bench.weights), index: 0, bytes: []).key
+    _ = try await bench.log.append([NewRecord(topic: bench.names.artifacts, key: Array(key.utf8), value: nil)])
+    await #expect(throws: ClientError.self) { try await fetcher.check(manifest) }
+  }
+
   @Test("chunks are found wherever they lie, whatever the manifest's hint says")
   func hints() async throws {
     let bench = try await Bench()

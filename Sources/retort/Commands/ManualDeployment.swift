@@ -22,7 +22,9 @@ struct ManualDeployment {
     let keys = (try wiring.keysIfAny() ?? TrustedKeys([])).adding(key.publicKey)
     let history = DeploymentScan(log: log, names: wiring.names, keys: keys)
     // What cannot be deployed takes the transactional id from no release stage.
-    try keys.verify(try await release(of: name, history, choose).manifest)
+    let chosen = try await release(of: name, history, choose).manifest
+    try keys.verify(chosen)
+    try await ArtifactFetcher(log: log, names: wiring.names).check(chosen)
     var deployed: (record: DeploymentRecord, before: DeploymentRecord?)?
     for attempt in 1... {
       do {
