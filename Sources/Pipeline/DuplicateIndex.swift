@@ -45,6 +45,11 @@ struct DuplicateIndex {
       let start = learned[partition].map { StartPosition.offset($0) } ?? .earliest
       if case .offset(let offset) = start, offset >= end { continue }
       try await TopicScan.each(log: log, partition: partition, from: start, to: end) { record in
+        guard !record.isTombstone else {
+          // What was erased has no word in what becomes of its id.
+          if let key = record.key { known[Self.hash(key)] = nil }
+          return
+        }
         guard let sample = try? RecordCoding.value(of: record, as: SampleRecord.self), sample.kind == .sample
         else { return }
         // Of a score the call is that of the version before.

@@ -30,4 +30,28 @@ import Topics
     #expect(left == ["other"])
     try await log.close()
   }
+
+  @Test("an id whose sample was erased may be used again, also where compaction has not come to the sample")
+  func usedAgain() async throws {
+    let bench = try await LabelStageTests.Bench()
+    func send(_ text: String) async throws {
+      let call = #"{"name":"lock_door","arguments":{"door":"front","locked":true}}"#
+      try await bench.append(
+        #"{"id":"a","text":"\#(text)","response":{"producer":"import","call":\#(call)}}"#, key: "a")
+      try await bench.label()
+    }
+    try await send("lock the front door")
+    _ = try await bench.log.append([
+      NewRecord(topic: bench.names.samples, partition: 0, key: Array("a".utf8), value: nil)
+    ])
+    try await send("shut the front door")
+    #expect(try await bench.letters() == [:])
+    var text: String?
+    try await TopicScan.each(log: bench.log, topic: bench.names.samples) { record in
+      text =
+        record.isTombstone ? nil : try RecordCoding.value(of: record, as: SampleRecord.self).messages.first?.content
+    }
+    #expect(text == "shut the front door")
+    try await bench.log.close()
+  }
 }
