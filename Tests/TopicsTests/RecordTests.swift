@@ -36,6 +36,24 @@ struct RecordTests {
     #expect(record.response == nil)
   }
 
+  @Test("A log record's own id, time and metadata are metadata, so that it stays the same request in the plain form")
+  func logRecordOnwards() throws {
+    let example = try Files.json("topics/requests/examples/valid/form-log-record.json")
+    let fields: [JSONObject] = [
+      ["id": "evt-7", "metadata": ["tenant": "a", "workload_id": "other"]], ["time": 1_732_600_000, "metadata": "x"],
+    ]
+    for own in fields {
+      guard case .object(var object) = example else { continue }
+      object.merge(own)
+      let record = try RequestRecord(json: .object(object))
+      let again = try RequestRecord(json: record.json)
+      #expect((again.id, again.time, again.metadata) == (record.id, record.time, record.metadata))
+      #expect(record.id == "chatcmpl-9fK" && record.metadata["workload_id"] == "home-assistant")
+      for (name, value) in own where value.objectValue == nil { #expect(record.metadata[name] == value) }
+      if own["id"] != nil { #expect(record.metadata["tenant"] == "a") }
+    }
+  }
+
   @Test("An imported call has the producer import")
   func imported() throws {
     let line: JSON = ["id": "r1", "text": "lights", "call": ["name": "f", "arguments": ["a": 1]]]

@@ -210,6 +210,15 @@ extension RequestRecord {
     } else {
       id = "log-" + Digest.sha256(json.canonical).hex.prefix(32)
     }
+    if case .object(var own)? = fields.rest["metadata"] {
+      _ = fields.take("metadata")
+      own.merge(metadata)
+      metadata = own
+    }
+    // In the plain form, in which a request goes on, these say something else.
+    for name in ["id", "text", "metadata", "time"] {
+      if let value = fields.take(name), metadata[name] == nil { metadata[name] = value }
+    }
     var record = RequestRecord(id: id, messages: messages, metadata: metadata, time: time)
     record.response = response ?? nil
     record.extra = fields.rest
