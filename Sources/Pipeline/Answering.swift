@@ -2,7 +2,7 @@ public import Evaluation
 public import Inference
 public import Topics
 
-/// Asking a model many questions, through the decoder that serves it.
+/// Asking a model many questions, through the decoder that serves it. Cancellation: between two questions or batches of them.
 public enum Answering {
   /// One call for each conversation, `nil` where the answer is none; several at a time.
   public static func calls(
@@ -20,6 +20,7 @@ public enum Answering {
     answers.reserveCapacity(requests.count)
     var start = 0
     while start < requests.count {
+      try Task.checkCancellation()
       let end = min(start + batch, requests.count)
       answers += try decoder.answer(Array(requests[start..<end]), options: options)
       start = end
@@ -40,6 +41,7 @@ public enum Answering {
     let decoder = try Decoder(model: model, maximumBatch: 1)
     let clock = ContinuousClock()
     return try samples.map { sample in
+      try Task.checkCancellation()
       var answer: Answer?
       let elapsed = try clock.measure { answer = try decoder.answer([sample.messages], options: options).first }
       return EvaluationCase(

@@ -14,7 +14,8 @@ public import Training
 ///
 /// Delivery: the manifest, the verdict, the chunks, the deployment and the group's position are one transaction, opened
 /// when the work is done; a crash before it repeats the work to the same weights. Ordering: release points in the order of
-/// training, so that each is judged against the one before. Cancellation: between two optimizer steps.
+/// training, so that each is judged against the one before. Cancellation: between two optimizer steps, or two questions that
+/// a model is measured with.
 public struct ReleaseStage: Sendable {
   /// Everything about releases that a deployment decides.
   public struct Policy: Sendable {
