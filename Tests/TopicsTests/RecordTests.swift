@@ -206,6 +206,15 @@ struct RecordTests {
     #expect(headers.map(\.text) == ["application/json", "samples/1.0", "00-a-b-01", "retort.requests", "2", "7"])
   }
 
+  @Test("The account of an erasure has room for an id that tens of thousands of requests share")
+  func largeErasure() throws {
+    let places = (0..<50_000).map { OffsetRange(partition: 0, from: 2 * $0, to: 2 * $0 + 1) }
+    let account = LedgerRecord(erasure: Erasure(idDigest: .sha256("undefined"), requests: places))
+    #expect(account.json.bytes.count < LedgerRecord.topic.maximumMessageBytes)
+    #expect(LedgerRecord.topic.schema.violations(of: account.json) == [])
+    #expect(try LedgerRecord(json: account.json) == account)
+  }
+
   @Test("Text is cut to a number of bytes between two scalars")
   func shortened() {
     #expect("дом".shortened(toBytes: 6) == "дом")

@@ -2,7 +2,7 @@
 public struct Erasure: Sendable, Hashable {
   /// The SHA-256 of the request's id.
   public var idDigest: Digest
-  /// Where its requests lay that had an outcome.
+  /// Where its requests lay that had an outcome. Of this and the following at most 100,000 ranges each.
   public var requests: [OffsetRange]
   /// Where its samples of the train split lay in `samples`, older versions too.
   public var samples: [OffsetRange]
@@ -32,7 +32,7 @@ public struct Erasure: Sendable, Hashable {
     var fields = try Fields(json, in: "erasure")
     idDigest = try fields.digest("id_digest")
     func ranges(_ name: String) throws(TopicError) -> [OffsetRange] {
-      try fields.optionalArray(name, 0...10_000) { (json) throws(TopicError) -> OffsetRange in
+      try fields.optionalArray(name, 0...100_000) { (json) throws(TopicError) -> OffsetRange in
         try OffsetRange(json: json)
       } ?? []
     }
