@@ -206,6 +206,16 @@ struct RecordTests {
     #expect(headers.map(\.text) == ["application/json", "samples/1.0", "00-a-b-01", "retort.requests", "2", "7"])
   }
 
+  @Test("An account that is named by the ranges of many partitions is read")
+  func longName() throws {
+    let ranges = (0..<1_000).map { OffsetRange(partition: $0, from: 1_000_000, to: 1_000_001) }
+    let account = LedgerRecord(
+      transaction: ranges.map { "\($0.partition):\($0.from)-\($0.to)" }.joined(separator: ","), ranges: ranges,
+      requests: 1_000, outcomes: [OutcomeCount(outcome: .sampled, count: 1_000)], skipped: [])
+    #expect(LedgerRecord.topic.schema.violations(of: account.json) == [])
+    #expect(try LedgerRecord(json: account.json) == account)
+  }
+
   @Test("The account of an erasure has room for an id that tens of thousands of requests share")
   func largeErasure() throws {
     let places = (0..<50_000).map { OffsetRange(partition: 0, from: 2 * $0, to: 2 * $0 + 1) }
