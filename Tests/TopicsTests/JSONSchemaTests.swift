@@ -71,6 +71,10 @@ struct JSONSchemaTests {
       for value in good + [1, nil] { #expect(schema.accepts(value), "\(name): \(value)") }
       for value in bad { #expect(!schema.accepts(value), "\(name): \(value)") }
     }
+    let times = try JSONSchema(["format": "date-time"])
+    let long = "2026-11-26T00:00:00." + String(repeating: "0", count: 59) + "Z"
+    #expect(times.accepts(.string(long)))
+    #expect(!times.accepts(.string(long + " or never")))
   }
 
   @Test("Multiples are those of the decimals, as PyPI's jsonschema finds them where it reads decimals")

@@ -63,7 +63,8 @@ struct TimeScanner {
   private let bytes: [UInt8]
   private var position = 0
 
-  init(_ text: String) { bytes = Array(text.utf8.prefix(80)) }
+  /// Longer texts, such as fractions without end, are none.
+  init(_ text: String) { bytes = text.utf8.count <= 80 ? Array(text.utf8) : [] }
 
   var isAtEnd: Bool { position == bytes.count }
 
