@@ -164,6 +164,7 @@ struct JSONSchemaTests {
     let pattern = try JSONSchema(["pattern": "^(a|a|aa)*(a*)*b$"])
     #expect(!pattern.accepts(.string(String(repeating: "a", count: 20_000))))
     #expect(Self.code(["pattern": "((((a{1000}){1000}){1000}){1000})"]) == .invalidKeyword)
+    #expect(Self.code(["pattern": "((((((){1000}){1000}){1000}){1000}){1000}){1000}"]) == .invalidKeyword)
   }
 
   @Test("References are resolved for those who read the schema's shape")

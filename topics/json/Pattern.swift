@@ -11,6 +11,8 @@ struct Pattern: Sendable, Hashable {
 
   /// The largest program; repetitions are written out.
   static let maximumInstructions = 4_096
+  /// The most parts that are written out: of some nothing is written, however often they are repeated.
+  static let maximumParts = 1_000_000
 
   enum Instruction: Sendable, Hashable {
     case one(CharacterSet)
@@ -119,6 +121,7 @@ indirect enum PatternTree {
 /// Writes a tree as a program.
 struct PatternBuilder {
   private(set) var program: [Pattern.Instruction] = []
+  private var parts = 0
 
   mutating func append(_ instruction: Pattern.Instruction) -> Bool {
     guard program.count < Pattern.maximumInstructions else { return false }
@@ -127,6 +130,8 @@ struct PatternBuilder {
   }
 
   mutating func emit(_ tree: PatternTree) -> Bool {
+    parts += 1
+    guard parts <= Pattern.maximumParts else { return false }
     switch tree {
     case .empty: return true
     case .one(let set): return append(.one(set))
