@@ -167,6 +167,23 @@ struct JSONSchemaTests {
     #expect(Self.code(["pattern": "((((((){1000}){1000}){1000}){1000}){1000}){1000}"]) == .invalidKeyword)
   }
 
+  @Test("References that follow one another are no way to exhaust the stack")
+  func deep() throws {
+    func chain(_ count: Int, last: JSON) -> JSON {
+      var definitions: JSONObject = [:]
+      for number in 1..<count { definitions["a\(number)"] = ["$ref": .string("#/$defs/a\(number + 1)")] }
+      definitions["a\(count)"] = last
+      return ["$ref": "#/$defs/a1", "$defs": .object(definitions)]
+    }
+    #expect(Self.code(chain(200, last: true)) == nil)
+    #expect(Self.code(chain(15_000, last: true)) == .tooLarge)
+    let schema = try JSONSchema(chain(200, last: ["properties": ["x": ["$ref": "#/$defs/a1"]]]))
+    var value: JSON = [:]
+    #expect(schema.accepts(value))
+    for _ in 0..<60 { value = ["x": value] }
+    #expect(!schema.accepts(value))
+  }
+
   @Test("References are resolved for those who read the schema's shape")
   func resolved() throws {
     let schema = try JSONSchema([

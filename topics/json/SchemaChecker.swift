@@ -6,14 +6,19 @@ struct SchemaChecker {
   private(set) var violations: [String] = []
   private(set) var hasFailed = false
   private var stepsLeft: Int
+  /// How deep it is in the value and in references.
+  private var depth: Int
   private var isExplaining = false
 
   /// How many subschemas are applied to one value before giving up.
   static let maximumSteps = 1_000_000
+  /// How many subschemas may be applied one within the other.
+  static let maximumDepth = 2_000
 
-  init(nodes: [SchemaNode], isQuiet: Bool, steps: Int = maximumSteps) {
+  init(nodes: [SchemaNode], isQuiet: Bool, steps: Int = maximumSteps, depth: Int = 0) {
     self.nodes = nodes
     self.isQuiet = isQuiet
+    self.depth = depth
     stepsLeft = steps
   }
 
@@ -35,7 +40,9 @@ struct SchemaChecker {
   mutating func check(_ value: JSON, node index: Int, at path: String) {
     guard !isFull else { return }
     stepsLeft -= 1
-    guard stepsLeft > 0 else {
+    depth += 1
+    defer { depth -= 1 }
+    guard stepsLeft > 0, depth <= Self.maximumDepth else {
       if violations.last?.hasSuffix("takes too much work to check") != true {
         fail(path, "takes too much work to check")
       }
@@ -69,7 +76,7 @@ struct SchemaChecker {
   /// without their reasons: so each level is looked at twice at most.
   private mutating func checkAlternatives(_ value: JSON, _ node: SchemaNode, _ path: String) {
     for alternative in node.anyOf {
-      var attempt = SchemaChecker(nodes: nodes, isQuiet: true, steps: stepsLeft)
+      var attempt = SchemaChecker(nodes: nodes, isQuiet: true, steps: stepsLeft, depth: depth)
       attempt.check(value, node: alternative, at: "")
       stepsLeft = attempt.stepsLeft
       if !attempt.hasFailed { return }
@@ -80,7 +87,7 @@ struct SchemaChecker {
     }
     var best: [String]?
     for alternative in node.anyOf where !isExplaining {
-      var attempt = SchemaChecker(nodes: nodes, isQuiet: false, steps: stepsLeft)
+      var attempt = SchemaChecker(nodes: nodes, isQuiet: false, steps: stepsLeft, depth: depth)
       attempt.isExplaining = true
       attempt.check(value, node: alternative, at: path)
       stepsLeft = attempt.stepsLeft

@@ -4,7 +4,11 @@ struct SchemaCompiler {
   private var nodes: [SchemaNode] = []
   private var places: [String: Int] = [:]
 
+  private var depth = 0
+
   private static let maximumNodes = 20_000
+  /// How deep subschemas and references may nest: checking goes as deep as compiling does.
+  private static let maximumDepth = 256
   static let annotations: Set<String> = [
     "$schema", "$comment", "$defs", "definitions", "title", "description", "default", "examples", "deprecated",
     "readOnly", "writeOnly",
@@ -30,6 +34,13 @@ struct SchemaCompiler {
     guard nodes.count < Self.maximumNodes else {
       throw JSONSchemaError(
         .tooLarge, at: path, expected: "at most \(Self.maximumNodes) subschemas", found: "more of them")
+    }
+    depth += 1
+    defer { depth -= 1 }
+    guard depth <= Self.maximumDepth else {
+      throw JSONSchemaError(
+        .tooLarge, at: path, expected: "subschemas and references at most \(Self.maximumDepth) deep",
+        found: "deeper ones")
     }
     let index = nodes.count
     nodes.append(SchemaNode())
