@@ -77,6 +77,8 @@ public struct DeploymentScan: Sendable {
 
   /// Versions and epochs from here on were not counted up to; after them there might be no next one.
   private static let countable = 1 << 52
+  /// The same of versions that another key signed: own ones are numbered on from them.
+  private static let countableByOthers = 1_000_000_000
 
   private static func counted(_ epoch: Int64) -> Int64 { epoch < countable ? epoch : 0 }
 
@@ -115,7 +117,8 @@ public struct DeploymentScan: Sendable {
       else { return }
       switch release.content {
       case .manifest(let manifest):
-        guard manifest.version < Self.countable, !isForged(manifest) else { return }
+        let end = trusts(manifest) ? Self.countable : Self.countableByOthers
+        guard manifest.version < end, !isForged(manifest) else { return }
         if let before = manifests[manifest.version], trusts(before), !trusts(manifest) { return }
         if manifests.updateValue(manifest, forKey: manifest.version) != nil {
           order.removeAll { $0 == manifest.version }

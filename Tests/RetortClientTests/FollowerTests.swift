@@ -262,6 +262,21 @@ import Topics
     await #expect(throws: ClientError.self) { try await fetcher.check(manifest) }
   }
 
+  @Test("a stranger's manifest of a version that nobody counted up to numbers no own release")
+  func farVersion() async throws {
+    let bench = try await Bench()
+    try await bench.log.create([TopicConfiguration(name: bench.names.releases, cleanup: [.compact])])
+    let far = try bench.manifest(version: 1 << 52 - 1, probes: [])
+    let stranger = try SigningKey.generate().sign(far)
+    for manifest in [try bench.manifest(version: 3, probes: []), stranger] {
+      _ = try await bench.log.append([
+        RecordCoding.record(ReleaseRecord(manifest: manifest), topic: bench.names.releases, key: "tiny")
+      ])
+    }
+    let scan = DeploymentScan(log: bench.log, names: bench.names, keys: TrustedKeys([bench.key.publicKey]))
+    #expect(try await scan.releases(of: "tiny").map(\.manifest.version) == [3])
+  }
+
   @Test("chunks are found wherever they lie, whatever the manifest's hint says")
   func hints() async throws {
     let bench = try await Bench()
