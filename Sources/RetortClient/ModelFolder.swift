@@ -1,5 +1,6 @@
 import Foundation
 import ModelFiles
+import Releases
 import Topics
 
 #if canImport(Glibc)
@@ -53,6 +54,21 @@ public struct ModelFolder: Sendable {
     return folder
   }
 
+  /// A file of a release as it was stored.
+  ///
+  /// - Throws: `ReleaseError` with `incomplete` or `bad_digest`.
+  func bytes(of file: ManifestFile, of manifest: Manifest) throws(ReleaseError) -> [UInt8] {
+    let place = "\(folder(of: manifest))/\(Self.name(of: file.role))"
+    guard let data = FileManager.default.contents(atPath: place) else {
+      throw ReleaseError(
+        .incomplete, place, expected: "the \(file.role.rawValue) file", found: "nothing that can be read",
+        advice: "wait until the release comes again")
+    }
+    let bytes = [UInt8](data)
+    try ChunkPlan.verify(bytes, file: file)
+    return bytes
+  }
+
   /// Points `current` at a release, atomically and durably.
   func switchCurrent(to folder: String) throws {
     let target = "releases/" + (folder as NSString).lastPathComponent
@@ -88,21 +104,27 @@ public struct ModelFolder: Sendable {
 
   // MARK: - What was accepted
 
-  /// The epoch and manifest accepted last.
-  func loadState() throws -> (epoch: Int64, manifest: Digest?) {
+  /// The epoch and manifest accepted last, and the deployment itself; an older version did not remember that.
+  func loadState() throws -> (epoch: Int64, manifest: Digest?, deployment: DeploymentRecord?) {
     let file = "\(path)/\(Self.stateName)"
-    guard let data = FileManager.default.contents(atPath: file) else { return (0, nil) }
+    guard let data = FileManager.default.contents(atPath: file) else { return (0, nil, nil) }
     guard let json = try? JSON.parse([UInt8](data)), let epoch = json["epoch"]?.integerValue, epoch >= 0 else {
       throw ClientError(
         .folder, file, expected: "{\"epoch\", \"manifest\"}", found: "something else",
         advice: "delete it to start over with the newest release")
     }
-    return (epoch, json["manifest"]?.stringValue.flatMap { Digest(hex: $0) })
+    return (
+      epoch, json["manifest"]?.stringValue.flatMap { Digest(hex: $0) },
+      json["deployment"].flatMap { try? DeploymentRecord(json: $0) }
+    )
   }
 
   /// Remembers what is accepted, durably.
-  func saveState(epoch: Int64, manifest: Digest) throws(ClientError) {
-    let json: JSON = ["epoch": .integer(epoch), "manifest": .string(manifest.hex)]
+  func saveState(_ deployment: DeploymentRecord) throws(ClientError) {
+    let json: JSON = [
+      "epoch": .integer(deployment.epoch), "manifest": .string(deployment.manifestDigest.hex),
+      "deployment": deployment.json,
+    ]
     do throws(ModelFileError) {
       try AtomicFile.makeFolder(path)
       _ = try AtomicFile.write(json.bytes, to: "\(path)/\(Self.stateName)")

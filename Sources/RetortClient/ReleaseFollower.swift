@@ -29,6 +29,8 @@ public actor ReleaseFollower {
   /// Where partitions ended when the reader was opened that has not come so far: what is the newest is not known until it has.
   private var ends: [TopicPartition: Int64] = [:]
   private var state: DeploymentState
+  /// The deployment that was accepted last when this follower was made.
+  private let before: DeploymentRecord?
   private var newest: DeploymentRecord?
   private let firstRetry: Duration
   private var shelved: Shelved?
@@ -77,6 +79,7 @@ public actor ReleaseFollower {
     fetcher = ArtifactFetcher(log: log, names: names)
     let accepted = try folder.loadState()
     state = DeploymentState(epoch: accepted.epoch, manifestDigest: accepted.manifest)
+    before = accepted.deployment
   }
 
   /// The next verified release, or `nil` when none came in time.
@@ -104,6 +107,18 @@ public actor ReleaseFollower {
       if let deadline, ContinuousClock.now >= deadline { return nil }
       try Task.checkCancellation()
     }
+  }
+
+  /// The release that was accepted last before this follower was made, verified again from the folder alone: to go on with where
+  /// the newest is refused, or the log is away. ``next(timeout:)`` goes on as if it had not been asked for.
+  ///
+  /// - Returns: the release; `nil` where none was accepted.
+  /// - Throws: what is wrong with its signature, its files or its answers.
+  public func acceptedBefore() throws -> VerifiedRelease? {
+    guard let before, before.model == model else { return nil }
+    try keys.verify(before)
+    return try verify(
+      before, files: before.manifest.files.map { ($0.role, try folder.bytes(of: $0, of: before.manifest)) })
   }
 
   /// Acknowledges on `adoptions` that a release runs here.
@@ -183,7 +198,7 @@ public actor ReleaseFollower {
     }
     do {
       let release = try await verify(deployment)
-      try folder.saveState(epoch: deployment.epoch, manifest: deployment.manifestDigest)
+      try folder.saveState(deployment)
       state.accept(deployment)
       hasHandedOver = true
       (shelved, refusal) = (nil, nil)
@@ -219,7 +234,16 @@ public actor ReleaseFollower {
     }
     var files: [(role: ManifestFile.Role, bytes: [UInt8])] = []
     for file in manifest.files { files.append((file.role, try await fetcher.fetch(file))) }
-    let path = try folder.store(files, of: manifest)
+    _ = try folder.store(files, of: manifest)
+    return try verify(deployment, files: files)
+  }
+
+  /// Verifies what is in the folder, and loads it.
+  private func verify(
+    _ deployment: DeploymentRecord, files: [(role: ManifestFile.Role, bytes: [UInt8])]
+  ) throws -> VerifiedRelease {
+    let manifest = deployment.manifest
+    let path = folder.folder(of: manifest)
     let probes = try files.first { $0.role == .probes }.map { try Probe.read($0.bytes, name: "\(path)/probes.jsonl") }
     let loaded = try ReleaseCheck.load("\(path)/\(ModelFolder.weightsName)", manifest: manifest, shared: shared)
     try ReleaseCheck.ask(probes ?? [], of: loaded)

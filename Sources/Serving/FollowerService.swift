@@ -25,6 +25,7 @@ struct FollowerService: Service {
     var delay = Duration.seconds(1)
     var complaint = ""
     var hasSaidThatItWaits = false
+    var hasGoneOn = false
     while true {
       do {
         if follower == nil { follower = try await open() }
@@ -34,6 +35,10 @@ struct FollowerService: Service {
           unacknowledged = release
         }
         slot.problem = await follower.refusal
+        if slot.problem != nil, !hasGoneOn {
+          hasGoneOn = true
+          await goOn(follower)
+        }
         if slot.current == nil, slot.problem == nil, !hasSaidThatItWaits {
           hasSaidThatItWaits = true
           logger.warning(
@@ -54,11 +59,29 @@ struct FollowerService: Service {
         if text != complaint { logger.warning("releases cannot be followed", metadata: ["reason": "\(text)"]) }
         complaint = text
         slot.problem = text
+        if let follower, !hasGoneOn {
+          hasGoneOn = true
+          await goOn(follower)
+        }
         await follower?.close()
         // A reader that failed is spent; a follower without a reader opens a new one.
         try await Task.sleep(for: delay)
         delay = min(delay * 2, .seconds(30))
       }
+    }
+  }
+
+  /// Where nothing is served yet, what this server's folder has of the time before it was started is better than nothing.
+  private func goOn(_ follower: ReleaseFollower) async {
+    guard slot.current == nil else { return }
+    do {
+      guard let release = try await follower.acceptedBefore() else { return }
+      logger.warning(
+        "the newest release cannot be had; the one before the restart is served",
+        metadata: ["reason": "\(slot.problem ?? "")"])
+      adopt(release)
+    } catch {
+      logger.warning("the release before the restart cannot be served", metadata: ["reason": "\(error)"])
     }
   }
 
@@ -68,7 +91,7 @@ struct FollowerService: Service {
     engine.forgetOldModels()
     metrics.swapped(to: model)
     logger.notice(
-      "serving a new release",
+      "serving a release",
       metadata: [
         "model": "\(model.name)", "version": "\(release.manifest.version)", "epoch": "\(release.deployment.epoch)",
         "sha256": "\(model.digest.hex.prefix(12))",

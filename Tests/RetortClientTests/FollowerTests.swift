@@ -238,6 +238,36 @@ import Topics
     #expect(try await second.next(timeout: .milliseconds(300)) == nil)
   }
 
+  @Test("after a restart that finds the newest deployment refused, the one accepted before is there, verified anew")
+  func acceptedBefore() async throws {
+    let bench = try await Bench()
+    let probes = try bench.probes()
+    try await bench.publish(bench.weights)
+    try await bench.publish(Probe.write(probes))
+    try await bench.deploy(bench.manifest(version: 1, probes: probes), epoch: 1)
+    let first = try bench.follower()
+    #expect(try await first.acceptedBefore() == nil)
+    let accepted = try #require(try await first.next(timeout: .seconds(5)))
+    await first.close()
+    try await bench.deploy(bench.manifest(version: 2, probes: probes), epoch: 2, key: .generate())
+    // The deploy topic keeps the newest alone.
+    _ = try await bench.log.maintain()
+    let second = try bench.follower()
+    #expect(try await second.next(timeout: .milliseconds(200)) == nil)
+    #expect(await second.refusal != nil)
+    let again = try #require(try await second.acceptedBefore())
+    #expect(again.deployment == accepted.deployment && again.folder == accepted.folder)
+    // Another deployment that counts is taken as ever.
+    try await bench.deploy(bench.manifest(version: 3, probes: probes), epoch: 3)
+    #expect(try await second.next(timeout: .seconds(5))?.manifest.version == 3)
+
+    let third = try bench.follower()
+    let newest = try #require(try await third.acceptedBefore())
+    #expect(newest.manifest.version == 3)
+    try Data("damaged".utf8).write(to: URL(fileURLWithPath: newest.weightsPath), options: .atomic)
+    await #expect(throws: ReleaseError.self) { try await third.acceptedBefore() }
+  }
+
   @Test("beside the release in use the two newest others stay, and what is no release")
   func retired() throws {
     let files = FileManager.default
