@@ -7,8 +7,8 @@ public import Topics
 /// Joins corrections from production into `samples`: a trusted producer's right call becomes a new version of the sample,
 /// which training learns in place of the old one.
 ///
-/// Delivery: the new versions and the group's position are one transaction. Ordering: corrections of one request in the order
-/// of their partition, the last one counts. Back-pressure: a batch at a time; a correction waits until labelling has decided
+/// Delivery: the group's position is in one transaction with the last of the new versions; what went before it is not joined a
+/// second time. Ordering: corrections of one request in the order of their partition, the last one counts. Back-pressure: a batch at a time; a correction waits until labelling has decided
 /// on its request, so that no label overwrites it. Cancellation: what is not written is joined by whoever comes next.
 ///
 /// A request that the labelling policy had skipped becomes a training sample. A held-out one does not: people complain about
@@ -108,15 +108,43 @@ public struct FeedbackStage: Sendable {
           return RecordCoding.record(account, topic: names.ledger, key: account.transaction)
         }
         let known = subjects.erasures
-        _ = try await writer.commit(
-          append: (definitions.map { [$0] } ?? []) + joined,
-          offsets: GroupOffsets(membership: membership, offsets: offsets))
+        var starts: [TopicPartition: Int64] = [:]
+        for record in records {
+          starts[record.topicPartition] = min(starts[record.topicPartition] ?? .max, record.offset)
+        }
+        let parts = Self.parts(joined)
+        for (index, part) in parts.enumerated() {
+          // The position that there is already: whoever has lost a partition meanwhile writes nothing.
+          let reached = index == parts.count - 1 ? offsets : starts
+          _ = try await writer.commit(
+            append: (index == 0 ? definitions.map { [$0] } ?? [] : []) + part,
+            offsets: GroupOffsets(membership: membership, offsets: reached))
+        }
         functions.haveBeenWritten()
         try await eraseAgain(joined, erasedSince: known, &subjects)
         logger.info("feedback: samples corrected or judged", metadata: ["count": "\(joined.count)"])
       }
     }
     try Task.checkCancellation()
+  }
+
+  /// The most bytes of one transaction, which must be over before the log gives it up.
+  private static let transactionBytes = 16 << 20
+
+  /// Records as they are committed, in order: no more bytes at once than ``transactionBytes``, or one record.
+  package static func parts(_ records: [NewRecord]) -> [[NewRecord]] {
+    var parts: [[NewRecord]] = []
+    var bytes = 0
+    for record in records {
+      bytes += record.byteCount
+      if parts.isEmpty || bytes > transactionBytes {
+        parts.append([record])
+        bytes = record.byteCount
+      } else {
+        parts[parts.count - 1].append(record)
+      }
+    }
+    return parts
   }
 
   /// The new versions of samples; waits for requests that labelling has not decided on.

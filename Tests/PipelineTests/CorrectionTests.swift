@@ -84,4 +84,12 @@ import Topics
     #expect(try await Self.labels(bench).last == Self.lock("back door"))
     try await bench.log.close()
   }
+
+  @Test("corrections are committed in order, no more than 16 MB at once")
+  func parts() {
+    let records = (0..<5).map { (number: UInt8) in
+      NewRecord(topic: "samples", key: [number], value: [UInt8](repeating: 0, count: (number == 4 ? 20 : 7) << 20))
+    }
+    #expect(FeedbackStage.parts(records).map { $0.map(\.key) } == [[[0], [1]], [[2], [3]], [[4]]])
+  }
 }
