@@ -132,8 +132,9 @@ public struct ArtifactFetcher: Sendable {
   }
 
   private func fromHTTP(_ file: ManifestFile) async throws -> [UInt8] {
+    let address = URLComponents(string: file.uri)
     guard
-      file.uri.hasPrefix("https://") || file.uri.hasPrefix("http://127.0.0.1") || file.uri.hasPrefix("http://localhost")
+      address?.scheme == "https" || address?.scheme == "http" && ["127.0.0.1", "localhost"].contains(address?.host)
     else {
       throw ClientError(
         .fetch, "\(file.role.rawValue) file", expected: "an address of the form log:, file: or https:",

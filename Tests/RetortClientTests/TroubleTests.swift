@@ -66,6 +66,13 @@ import Topics
         try await ArtifactFetcher(log: bench.log, names: bench.names).fetch(file)
       }
     }
+    let elsewhere = ManifestFile(
+      role: .card, format: "txt", bytes: 3, sha256: .sha256(Array("abc".utf8)),
+      uri: "http://127.0.0.1.example.invalid/file")
+    let refused = await #expect(throws: ClientError.self) {
+      try await ArtifactFetcher(log: bench.log, names: bench.names).fetch(elsewhere)
+    }
+    #expect(refused?.isRetriable == false, "without encryption on loopback alone")
     let broken = try await fetch("this is not HTTP\r\n\r\n")
     #expect(broken?.code == .fetch && broken?.isRetriable == true, "\(String(describing: broken))")
     let longer = try await fetch("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nabcd")
