@@ -206,6 +206,15 @@ struct RecordTests {
     #expect(headers.map(\.text) == ["application/json", "samples/1.0", "00-a-b-01", "retort.requests", "2", "7"])
   }
 
+  @Test("What a later version says of a pruned axis is kept, so that the manifest's signature holds")
+  func prunedAxis() throws {
+    let json: JSON = [
+      "method": "structured-activation", "feed_forward_before": 64, "feed_forward_after": 32, "recovery_steps": 0,
+      "axes": ["layers": ["before": 3, "after": 2, "which": [1]]],
+    ]
+    #expect(try Pruning(json: json).json == json)
+  }
+
   @Test("An account that is named by the ranges of many partitions is read")
   func longName() throws {
     let ranges = (0..<1_000).map { OffsetRange(partition: $0, from: 1_000_000, to: 1_000_001) }

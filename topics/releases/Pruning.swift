@@ -19,6 +19,8 @@ public struct Pruning: Sendable, Hashable {
     public var before: Int
     /// After; at most as much.
     public var after: Int
+    /// Fields that this version does not know.
+    public var extra: JSONObject = [:]
 
     /// A change.
     public init(before: Int, after: Int) {
@@ -59,7 +61,9 @@ public struct Pruning: Sendable, Hashable {
     for (name, value) in object {
       var fields = try Fields(value, in: "pruning axis \(name.prefix(64))")
       let before = try fields.int("before", 1...(1 << 31))
-      axes[name] = Change(before: before, after: try fields.int("after", 1...Int64(before)))
+      var change = Change(before: before, after: try fields.int("after", 1...Int64(before)))
+      change.extra = fields.rest
+      axes[name] = change
     }
     return axes
   }
@@ -73,7 +77,8 @@ public struct Pruning: Sendable, Hashable {
     if !axes.isEmpty {
       var object = JSONObject()
       for (name, change) in axes.sorted(by: { $0.key < $1.key }) {
-        object[name] = ["before": .integer(Int64(change.before)), "after": .integer(Int64(change.after))]
+        let known: JSONObject = ["before": .integer(Int64(change.before)), "after": .integer(Int64(change.after))]
+        object[name] = .object(known.merging(change.extra))
       }
       known["axes"] = .object(object)
     }
