@@ -84,7 +84,7 @@ public enum Forgetting {
     try await TopicScan.each(log: log, topic: names.feedback) { record in
       let feedback = try? RecordCoding.value(of: record, as: FeedbackRecord.self)
       // What cannot be read is known by its key alone.
-      guard feedback.map({ $0.requestID == id }) ?? (record.key == Array(id.utf8)) else { return }
+      guard feedback.map({ ExactString.equal($0.requestID, id) }) ?? (record.key == Array(id.utf8)) else { return }
       places[record.topicPartition, default: []].insert(record.offset)
     }
     return places

@@ -40,14 +40,14 @@ public struct HeldOutSamples: Sendable {
   ) async throws {
     let partition = TopicPartition(topic: names.samples, partition: 0)
     firstOffset = try await log.watermarks(of: partition).low
-    var versions: [String: (entry: GateWindow.Entry, split: Split)] = [:]
-    var erasedIDs: Set<String> = []
+    var versions: [ExactString: (entry: GateWindow.Entry, split: Split)] = [:]
+    var erasedIDs: Set<ExactString> = []
     var learned: Set<Digest> = []
     var producers: Set<String> = []
     var calls = 0
     try await TopicScan.each(log: log, partition: partition, to: position) { record in
       guard record.value != nil else {
-        let id = String(decoding: record.key ?? [], as: UTF8.self)
+        let id = ExactString(String(decoding: record.key ?? [], as: UTF8.self))
         versions[id] = nil
         erasedIDs.insert(id)
         return
@@ -57,18 +57,19 @@ public struct HeldOutSamples: Sendable {
       else { return }
       if let producer = sample.producer { producers.insert(producer) }
       calls = min(calls + (sample.usage?.calls ?? 0), Self.maximumCalls)
-      erasedIDs.remove(sample.id)
+      let id = ExactString(sample.id)
+      erasedIDs.remove(id)
       if split == .train {
-        versions[sample.id] = nil
+        versions[id] = nil
         learned.insert(Self.text(of: sample.messages))
       } else {
         let measured = MeasuredSample(
           id: sample.id, messages: sample.messages, call: call, weight: 1 / (sample.propensity ?? 1))
-        let old = versions[sample.id]?.entry
+        let old = versions[id]?.entry
         let entry = GateWindow.Entry(
           sample: measured, offset: record.offset, teacher: GateWindow.teacher(of: sample),
           hasChanged: old.map { $0.hasChanged || $0.sample.call != call } ?? false)
-        versions[sample.id] = (entry, split)
+        versions[id] = (entry, split)
       }
     }
     teachers = producers
@@ -76,7 +77,7 @@ public struct HeldOutSamples: Sendable {
     // The ledger knows what deletion requests erased, also when compaction has taken the tombstones.
     let erasures = try await Erasures(log: log, names: names)
     erased =
-      erasures.samples(in: 0..<position).offsetCount + erasedIDs.count { erasures.accounts[.sha256($0)] == nil }
+      erasures.samples(in: 0..<position).offsetCount + erasedIDs.count { erasures.accounts[.sha256($0.text)] == nil }
     let gone = erasures.samples
     let whole = versions.values.filter { !gone.contains($0.entry.offset) }
     let ordered = whole.filter { !learned.contains(Self.text(of: $0.entry.sample.messages)) }

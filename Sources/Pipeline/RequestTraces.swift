@@ -15,7 +15,7 @@ struct RequestTraces {
     let committed = try await log.committedOffsets(group: names.labelGroup)
     try await TopicScan.each(log: log, topic: names.requests) { record in
       if let request = try? RecordCoding.value(of: record, as: RequestRecord.self) {
-        guard request.id == id else { return }
+        guard ExactString.equal(request.id, id) else { return }
         conversations.append(request.messages)
       } else {
         // What cannot be read is known by its key alone.
@@ -105,7 +105,9 @@ extension DeadLetters.Entry {
     let record = Record(
       topic: letter.source.topic, partition: letter.source.partition, offset: letter.source.offset, timestamp: 0,
       key: letter.key, value: letter.value, headers: letter.headers.map { Header($0.name, bytes: $0.value) })
-    if let request = try? RecordCoding.value(of: record, as: RequestRecord.self) { return request.id == id }
+    if let request = try? RecordCoding.value(of: record, as: RequestRecord.self) {
+      return ExactString.equal(request.id, id)
+    }
     return letter.key == Array(id.utf8)
   }
 }

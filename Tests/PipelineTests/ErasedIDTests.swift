@@ -31,6 +31,18 @@ import Topics
     try await log.close()
   }
 
+  @Test("an id that looks the same and has other bytes is another's")
+  func otherForm() async throws {
+    let bench = try await LabelStageTests.Bench()
+    let (one, two) = ("caf\u{E9}", "cafe\u{301}")
+    for id in [one, two] { try await bench.append(#"{"id":"\#(id)","text":"lock the front door"}"#, key: id) }
+    try await bench.label()
+    let report = try await Forgetting.forget(
+      id: one, log: bench.log, names: bench.names, model: "home", cachePath: bench.folder + "/none", now: 0)
+    #expect(report.requests == 1)
+    try await bench.log.close()
+  }
+
   @Test("an id whose sample was erased may be used again, also where compaction has not come to the sample")
   func usedAgain() async throws {
     let bench = try await LabelStageTests.Bench()

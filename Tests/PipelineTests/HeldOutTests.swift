@@ -56,4 +56,19 @@ import Topics
     #expect(try await HeldOutSamples(log: log, names: names).gate.map(\.id) == ["b", "a"])
     try await log.close()
   }
+
+  @Test("ids that are the same to a reader and not in the log are two samples")
+  func twoForms() async throws {
+    let bench = try await LabelStageTests.Bench()
+    let (log, names) = (bench.log, bench.names)
+    let (one, two) = ("caf\u{E9}", "cafe\u{301}")
+    #expect(one == two)
+    _ = try await log.append([
+      Self.sample(one, "lock the front door", .gate, names), Self.sample(two, "open the front door", .gate, names),
+      NewRecord(topic: names.samples, partition: 0, key: Array(one.utf8), value: nil),
+    ])
+    let samples = try await HeldOutSamples(log: log, names: names)
+    #expect(samples.gate.map { Array($0.id.utf8) } == [Array(two.utf8)])
+    try await log.close()
+  }
 }
