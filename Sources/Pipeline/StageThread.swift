@@ -8,6 +8,15 @@ final class StageThread: SerialExecutor {
     queue = DispatchQueue(label: name, qos: .userInitiated)
   }
 
+  /// Does something on this thread for whoever is not isolated to it yet, as the initializer of an actor.
+  func run<Value>(_ body: @escaping @Sendable () throws -> sending Value) async throws -> sending Value {
+    try await withCheckedThrowingContinuation { done in
+      queue.async {
+        do { done.resume(returning: try body()) } catch { done.resume(throwing: error) }
+      }
+    }
+  }
+
   func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
     queue.async { job.runSynchronously(on: self.asUnownedSerialExecutor()) }

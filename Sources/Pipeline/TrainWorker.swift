@@ -41,7 +41,9 @@ actor TrainWorker {
     thread = StageThread("retort.train")
     partition = TopicPartition(topic: stage.names.samples, partition: 0)
     lag = LagMeter(stage: "train", log: stage.log)
-    hold = try FolderHold(.exclusive, on: stage.checkpoints.folder, name: ".trainer", patience: .seconds(5))
+    hold = try await thread.run {
+      try FolderHold(.exclusive, on: stage.checkpoints.folder, name: ".trainer", patience: .seconds(5))
+    }
     guard hold != nil else {
       throw PipelineError(
         .fenced, stage.checkpoints.folder, expected: "to be the only process that trains into this folder",
@@ -54,18 +56,16 @@ actor TrainWorker {
     if let point = announced.releasePoint, let files = try? stage.checkpoints.files(of: point.digest) {
       kept = Set(files)
     }
-    if let checkpoint = announced.progress, try !Self.startsAnew(instead: checkpoint, stage) {
-      try Self.check(checkpoint, stage)
-      trainer = try Trainer(restoring: checkpoint.digest, from: stage.checkpoints, recipe: stage.recipe)
-      try Self.checkBase(trainer.baseDigest, checkpoint, stage)
+    // An initializer runs where everything waits; and this reads gigabytes where there is a base.
+    let begun = try await thread.run { try Self.begun(announced.progress, stage) }
+    trainer = begun.trainer
+    if let checkpoint = begun.checkpoint {
       if checkpoint.digest != announced.releasePoint?.digest { recent = [[checkpoint.digest]] }
       let digest = trainer.functions.digest
       guard functions[digest] != nil else { throw functions.unknown(digest) }
       announcedPosition = checkpoint.position
       stage.logger.info(
         "train: going on", metadata: ["round": "\(trainer.round)", "position": "\(trainer.position)"])
-    } else {
-      trainer = try Trainer(recipe: stage.recipe, functions: stage.functions, base: stage.base?(stage.functions))
     }
     reader = try await stage.log.reader(
       of: [partition: Self.start(trainer, stage.range)], options: ReaderOptions(maximumPrefetch: 2_000))
@@ -76,6 +76,19 @@ actor TrainWorker {
       observer(.step(report))
       try Task.checkCancellation()
     }
+  }
+
+  /// The trainer, restored from the announced checkpoint where it goes on from that.
+  private static func begun(
+    _ progress: CheckpointRecord?, _ stage: TrainStage
+  ) throws -> (trainer: Trainer, checkpoint: CheckpointRecord?) {
+    guard let checkpoint = progress, try !startsAnew(instead: checkpoint, stage) else {
+      return (try Trainer(recipe: stage.recipe, functions: stage.functions, base: stage.base?(stage.functions)), nil)
+    }
+    try check(checkpoint, stage)
+    let trainer = try Trainer(restoring: checkpoint.digest, from: stage.checkpoints, recipe: stage.recipe)
+    try checkBase(trainer.baseDigest, checkpoint, stage)
+    return (trainer, checkpoint)
   }
 
   /// Whether the checkpoint is lost or of another recipe or base, and the stage was told to start over then: a student is a
