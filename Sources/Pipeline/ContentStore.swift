@@ -24,11 +24,6 @@ public struct ContentStore: Sendable {
     "\(folder)/\(digest.hex.prefix(2))/\(digest.hex)"
   }
 
-  /// Whether the store has the file.
-  public func contains(_ digest: Digest) -> Bool {
-    FileManager.default.fileExists(atPath: path(of: digest))
-  }
-
   /// Puts bytes and returns their digest.
   @discardableResult
   public func put(_ bytes: [UInt8]) throws -> Digest {
