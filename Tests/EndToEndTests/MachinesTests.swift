@@ -26,4 +26,15 @@ import Testing
     #expect(refused.status == 2 && refused.errors.contains(own + ": none"), "\(refused.errors)")
     withExtendedLifetime(folder) {}
   }
+
+  @Test("a prefix that leaves no room for the longest topic's name is found before any topic is made")
+  func longPrefix() async throws {
+    let folder = try TemporaryFolder()
+    let retort = RetortProcess(folder: folder.path)
+    #expect(try await retort.run("init").status == 0)
+    // requests would be a name, deadletters is none.
+    let lint = try await retort.run("config", "lint", "--set", "log.prefix=" + String(repeating: "p", count: 240))
+    #expect(lint.status == 2 && lint.output.contains("1 to 249"), "\(lint.output)")
+    withExtendedLifetime(folder) {}
+  }
 }

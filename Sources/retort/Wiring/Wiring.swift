@@ -274,7 +274,11 @@ struct Wiring: Sendable {
       check { _ = try wiring.teacherTokenizer() }
       check { _ = try wiring.keysIfAny() }
     }
-    check { try TopicConfiguration(name: wiring.names.requests).validate() }
+    check {
+      let topics = DeploymentTopics.configurations(
+        names: wiring.names, requestPartitions: configuration.integer("log.partitions"))
+      for topic in topics { try topic.validate() }
+    }
     check {
       let url = configuration.text("log.url")
       let properties = try KafkaProperties.read(configuration)
