@@ -92,13 +92,17 @@ public enum Compressor {
         advice: "name the file of tool definitions with --functions")
     }
     var policy = policy
-    policy.maximumSequence = max(policy.maximumSequence, model.student.configuration.maximumPositions)
+    let positions = model.student.configuration.maximumPositions
+    if positions > policy.maximumSequence {
+      policy.maximumSequence = positions
+      // All activations of a step of samples as long as that may be more than there is room for.
+      model.student.recomputesActivations = true
+    }
     if let functions {
       try check(
         samples,
         SampleEncoder(
-          tokenizer: model.tokenizer, functions: functions,
-          maximumSequence: model.student.configuration.maximumPositions))
+          tokenizer: model.tokenizer, functions: functions, maximumSequence: positions))
     }
     var description = model.description
     if let name { description.name = name }

@@ -29,7 +29,7 @@ public enum Recovery {
   ///
   /// Samples are gone through in random order, each before any a second time, their values exchanged as in training. The
   /// result is a function of both students, the samples in order, the policy and what saves memory in training: moments are kept
-  /// and steps cut into passes as there.
+  /// and steps cut into passes as there, where samples may have more than 512 tokens into passes of no more samples than there.
   ///
   /// - Throws: ``CompressionError`` `diverged`; what `progress` throws.
   package static func recover(
@@ -121,6 +121,11 @@ public enum Recovery {
   private static func recipe(of policy: CompressionPolicy, _ training: TrainingRecipe) -> TrainingRecipe {
     var recipe = TrainingRecipe()
     (recipe.optimizerState, recipe.accumulationSteps) = (training.optimizerState, training.accumulationSteps)
+    // Long samples are no more at once than there were in training.
+    if policy.maximumSequence > CompressionPolicy().maximumSequence {
+      let samples = policy.batchSize * training.accumulationSteps
+      recipe.accumulationSteps = max(recipe.accumulationSteps, (samples - 1) / max(1, training.batchSize) + 1)
+    }
     (recipe.distillWeight, recipe.distillDirection, recipe.distillTop) = (
       policy.klWeight, policy.klDirection, policy.klTop
     )

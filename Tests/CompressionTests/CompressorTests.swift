@@ -73,6 +73,65 @@ import Training
     }
   }
 
+  @Test("Where samples may be long, a pass of the recovery has no more of them than one of training")
+  func passes() throws {
+    try Fixture.withFolder { folder in
+      let tokenizer = try Fixture.tokenizer()
+      let parent = try Fixture.student(tokenizer)
+      try Fixture.train(parent, tokenizer, steps: 100)
+      func compress(_ longest: Int, _ change: (inout TrainingRecipe) -> Void) throws -> Digest {
+        var recipe = TrainingRecipe()
+        change(&recipe)
+        return try Compressor.compress(
+          parent: parent, tokenizer: tokenizer, functions: Fixture.functions(), trainingSamples: Fixture.samples(45),
+          policy: policy {
+            $0.recoverySteps = 5
+            $0.maximumSequence = longest
+          }, recipe: recipe, output: "\(folder)/m.gguf"
+        ).model.digest
+      }
+      let (whole, quarters) = (try compress(1_024) { _ in }, try compress(1_024) { $0.accumulationSteps = 4 })
+      #expect(quarters != whole)
+      // Steps of eight samples, as two at a time were trained.
+      #expect(try compress(1_024) { $0.batchSize = 2 } == quarters)
+      #expect(try compress(1_024) { ($0.batchSize, $0.accumulationSteps) = (4, 2) } == quarters)
+      #expect(try compress(1_024) { $0.batchSize = 8 } == whole)
+      #expect(try compress(512) { $0.batchSize = 2 } == compress(512) { _ in }, "short ones are as many as ever")
+    }
+  }
+
+  @Test("A file's student that reads long samples keeps no activations while it is compressed: the same bits")
+  func recomputing() throws {
+    try Fixture.withFolder { folder in
+      let tokenizer = try Fixture.tokenizer()
+      let functions = try Fixture.functions()
+      func student(positions: Int) throws -> Student {
+        try Student(
+          configuration: DecoderConfiguration(
+            vocabularySize: tokenizer.vocabularySize, hiddenSize: 32, layerCount: 1, headCount: 2,
+            keyValueHeadCount: 1, feedForwardSize: 128, maximumPositions: positions),
+          seed: 3)
+      }
+      for positions in [512, 1_024] {
+        let parent = try student(positions: positions)
+        _ = try StudentFile.write(
+          parent, tokenizer: tokenizer, functions: functions, as: .f32, to: "\(folder)/\(positions).gguf")
+        let model = try UncompressedModel(path: "\(folder)/\(positions).gguf")
+        let found = try Compressor.compress(
+          model, samples: Fixture.samples(9), policy: policy { $0.recoverySteps = 2 }, output: "\(folder)/found.gguf")
+        let expected = try Compressor.compress(
+          parent: parent, tokenizer: tokenizer, functions: functions, recentSamples: Fixture.samples(9),
+          trainingSamples: Fixture.samples(9),
+          policy: policy {
+            $0.recoverySteps = 2
+            $0.maximumSequence = positions
+          }, output: "\(folder)/expected.gguf")
+        #expect(model.student.recomputesActivations == (positions > 512))
+        #expect(!parent.recomputesActivations && found.model.digest == expected.model.digest)
+      }
+    }
+  }
+
   @Test("The file is served, and answers as the unquantized student does")
   func served() throws {
     try Fixture.withFolder { folder in
