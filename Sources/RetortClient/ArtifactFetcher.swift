@@ -42,11 +42,14 @@ public struct ArtifactFetcher: Sendable {
     return bytes
   }
 
-  /// Checks that the log has the files of a release that are said to lie there, and has not been told to remove them. Whether
-  /// those elsewhere can be reached is for each subscriber's machine to say.
+  /// Checks that the log has the files of a release that are said to lie there, and has not been told to remove them; and that a
+  /// store which is on this machine has its. Whether those elsewhere can be reached is for each subscriber's machine to say.
   ///
   /// - Throws: ``ClientError`` with `not_found`.
   public func check(_ manifest: Manifest) async throws {
+    if let file = manifest.files.first(where: Self.isGone(fromStore:)) {
+      throw Self.missing(manifest, "its files in the store", "no \(file.role.rawValue) file \(file.uri.dropFirst(5))")
+    }
     let files = manifest.files.filter { $0.uri.hasPrefix("log:") }
     var missing: [Digest: Set<Int>] = [:]
     for file in files { missing[file.sha256] = Set(0..<ChunkPlan.count(bytes: min(file.bytes, Self.maximumBytes))) }
@@ -59,10 +62,23 @@ public struct ArtifactFetcher: Sendable {
       }
     }
     guard let file = files.first(where: { missing[$0.sha256]?.isEmpty == false }) else { return }
-    throw ClientError(
-      .notFound, "\(manifest.model) version \(manifest.version)", expected: "its files in the log",
-      found: "no chunk \(missing[file.sha256]?.min() ?? 0) of the \(file.role.rawValue) file",
+    let chunk = missing[file.sha256]?.min() ?? 0
+    throw Self.missing(manifest, "its files in the log", "no chunk \(chunk) of the \(file.role.rawValue) file")
+  }
+
+  private static func missing(_ manifest: Manifest, _ expected: String, _ found: String) -> ClientError {
+    ClientError(
+      .notFound, "\(manifest.model) version \(manifest.version)", expected: expected, found: found,
       advice: "choose another version: `retort models gc` removes the files of old ones")
+  }
+
+  /// Whether a file is addressed in a folder of files that are named by their SHA-256, which is here, and is not in it.
+  private static func isGone(fromStore file: ManifestFile) -> Bool {
+    let place = "/\(file.sha256.hex.prefix(2))/\(file.sha256.hex)"
+    guard file.uri.hasPrefix("file:"), file.uri.hasSuffix(place) else { return false }
+    let path = String(file.uri.dropFirst(5))
+    return FileManager.default.fileExists(atPath: String(path.dropLast(place.count)))
+      && !FileManager.default.fileExists(atPath: path)
   }
 
   // MARK: - The log

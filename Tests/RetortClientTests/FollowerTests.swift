@@ -292,6 +292,32 @@ import Topics
     await #expect(throws: ClientError.self) { try await fetcher.check(manifest) }
   }
 
+  @Test(
+    "a release of which the store on this machine has lost a file is found, too; of a store elsewhere nothing is said")
+  func collectedFromStore() async throws {
+    let bench = try await Bench()
+    let fetcher = ArtifactFetcher(log: bench.log, names: bench.names)
+    func addressed(in store: String) throws -> Manifest {
+      var manifest = try bench.manifest(version: 1, probes: [])
+      for index in manifest.files.indices {
+        let hex = manifest.files[index].sha256.hex
+        manifest.files[index].uri = "file:\(store)/\(hex.prefix(2))/\(hex)"
+      }
+      return manifest
+    }
+    let manifest = try addressed(in: "\(bench.folder)/store")
+    let paths = manifest.files.map { URL(fileURLWithPath: String($0.uri.dropFirst(5))) }
+    for path in paths {
+      try FileManager.default.createDirectory(at: path.deletingLastPathComponent(), withIntermediateDirectories: true)
+      try Data("there".utf8).write(to: path)
+    }
+    try await fetcher.check(manifest)
+    try FileManager.default.removeItem(at: paths[0])
+    let error = await #expect(throws: ClientError.self) { try await fetcher.check(manifest) }
+    #expect(error?.code == .notFound && error?.description.contains(paths[0].path) == true)
+    try await fetcher.check(addressed(in: "\(bench.folder)/elsewhere"))
+  }
+
   @Test("a stranger's manifest of a version that nobody counted up to numbers no own release")
   func farVersion() async throws {
     let bench = try await Bench()
