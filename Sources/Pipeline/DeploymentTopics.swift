@@ -44,6 +44,18 @@ public enum DeploymentTopics {
     return (missing, differing)
   }
 
+  /// Whether records of a topic may be taken out of order, as it has more partitions than it should.
+  ///
+  /// Whatever there are, all samples and artifacts are written to one and a model's releases and deployments share one, and the order
+  /// of accounts and adoptions has no say.
+  public static func orderIsLost(found: TopicConfiguration, wanted: TopicConfiguration, names: TopicNames) -> Bool {
+    found.partitions > wanted.partitions && [names.checkpoints, names.deadLetters].contains(found.name)
+  }
+
+  /// What can be done about a topic that has more partitions than it should.
+  public static let partitionAdvice =
+    "it cannot lose partitions: delete it only while nothing is in it, else use another log.prefix"
+
   /// In what a topic differs from what it should be, one phrase a setting.
   public static func differences(found: TopicConfiguration, wanted: TopicConfiguration) -> [String] {
     func show(_ value: Int64?) -> String { value.map { "\($0)" } ?? "no limit" }

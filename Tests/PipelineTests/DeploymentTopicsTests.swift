@@ -30,4 +30,16 @@ import Topics
     #expect(try await differing(4, settingsAreKnown: false) == [checkpoints])
     try await log.close()
   }
+
+  @Test("the order of one partition is lost where its records lie in several, not where all are written to one")
+  func order() {
+    let names = TopicNames()
+    let lost = DeploymentTopics.configurations(names: names, requestPartitions: 1).filter { wanted in
+      var found = wanted
+      #expect(!DeploymentTopics.orderIsLost(found: found, wanted: wanted, names: names))
+      found.partitions = 3
+      return DeploymentTopics.orderIsLost(found: found, wanted: wanted, names: names)
+    }
+    #expect(lost.map(\.name) == [names.deadLetters, names.checkpoints])
+  }
 }

@@ -103,7 +103,7 @@ struct DoctorCommand: AsyncParsableCommand {
         let differences = DeploymentTopics.differences(found: pair.found, wanted: pair.wanted).joined(separator: "; ")
         let remedy =
           pair.found.partitions > pair.wanted.partitions
-          ? "it cannot lose partitions: delete it or use another log.prefix" : "run `retort topics apply`"
+          ? DeploymentTopics.partitionAdvice : "run `retort topics apply`"
         return Finding(subject: "topic \(pair.wanted.name)", problem: "has \(differences); \(remedy)", detail: "")
       }
   }

@@ -36,8 +36,7 @@ struct TopicsCommand: AsyncParsableCommand {
       for topic in plan.missing { Output.note("create \(topic.name): \(Self.text(topic))") }
       for change in changes { Output.note("alter \(change.wanted.name): \(Self.text(change))") }
       for change in stuck {
-        Output.note(
-          "\(change.wanted.name): \(Self.text(change)); it cannot lose partitions: delete it or use another log.prefix")
+        Output.note("\(change.wanted.name): \(Self.text(change)); \(DeploymentTopics.partitionAdvice)")
       }
       let isDone = plan.missing.isEmpty && changes.isEmpty
       let isAgreed = isDone || yes || confirm()

@@ -50,9 +50,9 @@ struct Wiring: Sendable {
       let topic =
         "the topic \(found.name) has "
         + DeploymentTopics.differences(found: found, wanted: wanted).joined(separator: "; ")
-      if found.partitions > wanted.partitions {
+      if DeploymentTopics.orderIsLost(found: found, wanted: wanted, names: names) {
         Self.logger("retort").warning(
-          "records may be taken out of order: \(topic); delete it and make it anew, or use another log.prefix")
+          "records may be taken out of order: \(topic); \(DeploymentTopics.partitionAdvice)")
       } else if found.canonical.cleanup != wanted.canonical.cleanup {
         Self.logger("retort").warning("records may be lost: \(topic); run `retort topics apply`")
       }
