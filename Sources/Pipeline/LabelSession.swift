@@ -120,6 +120,7 @@ struct LabelSession {
     try await index(owned)
     var requests: [OpenRequest] = []
     try await forgetErased()
+    var isUpToDate = false
     for record in records where range?.holds(record) ?? true {
       let partition = record.topicPartition
       guard let number = owned[partition], before[partition] ?? number == number else {
@@ -128,14 +129,23 @@ struct LabelSession {
           partition: partition.partition, advice: "read on from what the group has committed", isRetriable: true)
       }
       window.add(record, owned: number)
-      switch RequestReading.read(record, duplicates: duplicates, trusted: stage.trustedProducers) {
-      case .decided(let outcome):
+      switch try await reading(of: record, &isUpToDate) {
+      case .decided(let outcome), .duplicate(let outcome):
         window.finish(partition, offset: record.offset, outcome: outcome)
       case .request(let request):
         requests.append(OpenRequest(record: record, request: request, isFree: stage.teacher.isFree(request)))
       }
     }
     try await start(on: requests, owned: owned, &tasks)
+  }
+
+  /// What must be done about a request. The sample of an earlier one was perhaps erased meanwhile: then that has no word in it.
+  private mutating func reading(of record: Record, _ isUpToDate: inout Bool) async throws -> RequestReading {
+    let reading = RequestReading.read(record, duplicates: duplicates, trusted: stage.trustedProducers)
+    guard case .duplicate = reading, !isUpToDate else { return reading }
+    try await duplicates.update(log: stage.log, names: stage.names)
+    isUpToDate = true
+    return RequestReading.read(record, duplicates: duplicates, trusted: stage.trustedProducers)
   }
 
   /// Forgets what is under way in partitions that others have, or had meanwhile: whoever reads those requests decides on

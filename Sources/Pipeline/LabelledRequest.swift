@@ -35,6 +35,8 @@ indirect enum LabelledRequest: Sendable {
 indirect enum RequestReading {
   case request(RequestRecord)
   case decided(LabelledRequest)
+  /// Decided because of an earlier request with the same id.
+  case duplicate(LabelledRequest)
 
   /// Reads a record of the topic requests; what is wrong with it makes it a dead letter.
   static func read(_ record: Record, duplicates: DuplicateIndex, trusted: Set<String>) -> RequestReading {
@@ -49,7 +51,7 @@ indirect enum RequestReading {
     if let reserved = reserved(request) {
       return .decided(.dead(code: "invalid_request", message: "\(reserved)", attempts: 0, rawAnswer: nil))
     }
-    return duplicate(request, duplicates, trusted: trusted).map { .decided($0) } ?? .request(request)
+    return duplicate(request, duplicates, trusted: trusted).map { .duplicate($0) } ?? .request(request)
   }
 
   /// What is wrong with an id that is a key of cuts in `samples`: one would replace the other there.

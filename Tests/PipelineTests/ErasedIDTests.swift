@@ -2,6 +2,7 @@ import MessageLog
 import Pipeline
 import RetortClient
 import SQLiteLog
+import Synchronization
 import Testing
 import Topics
 
@@ -65,5 +66,45 @@ import Topics
     }
     #expect(text == "shut the front door")
     try await bench.log.close()
+  }
+
+  @Test(
+    "an id whose sample was erased while the session ran may be used again, for the same words and for others",
+    arguments: ["lock the front door", "shut the front door"])
+  func erasedMeanwhile(text: String) async throws {
+    let bench = try await LabelPolicyTests.Bench()
+    let (log, names) = (bench.log, bench.names)
+    func request(_ text: String) -> NewRecord {
+      var request = RequestRecord(id: "a", text: text)
+      let call = Call(name: "lock_door", arguments: ["door": "front door", "locked": true])
+      request.response = RequestResponse(producer: "import", call: call)
+      return RecordCoding.record(request, topic: names.requests, key: "a")
+    }
+    _ = try await log.append([request("lock the front door")])
+    let again = request(text)
+    let isErased = Atomic(false)
+    let hooked = HookedLog(
+      log,
+      willReadOffsets: { group in
+        // Asked whether it may end, once the first has its sample.
+        let partition = TopicPartition(topic: names.samples, partition: 0)
+        guard group == names.labelGroup, try await log.watermarks(of: partition).high > 0,
+          !isErased.exchange(true, ordering: .relaxed)
+        else { return }
+        _ = try await log.append([
+          NewRecord(topic: names.samples, partition: 0, key: Array("a".utf8), value: nil), again,
+        ])
+      })
+    try await bench.label(selective: false, hooked: hooked)
+    var texts: [String?] = []
+    try await TopicScan.each(log: log, topic: names.samples) { record in
+      texts.append(
+        record.isTombstone ? nil : try RecordCoding.value(of: record, as: SampleRecord.self).messages.first?.content)
+    }
+    #expect(texts == ["lock the front door", nil, text])
+    #expect(try await DeadLetters.list(log: log, names: names).isEmpty)
+    let audit = try await Audit.run(log: log, names: names)
+    #expect(audit.holds && audit.skipped == 0, "\(audit.findings)")
+    try await log.close()
   }
 }
