@@ -119,9 +119,10 @@ public struct FeedbackStage: Sendable {
           _ = try await writer.commit(
             append: (index == 0 ? definitions.map { [$0] } ?? [] : []) + part,
             offsets: GroupOffsets(membership: membership, offsets: reached))
+          // Here, as a later part may not come to be written.
+          try await eraseAgain(part, erasedSince: known, &subjects)
         }
         functions.haveBeenWritten()
-        try await eraseAgain(joined, erasedSince: known, &subjects)
         logger.info("feedback: samples corrected or judged", metadata: ["count": "\(joined.count)"])
       }
     }

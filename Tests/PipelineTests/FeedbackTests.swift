@@ -186,6 +186,49 @@ import Training
     try await log.close()
   }
 
+  @Test("what is erased while a large batch is committed stays erased, also where the last part of it is not written")
+  func erasedBetweenParts() async throws {
+    let bench = try await LabelPolicyTests.Bench()
+    let (log, names, functions, path) = (bench.log, bench.names, bench.functions, bench.folder + "/none")
+    let old = Call(name: "stop_all", arguments: [:])
+    for id in ["a", "b", "c"] {
+      // Two of them are what one transaction takes.
+      let text = String(repeating: "x", count: 7 << 20)
+      let sample = SampleRecord(id: id, messages: [.user(text)], call: old, split: .train)
+      _ = try await log.append([RecordCoding.record(sample, topic: names.samples, key: id, partition: 0)])
+    }
+    _ = try await log.append(
+      ["a", "b", "c"].map { RecordCoding.record(Self.feedback($0), topic: names.feedback, key: "one partition") })
+    let commits = Atomic(0)
+    let hooked = HookedLog(
+      log,
+      willCommit: {
+        guard commits.add(1, ordering: .relaxed).newValue == 1 else {
+          throw MessageLogError(.invalid, "the last part", advice: "begin anew", isRetriable: false)
+        }
+        _ = try await Forgetting.forget(id: "a", log: log, names: names, model: "home", cachePath: path, now: 0)
+      })
+    let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    let teacher = try Teacher(
+      task: TaskDefinition(instructions: "", functions: functions),
+      configuration: TeacherConfiguration(endpoint: nil), logger: logger)
+    await #expect(throws: MessageLogError.self) {
+      try await FeedbackStage(
+        log: hooked, names: names, teacher: teacher, functions: functions, trustedProducers: ["people"], logger: logger
+      ).run(.untilIdle)
+    }
+    await teacher.shutdown()
+    let count = commits.load(ordering: .relaxed)
+    #expect(count == 2)
+    var newest: [String: Call?] = [:]
+    try await TopicScan.each(log: log, topic: names.samples) { record in
+      newest[String(decoding: record.key ?? [], as: UTF8.self)] = .some(
+        record.isTombstone ? nil : try RecordCoding.value(of: record, as: SampleRecord.self).call)
+    }
+    #expect(newest == ["a": nil, "b": Self.right, "c": old])
+    try await log.close()
+  }
+
   @Test("what is written of a request while it is being erased is erased as well")
   func writtenMeanwhile() async throws {
     let bench = try await LabelPolicyTests.Bench()

@@ -7,6 +7,7 @@ final class HookedLog: MessageLog {
   private let willRead: @Sendable ([TopicPartition: StartPosition]) async throws -> Void
   private let willReadOffsets: @Sendable (String) async throws -> Void
   private let willErase: @Sendable () async throws -> Void
+  private let willCommit: @Sendable () async throws -> Void
   /// How often group readers are to lose their partitions and get them back.
   private let rebalances = Mutex(0)
 
@@ -14,14 +15,17 @@ final class HookedLog: MessageLog {
   ///   - willRead: called before a reader without a group is made, with where it starts.
   ///   - willReadOffsets: called before it is told what a group has committed, with its name.
   ///   - willErase: called before records are erased.
+  ///   - willCommit: called before a transaction.
   init(
     _ log: any MessageLog, willErase: @escaping @Sendable () async throws -> Void = {},
+    willCommit: @escaping @Sendable () async throws -> Void = {},
     willReadOffsets: @escaping @Sendable (String) async throws -> Void = { _ in },
     willRead: @escaping @Sendable ([TopicPartition: StartPosition]) async throws -> Void = { _ in }
   ) {
     self.willReadOffsets = willReadOffsets
     self.log = log
     self.willErase = willErase
+    self.willCommit = willCommit
     self.willRead = willRead
   }
 
@@ -34,7 +38,7 @@ final class HookedLog: MessageLog {
   func topics() async throws -> [TopicConfiguration] { try await log.topics() }
   func append(_ records: [NewRecord]) async throws -> [RecordPosition] { try await log.append(records) }
   func transactionalWriter(id: String) async throws -> any TransactionalWriter {
-    try await log.transactionalWriter(id: id)
+    Writer(try await log.transactionalWriter(id: id), willCommit: willCommit)
   }
   func groupReader(group: String, topics: [String], options: ReaderOptions) async throws -> any GroupReader {
     let reader = try await log.groupReader(group: group, topics: topics, options: options)
@@ -60,6 +64,23 @@ final class HookedLog: MessageLog {
     return try await log.erase(offsets)
   }
   func close() async throws { try await log.close() }
+
+  private final class Writer: TransactionalWriter {
+    private let writer: any TransactionalWriter
+    private let willCommit: @Sendable () async throws -> Void
+
+    init(_ writer: any TransactionalWriter, willCommit: @escaping @Sendable () async throws -> Void) {
+      self.writer = writer
+      self.willCommit = willCommit
+    }
+
+    var id: String { writer.id }
+    func commit(append records: [NewRecord], offsets: GroupOffsets?) async throws -> [RecordPosition] {
+      try await willCommit()
+      return try await writer.commit(append: records, offsets: offsets)
+    }
+    func close() async { await writer.close() }
+  }
 
   /// A member that reads on from what the group has committed after each rebalance, under another number.
   private actor Member: GroupReader {
