@@ -184,6 +184,18 @@ struct JSONSchemaTests {
     #expect(!schema.accepts(value))
   }
 
+  @Test("Definitions may name one another by the hundred")
+  func manyDefinitions() throws {
+    var definitions: JSONObject = [:]
+    for number in 0..<150 {
+      let next: JSON = ["type": "array", "items": ["$ref": .string("#/$defs/a\((number + 1) % 150)")]]
+      definitions["a\(number)"] = ["type": "object", "properties": ["next": ["anyOf": [next, ["type": "null"]]]]]
+    }
+    let schema = try JSONSchema(["$ref": "#/$defs/a0", "$defs": .object(definitions)])
+    #expect(schema.accepts(["next": [["next": [["next": .null]]]]]))
+    #expect(!schema.accepts(["next": [["next": [["next": 7]]]]]))
+  }
+
   @Test("References are resolved for those who read the schema's shape")
   func resolved() throws {
     let schema = try JSONSchema([

@@ -7,8 +7,9 @@ struct SchemaCompiler {
   private var depth = 0
 
   private static let maximumNodes = 20_000
-  /// How deep subschemas and references may nest: checking goes as deep as compiling does.
-  private static let maximumDepth = 256
+  /// How deep subschemas and references may nest, on whichever way they are come to first: definitions that name one another make
+  /// it long. A level takes 2 KB of the stack.
+  private static let maximumDepth = 1_000
   static let annotations: Set<String> = [
     "$schema", "$comment", "$defs", "definitions", "title", "description", "default", "examples", "deprecated",
     "readOnly", "writeOnly",
