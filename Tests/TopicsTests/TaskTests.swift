@@ -29,6 +29,22 @@ struct TaskTests {
     }
   }
 
+  @Test("Arguments that are text nest no deeper than a record can hold them as an object")
+  func deepArguments() throws {
+    func call(levels: Int) throws -> Call {
+      let text = (1..<levels).reduce(#"{"a":1}"#) { inner, _ in #"{"a":\#(inner)}"# }
+      return try Call(json: ["name": "f", "arguments": .string(text)])
+    }
+    let deep = try call(levels: 60)
+    let sample = SampleRecord(
+      id: "1", messages: [.user("x")], call: deep, split: .train,
+      judged: [JudgedCall(call: deep, score: 0, producer: "p")])
+    let read = try SampleRecord(json: JSON.parse(sample.json.text))
+    #expect(read.call == deep && read.judged.first?.call == deep)
+    let error = #expect(throws: TopicError.self) { try call(levels: 61) }
+    #expect(error?.code == .json && error?.path == "arguments")
+  }
+
   @Test("Nested and flat tool definitions are the same functions with the same digest")
   func functionDigest() throws {
     let nested = try FunctionSet(json: Self.nested)

@@ -24,6 +24,9 @@ public struct Call: Sendable, Hashable {
     try fields.finish()
   }
 
+  /// How deep arguments nest at most that are text: a record of 64 levels holds those of a judged answer in its fifth.
+  private static let maximumTextDepth = 60
+
   /// The arguments from an object, or from text that holds one; empty text counts as no arguments.
   static func arguments(_ value: JSON) throws(TopicError) -> JSONObject {
     switch value {
@@ -32,7 +35,7 @@ public struct Call: Sendable, Hashable {
       if text.isEmpty { return [:] }
       let parsed: JSON
       do throws(JSONError) {
-        parsed = try JSON.parse(text)
+        parsed = try JSON.parse(text, maximumDepth: maximumTextDepth)
       } catch {
         throw TopicError(.json, in: "call", at: "arguments", expected: "a JSON object", found: error.description)
       }
