@@ -9,13 +9,16 @@ import Topics
 @Suite struct DailyBudgetTests {
   private typealias Bench = LabelPolicyTests.Bench
 
+  /// When all requests came, whatever time it is: 2026-01-01T12:00:00Z.
+  private static let noon: Int64 = 1_767_268_800_000
+
   @Test("a day's budget holds over restarts, and what it left out says so")
   func budget() async throws {
     let bench = try await Bench()
     bench.policy.dailyBudget = 50
-    try await bench.append(0..<60)
+    try await bench.append(0..<60, timestamp: Self.noon)
     try await bench.label()
-    try await bench.append(60..<400)
+    try await bench.append(60..<400, timestamp: Self.noon)
     try await bench.label()
     let report = try await LabellingReport.read(log: bench.log, names: bench.names)
     #expect(report.asked == 50)
@@ -36,19 +39,19 @@ import Topics
     bench.policy.dailyBudget = 60
     func asked() async throws -> Int { try await LabellingReport.read(log: bench.log, names: bench.names).asked }
     // All of it in one partition, by a member that has them all.
-    try await bench.append(0..<400, partition: 0)
+    try await bench.append(0..<400, partition: 0, timestamp: Self.noon)
     try await bench.label()
     #expect(try await asked() == 60)
 
     // A member that is there before keeps the first two, so that the stage has the other two, in which nothing was asked.
     let other = try await bench.log.groupReader(
       group: bench.names.labelGroup, topics: [bench.names.requests], options: ReaderOptions())
-    try await bench.append(1_000..<1_100, partition: 2)
+    try await bench.append(1_000..<1_100, partition: 2, timestamp: Self.noon)
     try await bench.label()
     #expect(try await asked() == 60)
 
     await other.close()
-    try await bench.append(2_000..<2_100, partition: 1)
+    try await bench.append(2_000..<2_100, partition: 1, timestamp: Self.noon)
     try await bench.label()
     #expect(try await asked() == 60)
     let audit = try await Audit.run(log: bench.log, names: bench.names)
@@ -63,7 +66,7 @@ import Topics
     let bench = try await Bench(requestPartitions: 4)
     bench.policy.dailyBudget = 60
     func asked() async throws -> Int { try await LabellingReport.read(log: bench.log, names: bench.names).asked }
-    try await bench.append(0..<20, partition: 0)
+    try await bench.append(0..<20, partition: 0, timestamp: Self.noon)
     try await bench.label()
     let first = try await asked()
     #expect((10...20).contains(first), "\(first)")
@@ -71,12 +74,12 @@ import Topics
     let left = 30 - (first + 1) / 4 - first / 4
     let other = try await bench.log.groupReader(
       group: bench.names.labelGroup, topics: [bench.names.requests], options: ReaderOptions())
-    try await bench.append(1_000..<1_400, partition: 2)
+    try await bench.append(1_000..<1_400, partition: 2, timestamp: Self.noon)
     try await bench.label()
     #expect(try await asked() == first + left)
     await other.close()
     // And all of it is spent.
-    try await bench.append(2_000..<2_400, partition: 3)
+    try await bench.append(2_000..<2_400, partition: 3, timestamp: Self.noon)
     try await bench.label()
     #expect(try await asked() == 60)
     try await bench.log.close()

@@ -2,6 +2,7 @@ import Compression
 import DemoWorld
 import Foundation
 import Logging
+import MessageLog
 import ModelFiles
 import Pipeline
 import Releases
@@ -33,12 +34,17 @@ extension LabelPolicyTests {
 
     deinit { try? FileManager.default.removeItem(atPath: folder) }
 
-    func append(_ range: Range<Int>, prefix: String = "", partition: Int? = nil) async throws {
+    /// - Parameter timestamp: the time of all of them; nil: that of their appending.
+    func append(
+      _ range: Range<Int>, prefix: String = "", partition: Int? = nil, timestamp: Int64? = nil
+    ) async throws {
       let grammar = RequestGrammar(seed: 7)
       let records = range.map { index in
-        RecordCoding.record(
+        var record = RecordCoding.record(
           RequestRecord(id: "\(prefix)\(index)", text: grammar.request(at: index).text), topic: names.requests,
           key: "\(prefix)\(index)", partition: partition)
+        record.timestamp = timestamp
+        return record
       }
       _ = try await log.append(records)
     }
