@@ -2,7 +2,8 @@
 public struct Erasure: Sendable, Hashable {
   /// The SHA-256 of the request's id.
   public var idDigest: Digest
-  /// Where its requests lay that had an outcome. Of this and the following at most 100,000 ranges each.
+  /// Where its requests lay that had an outcome. Of this and the following at most 100,000 ranges each, and
+  /// as many in all as a record of the ledger has room for: some 80,000.
   public var requests: [OffsetRange]
   /// Where its samples of the train split lay in `samples`, older versions too.
   public var samples: [OffsetRange]
