@@ -52,7 +52,7 @@ struct DuplicateIndex {
         }
         guard let sample = try? RecordCoding.value(of: record, as: SampleRecord.self), sample.kind == .sample
         else { return }
-        // Of a score the call is that of the version before.
+        // In logs of earlier versions scored labels say so, too; their call is that of the version before.
         let isCorrection =
           record.headers.text(RecordHeaders.sourceTopic) == names.feedback
           && known[Self.hash(Array(sample.id.utf8))]?.call != sample.call.map(Self.hash)

@@ -173,8 +173,11 @@ public struct FeedbackStage: Sendable {
         guard let subject = found.subjects[id], let sample = try await version(of: subject, id: id, statement) else {
           continue
         }
+        // A label that is only scored does not say that it comes from feedback: so that a correction is known by itself, also
+        // where compaction has taken what it corrected.
+        let isCorrection = subject.isCorrected || sample.call != subject.sample?.call
         joined[id] = RecordCoding.record(
-          sample, topic: names.samples, key: id, partition: 0, derivedFrom: statement.record)
+          sample, topic: names.samples, key: id, partition: 0, derivedFrom: isCorrection ? statement.record : nil)
       }
       // Checking takes time: what was erased or labelled anew meanwhile is looked at again.
       let changed = try await subjects.changed(ids, since: found)

@@ -12,6 +12,8 @@ struct FeedbackSubjects {
     let messages: [ChatMessage]
     /// Its newest sample; nil where it has none.
     let sample: SampleRecord?
+    /// Whether that is a correction, as its record says.
+    var isCorrected = false
     /// What a sample of it would be that only its correction chose.
     let unlabelled: SampleRecord?
     /// The call that was answered, where that was asked for and the log still has it.
@@ -64,7 +66,9 @@ struct FeedbackSubjects {
       guard let sample = try? RecordCoding.value(of: record, as: SampleRecord.self), sample.kind == .sample,
         ids.contains(sample.id)
       else { continue }
-      found.subjects[sample.id] = Subject(messages: sample.messages, sample: sample, unlabelled: nil)
+      found.subjects[sample.id] = Subject(
+        messages: sample.messages, sample: sample,
+        isCorrected: record.headers.text(RecordHeaders.sourceTopic) == names.feedback, unlabelled: nil)
     }
     try await addAnswers(of: judged, to: &found)
     try await addUnlabelled(

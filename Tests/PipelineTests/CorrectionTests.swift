@@ -85,6 +85,35 @@ import Topics
     try await bench.log.close()
   }
 
+  @Test("what was scored is relabelled and what was corrected is not, also where compaction took the versions before")
+  func scoredAndCompacted() async throws {
+    let bench = try await LabelPolicyTests.Bench()
+    let partition = TopicPartition(topic: bench.names.samples, partition: 0)
+    func score(_ door: String) async throws {
+      try await bench.join(
+        [FeedbackRecord(requestID: "a", score: 0, answer: Self.lock(door), producer: "people")], scores: true)
+      // As compaction does.
+      let last = try await bench.log.watermarks(of: partition).high - 1
+      _ = try await bench.log.erase([partition: Set(0..<last)])
+      #expect(try await bench.samples().map(\.judged.last?.call) == [Self.lock(door)])
+    }
+    try await Self.send("front door", bench)
+    try await bench.label(selective: false)
+    try await score("back door")
+    try await Self.send("cellar door", bench)
+    try await bench.label(selective: false)
+    #expect(try await Self.labels(bench).last == Self.lock("cellar door"))
+
+    try await Self.correct("back door", bench)
+    try await score("front door")
+    try await Self.send("cellar door", bench)
+    try await bench.label(selective: false)
+    #expect(try await Self.labels(bench) == [Self.lock("back door")])
+    let audit = try await Audit.run(log: bench.log, names: bench.names)
+    #expect(audit.holds && audit.skipped == 1, "\(audit.findings)")
+    try await bench.log.close()
+  }
+
   @Test("corrections are committed in order, no more than 16 MB at once")
   func parts() {
     let records = (0..<5).map { (number: UInt8) in
