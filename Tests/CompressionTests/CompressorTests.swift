@@ -85,7 +85,7 @@ import Training
         return try Compressor.compress(
           parent: parent, tokenizer: tokenizer, functions: Fixture.functions(), trainingSamples: Fixture.samples(45),
           policy: policy {
-            $0.recoverySteps = 5
+            $0.quantizationAwareSteps = 5
             $0.maximumSequence = longest
           }, recipe: recipe, output: "\(folder)/m.gguf"
         ).model.digest
