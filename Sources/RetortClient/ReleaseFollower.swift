@@ -113,10 +113,11 @@ public actor ReleaseFollower {
   /// the newest is refused, or the log is away. ``next(timeout:)`` goes on as if it had not been asked for.
   ///
   /// - Returns: the release; `nil` where none was accepted.
-  /// - Throws: what is wrong with its signature, its files or its answers.
+  /// - Throws: what is wrong with its signature, the runtime that it asks for, its files or its answers.
   public func acceptedBefore() throws -> VerifiedRelease? {
     guard let before, before.model == model else { return nil }
     try keys.verify(before)
+    try checkRuntime(before.manifest)
     return try verify(
       before, files: before.manifest.files.map { ($0.role, try folder.bytes(of: $0, of: before.manifest)) })
   }
@@ -227,15 +228,20 @@ public actor ReleaseFollower {
 
   private func verify(_ deployment: DeploymentRecord) async throws -> VerifiedRelease {
     let manifest = deployment.manifest
+    try checkRuntime(manifest)
+    var files: [(role: ManifestFile.Role, bytes: [UInt8])] = []
+    for file in manifest.files { files.append((file.role, try await fetcher.fetch(file))) }
+    _ = try folder.store(files, of: manifest)
+    return try verify(deployment, files: files)
+  }
+
+  /// A release accepted before may ask for more than an older program has that is started in its folder.
+  private func checkRuntime(_ manifest: Manifest) throws(ReleaseError) {
     guard RuntimeVersion(agent) >= RuntimeVersion(manifest.minimumRuntime) else {
       throw ReleaseError(
         .runtime, "\(model) version \(manifest.version)", expected: "a runtime of at least \(manifest.minimumRuntime)",
         found: agent, advice: "update it")
     }
-    var files: [(role: ManifestFile.Role, bytes: [UInt8])] = []
-    for file in manifest.files { files.append((file.role, try await fetcher.fetch(file))) }
-    _ = try folder.store(files, of: manifest)
-    return try verify(deployment, files: files)
   }
 
   /// Verifies what is in the folder, and loads it.

@@ -102,11 +102,12 @@ import Topics
     }
 
     func follower(
-      _ name: String = "a", firstRetry: Duration = .seconds(30), over other: (any MessageLog)? = nil
+      _ name: String = "a", firstRetry: Duration = .seconds(30), over other: (any MessageLog)? = nil,
+      agent: String = "retort/0.1.0"
     ) throws -> ReleaseFollower {
       try ReleaseFollower(
         log: other ?? log, names: names, model: "tiny", keys: TrustedKeys([key.publicKey]),
-        folder: ModelFolder("\(folder)/\(name)"), subscriber: name, agent: "retort/0.1.0",
+        folder: ModelFolder("\(folder)/\(name)"), subscriber: name, agent: agent,
         logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, firstRetry: firstRetry)
     }
 
@@ -264,6 +265,9 @@ import Topics
     let third = try bench.follower()
     let newest = try #require(try await third.acceptedBefore())
     #expect(newest.manifest.version == 3)
+    // An older program that is started in the folder runs it no more than one that finds it in the log.
+    let older = try bench.follower(agent: "retort/0.0.9")
+    await #expect(throws: ReleaseError.self) { try await older.acceptedBefore() }
     try Data("damaged".utf8).write(to: URL(fileURLWithPath: newest.weightsPath), options: .atomic)
     await #expect(throws: ReleaseError.self) { try await third.acceptedBefore() }
   }
