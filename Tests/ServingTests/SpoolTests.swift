@@ -229,6 +229,10 @@ struct SpoolTests {
         #expect(reply.status == 200)
         let odd = [("X-Request-Id", "not sane!"), ("traceparent", "00-not-a-trace-01")]
         #expect(try await server.chat("stop", headers: odd).status == 200)
+        // A label of what leaves nothing to call would teach a call all the same.
+        for extra: JSONObject in [["tool_choice": "none"], ["tools": [["type": "web_search"]]]] {
+          #expect(try await server.chat("play nothing", extra).status == 200)
+        }
       }
       #expect(log.keys.count == 2)
       #expect(log.records.map { $0.headers.text("schema") } == ["requests/1.0", "requests/1.0"])

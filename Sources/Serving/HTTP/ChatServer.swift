@@ -178,7 +178,10 @@ final class ChatServer: Sendable {
     metrics.answered(answer, escalates: completion.escalates, in: ContinuousClock.now - start)
     var headers = headers
     for (name, value) in completion.headers { headers[name] = value }
-    record(chat, completion, id: id, traceparent: Self.traceparent(of: request), milliseconds: milliseconds)
+    // The topic keeps what was asked, and not what may be called: whoever labels it would have to call something.
+    if scope.functions?.isEmpty != true {
+      record(chat, completion, id: id, traceparent: Self.traceparent(of: request), milliseconds: milliseconds)
+    }
     return chat.streams
       ? HTTPReplies.events(completion.chunks(includingUsage: chat.includesUsage), headers)
       : HTTPReplies.json(.ok, completion.json, headers)
