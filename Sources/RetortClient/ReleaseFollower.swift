@@ -110,7 +110,7 @@ public actor ReleaseFollower {
   }
 
   /// The release that was accepted last before this follower was made, verified again from the folder alone: to go on with where
-  /// the newest is refused, or the log is away. ``next(timeout:)`` goes on as if it had not been asked for.
+  /// the newest is refused or not to be found, or the log is away. ``next(timeout:)`` goes on as if it had not been asked for.
   ///
   /// - Returns: the release; `nil` where none was accepted.
   /// - Throws: what is wrong with its signature, the runtime that it asks for, its files or its answers.

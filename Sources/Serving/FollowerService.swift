@@ -35,7 +35,7 @@ struct FollowerService: Service {
           unacknowledged = release
         }
         slot.problem = await follower.refusal
-        if slot.problem != nil, !hasGoneOn {
+        if slot.current == nil, !hasGoneOn {
           hasGoneOn = true
           await goOn(follower)
         }
@@ -78,7 +78,7 @@ struct FollowerService: Service {
       guard let release = try await follower.acceptedBefore() else { return }
       logger.warning(
         "the newest release cannot be had; the one before the restart is served",
-        metadata: ["reason": "\(slot.problem ?? "")"])
+        metadata: ["reason": "\(slot.problem ?? "none is deployed")"])
       adopt(release)
     } catch {
       logger.warning("the release before the restart cannot be served", metadata: ["reason": "\(error)"])

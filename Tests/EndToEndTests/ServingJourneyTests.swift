@@ -65,6 +65,14 @@ struct ServingJourneyTests {
       let again = try await retort.run("models", "promote", "1")
       #expect(again.status == 0 && again.output.contains("version 1 was deployed already"), "\(again.errors)")
       #expect(!again.output.contains("in place of"))
+
+      // Servers that are started while the log is away, or that find no deployment in it, go on with what was served before.
+      for log in ["kafka://127.0.0.1:1", "sqlite:empty.db"] {
+        let restarted = try await ServerProcess(retort, ["--set", "log.url=\(log)"])
+        try await restarted.waits(forVersion: 1)
+        #expect(restarted.errors.contains("the one before the restart is served"), "\(restarted.errors)")
+        _ = try await restarted.end()
+      }
     }
   }
 

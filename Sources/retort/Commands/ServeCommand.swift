@@ -49,7 +49,7 @@ struct ServeCommand: AsyncParsableCommand {
     MetricsSystem.bootstrap(registry)
     let logger = Wiring.logger("retort.serve")
     try ConfigurationError.checkIsThere(file, "--file", "a GGUF file")
-    let log = file == nil || logRequests ? try await wiring.openLog() : nil
+    let log = file == nil || logRequests ? try await openLog(wiring, logger) : nil
     do {
       try await serve(wiring, log: log, registry: registry, logger: logger)
     } catch {
@@ -57,6 +57,18 @@ struct ServeCommand: AsyncParsableCommand {
       throw error
     }
     try await log?.close()
+  }
+
+  /// The log. Where it is away a server starts all the same: what it served before is in its folder, and whatever else needs the
+  /// log waits for it.
+  private func openLog(_ wiring: Wiring, _ logger: Logger) async throws -> any MessageLog {
+    let log = try wiring.openBareLog()
+    do {
+      try await wiring.makeTopics(in: log)
+    } catch let error as MessageLogError where error.code == .unavailable {
+      logger.warning("the log is away; the server starts without it", metadata: ["reason": "\(error)"])
+    }
+    return log
   }
 
   private func serve(

@@ -43,6 +43,12 @@ struct Wiring: Sendable {
   /// - Throws: ``ConfigurationError`` for a URL that names no log that this build has.
   func openLog(mayCreate: Bool = true) async throws -> any MessageLog {
     let log = try openBareLog(mayCreate: mayCreate)
+    try await makeTopics(in: log)
+    return log
+  }
+
+  /// Makes the topics that a log lacks, and warns of those that are not as they have to be.
+  func makeTopics(in log: any MessageLog) async throws {
     let differing = try await DeploymentTopics.ensure(
       log: log, names: names, requestPartitions: configuration.integer("log.partitions"),
       settingsAreKnown: settingsAreKnown)
@@ -57,7 +63,6 @@ struct Wiring: Sendable {
         Self.logger("retort").warning("records may be lost: \(topic); run `retort topics apply`")
       }
     }
-    return log
   }
 
   /// Whether the log says more of its topics than their partitions: where they are others' business it is not asked.
