@@ -255,6 +255,36 @@ struct OutageTests {
     }
   }
 
+  @Test("A record that is told to wait for ever is rejected at last, however many others that had to wait are answered")
+  func busyForEver() async throws {
+    let clock = VirtualClock().clock
+    let gate = EndpointGate(
+      name: "test", maximumConcurrent: 8, breaker: BreakerPolicy(), budget: nil, clock: clock, logger: Fixtures.quiet)
+    let caller = ResilientCaller(gate: gate, retry: RetryPolicy(), clock: clock)
+    let attempts = Atomic(0)
+    let canaries = Atomic(0)
+    let rejection = await #expect(throws: Rejection.self) {
+      _ = try await caller.run(
+        failure: .teacherFailed,
+        canary: {
+          {
+            canaries.add(1, ordering: .relaxed)
+            return .success(true, tokens: 0, money: 0)
+          }
+        },
+        body: { _ in
+          attempts.add(1, ordering: .relaxed)
+          await gate.waitingHasHelped()
+          return Attempt<Bool>.outage(.rateLimited, message: "wait", retryAfter: nil, blamable: false)
+        })
+    }
+    #expect(rejection?.code == .teacherFailed)
+    // Sixty are forgotten; of eleven that count the last six had an answered canary behind them.
+    #expect(attempts.load(ordering: .relaxed) == 71)
+    #expect(canaries.load(ordering: .relaxed) == 6)
+    #expect(rejection?.message.contains("71 failures") == true)
+  }
+
   @Test("A record on which the endpoint always fails is rejected while the others go on")
   func poison() async throws {
     try await ScriptedServer.run { seen in

@@ -22,7 +22,8 @@ final class RequestInHand: Sendable {
     logger.warning(
       """
       label: the \(endpoint) refuses the request \(name) while it answers others (\(message)); it is tried a few more times, \
-      which can take minutes, and then becomes a dead letter: what comes after it in its partition is written only then
+      which can take minutes, and then, if it is still refused, becomes a dead letter: what comes after it in its \
+      partition is written only then
       """)
   }
 }

@@ -30,7 +30,8 @@ package enum Attempt<Value: Sendable>: Sendable {
 /// policy's `attempts` failures, or from the first refusal on. Where failures mostly have another reason (a wrong key or
 /// path, a busy endpoint) it must be answered `attempts` times one after the other. Where a busy endpoint answers others
 /// that it had told to wait, waiting helps, and what speaks against the record is forgotten: who meets a rate limit with
-/// others is not at fault. While no canary is known, the endpoint is thought to be down.
+/// others is not at fault. Not for ever: a request that is larger than what a limit allows at all is never answered, so
+/// after ten times as many refusals they count. While no canary is known, the endpoint is thought to be down.
 package struct ResilientCaller: Sendable {
   /// A harmless request to the same endpoint.
   package typealias Canary = @Sendable () async -> Attempt<Bool>
@@ -76,7 +77,7 @@ package struct ResilientCaller: Sendable {
         wish = retryAfter
         let blame = blamable ? Blame.failure : .busy
         if try await isAtFault(&suspicions[blame, default: Suspicion()], blame, canary(), message) {
-          let failures = suspicions[blame]?.failures ?? 0
+          let failures = suspicions[blame].map { $0.failures + $0.forgotten } ?? 0
           throw Rejection(
             code: failure, message: "\(failures) failures of this record, the endpoint being up; the last: \(message)")
         }
@@ -102,6 +103,8 @@ package struct ResilientCaller: Sendable {
     var canaries = 0
     /// How often waiting had helped when the suspicion began.
     var helped = 0
+    /// Failures before that, which do not count.
+    var forgotten = 0
   }
 
   private func isAtFault(
@@ -116,7 +119,9 @@ package struct ResilientCaller: Sendable {
       }
     if blame == .busy {
       let helped = await gate.helpedByWaiting
-      if helped != suspicion.helped { suspicion = Suspicion(helped: helped) }
+      if helped != suspicion.helped, suspicion.forgotten < 10 * retry.attempts {
+        suspicion = Suspicion(helped: helped, forgotten: suspicion.forgotten + suspicion.failures)
+      }
     }
     suspicion.failures += 1
     guard suspicion.failures >= failures, let canary else { return false }
