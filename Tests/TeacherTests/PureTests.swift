@@ -50,6 +50,36 @@ struct PureTests {
     #expect(breaker.admit(at: .seconds(53)) == .pass)
   }
 
+  @Test(
+    "One answer that says to come back tomorrow holds all others up for a minute, many in a row for as long as they say"
+  )
+  func longWishes() {
+    let day = Duration.seconds(86_400)
+    var breaker = CircuitBreaker(policy: BreakerPolicy(failures: 1))
+    breaker.failed(at: .zero, retryAfter: day)
+    #expect(breaker.pausedUntil(at: .zero) == .seconds(60))
+    // One that was under way.
+    breaker.failed(at: .seconds(10), retryAfter: day)
+    #expect(breaker.pausedUntil(at: .seconds(10)) == .seconds(70))
+    // Another one is told something else.
+    #expect(breaker.admit(at: .seconds(70)) == .pass)
+    breaker.failed(at: .seconds(70), retryAfter: .seconds(5))
+    #expect(breaker.pausedUntil(at: .seconds(70)) == .seconds(75))
+    var (now, pauses) = (Duration.seconds(75), [Duration]())
+    for _ in 0..<13 {
+      #expect(breaker.admit(at: now) == .pass)
+      breaker.failed(at: now, retryAfter: day)
+      let until = breaker.pausedUntil(at: now) ?? .zero
+      pauses.append(until - now)
+      now = until
+    }
+    #expect(pauses == (0..<13).map { min(.seconds(60 << $0), day) })
+    #expect(breaker.admit(at: now) == .pass)
+    breaker.succeeded()
+    breaker.failed(at: now, retryAfter: day)
+    #expect(breaker.pausedUntil(at: now) == now + .seconds(60))
+  }
+
   @Test("A cancelled probe lets the next request probe, and a refused key opens the breaker at once")
   func breakerCorners() {
     var breaker = CircuitBreaker(

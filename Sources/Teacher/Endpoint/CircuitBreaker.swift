@@ -1,7 +1,9 @@
 /// Decides whether a request may be sent to an endpoint, from what happened to the earlier ones.
 ///
 /// Closed: all may pass. After `failures` failures in a row it opens: none may pass before a time. Then
-/// one probe may pass; its success closes the breaker, its failure opens it for twice as long.
+/// one probe may pass; its success closes the breaker, its failure opens it for twice as long. What one answer asks for
+/// beyond a minute may concern its request alone, one that is larger than a limit allows, and all others would wait with
+/// it: the first that opens the breaker gets a minute, and each in a row twice as long.
 ///
 /// Reference: M. Nygard, "Release It!", 2007, chapter 5. A pure value: it knows no clock.
 package struct CircuitBreaker: Sendable {
@@ -20,6 +22,10 @@ package struct CircuitBreaker: Sendable {
 
   let policy: BreakerPolicy
   var state = State.closed(failures: 0)
+  /// Openings in a row that were asked to last longer than ``longestWish``.
+  private var longWishes = 0
+  /// How long one answer alone may hold up all requests.
+  private var longestWish: Duration { max(policy.maximumPause, .seconds(60)) }
 
   package init(policy: BreakerPolicy) { self.policy = policy }
 
@@ -52,7 +58,10 @@ package struct CircuitBreaker: Sendable {
     }
   }
 
-  package mutating func succeeded() { state = .closed(failures: 0) }
+  package mutating func succeeded() {
+    state = .closed(failures: 0)
+    longWishes = 0
+  }
 
   /// Counts a failure; `retryAfter` is the endpoint's own wish.
   package mutating func failed(at now: Duration, retryAfter: Duration?) {
@@ -66,7 +75,8 @@ package struct CircuitBreaker: Sendable {
     case .halfOpen(let openings): open(at: now, openings: openings, retryAfter: retryAfter)
     case .open(let until, let openings):
       // A straggler sent before the breaker opened: it says nothing new, but its Retry-After may.
-      if let retryAfter, now + retryAfter > until { state = .open(until: now + retryAfter, openings: openings) }
+      let wish = now + min(retryAfter ?? .zero, longestWish)
+      if wish > until { state = .open(until: wish, openings: openings) }
     }
   }
 
@@ -88,7 +98,11 @@ package struct CircuitBreaker: Sendable {
   private mutating func open(at now: Duration, openings: Int, retryAfter: Duration?) {
     var pause = policy.pause
     for _ in 0..<min(openings, 40) where pause < policy.maximumPause { pause *= 2 }
-    pause = max(min(pause, policy.maximumPause), retryAfter ?? .zero)
+    let wish = retryAfter ?? .zero
+    longWishes = wish > longestWish ? longWishes + 1 : 0
+    var granted = longestWish
+    for _ in 1..<max(1, min(longWishes, 40)) where granted < wish { granted *= 2 }
+    pause = max(min(pause, policy.maximumPause), min(wish, granted))
     state = .open(until: now + pause, openings: openings + 1)
   }
 }

@@ -6,8 +6,8 @@ public struct RetryPolicy: Sendable, Hashable {
   public var attempts = 6
   /// The first upper bound of the random wait. Default 500 ms.
   public var base = Duration.milliseconds(500)
-  /// The last upper bound, also of what `Retry-After` asks of one request; where all are refused the breaker waits as long
-  /// as that asks for. Default 60 s.
+  /// The last upper bound, also of what `Retry-After` asks of one request; where all are refused the breaker waits, the
+  /// longer the more answers in a row ask for it. Default 60 s.
   public var cap = Duration.seconds(60)
 
   /// Makes a policy.
@@ -37,7 +37,7 @@ public struct BreakerPolicy: Sendable, Hashable {
   public var failures = 5
   /// The first pause; it doubles with each failed probe. Default 1 s.
   public var pause = Duration.seconds(1)
-  /// The longest pause, save where `Retry-After` asks for more. Default 60 s.
+  /// The longest pause, save where `Retry-After` asks for more, again and again for more than a minute. Default 60 s.
   public var maximumPause = Duration.seconds(60)
 
   /// Makes a policy.
