@@ -16,12 +16,19 @@ actor TopicDirectory {
     self.knowsSettings = knowsSettings
   }
 
-  /// All topics, as they are now.
+  /// All topics, as they are now. Who is cancelled does not wait for brokers that are away; the question goes on for others.
   func refresh() async throws -> [TopicConfiguration] {
-    let task = reading ?? Task { [administrator] in try await administrator.topics() }
+    let task = reading ?? Task { try await read() }
     reading = task
+    let (results, arrival) = AsyncStream.makeStream(of: Result<[TopicConfiguration], any Error>.self)
+    Task { arrival.yield(await task.result) }
+    for await result in results { return try result.get() }
+    throw CancellationError()
+  }
+
+  private func read() async throws -> [TopicConfiguration] {
     defer { reading = nil }
-    let found = try await task.value
+    let found = try await administrator.topics()
     topics = Dictionary(uniqueKeysWithValues: found.map { ($0.name, $0) })
     readAt = .now
     return found

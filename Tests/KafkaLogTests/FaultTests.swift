@@ -76,6 +76,19 @@ struct FaultTests {
     try await log.close()
   }
 
+  @Test("nor is the question for its topic, which an append begins with", .timeLimit(.minutes(1)))
+  func cancelledQuestion() async throws {
+    let cluster = try MockCluster()
+    cluster.createTopic("t", partitions: 1)
+    cluster.setDown(true)
+    let log = try cluster.open()
+    let pending = Task { try await log.append([record("during")]) }
+    pending.cancel()
+    await #expect(throws: CancellationError.self) { try await pending.value }
+    cluster.setDown(false)
+    try await log.close()
+  }
+
   @Test("a member that could not ask where its group stands asks again", .timeLimit(.minutes(1)))
   func committedOffsetsRefused() async throws {
     let cluster = try MockCluster()
