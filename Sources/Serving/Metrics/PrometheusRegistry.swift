@@ -48,18 +48,23 @@ public final class PrometheusRegistry: MetricsFactory {
     let labels = Self.text(of: dimensions)
     return state.withLock { state in
       guard state.families[name] != nil || state.families.count < Self.maximumNames else { return MetricSeries(kind) }
-      var family = state.families[name] ?? Family(kind: kind)
-      // One name has one type; a second type is counted for its owner, but not shown.
-      guard family.kind == kind else { return MetricSeries(kind) }
-      if let known = family.series.first(where: { $0.labels == labels }) { return known.value }
-      let isFull = family.series.count >= Self.maximumSeries
-      let key = isFull ? Self.overflow : labels
-      if isFull, let known = family.series.first(where: { $0.labels == key }) { return known.value }
-      let fresh = MetricSeries(kind)
-      family.series.append((key, fresh))
-      state.families[name] = family
-      return fresh
+      // In place: a copy of thousands of series for each new one would hold everybody's metrics up.
+      return Self.series(labels, kind, in: &state.families[name, default: Family(kind: kind)])
     }
+  }
+
+  private static func series(
+    _ labels: String, _ kind: MetricSeries.Kind, in family: inout Family
+  ) -> MetricSeries {
+    // One name has one type; a second type is counted for its owner, but not shown.
+    guard family.kind == kind else { return MetricSeries(kind) }
+    if let known = family.series.first(where: { $0.labels == labels }) { return known.value }
+    let isFull = family.series.count >= maximumSeries
+    let key = isFull ? overflow : labels
+    if isFull, let known = family.series.first(where: { $0.labels == key }) { return known.value }
+    let fresh = MetricSeries(kind)
+    family.series.append((key, fresh))
+    return fresh
   }
 
   /// The series of a metric, with their labels as the text has them; none where nothing was measured yet.
