@@ -5,6 +5,8 @@ public final class FolderLock: Sendable {
   /// The folder.
   public let path: String
   private let hold: FolderHold
+  /// Whether nobody else can have it too: not where the file system knows no locks, as some network's.
+  public var isSure: Bool { hold.isSure }
 
   /// Takes a folder, which is made where it is not there; nil where another process has it.
   ///
@@ -27,7 +29,8 @@ public final class FolderLock: Sendable {
     throw ServingError(.folder, "\(path): another process uses this folder; stop it, or use another one.")
   }
 
-  /// Takes the first free one of `path`, `path-2`, … `path-64`, so that several servers run beside each other.
+  /// Takes the first free one of `path`, `path-2`, … `path-64`, so that several servers run beside each other. Where the file system
+  /// knows no locks that is `path` for each of them (``isSure``).
   ///
   /// - Throws: ``ServingError`` `folder` where none is free, or they cannot be written.
   public static func first(of path: String) throws(ServingError) -> FolderLock {
@@ -40,7 +43,7 @@ public final class FolderLock: Sendable {
   /// Takes all free ones of `path`, `path-2`, … `path-64` that are wanted; where the file system knows no locks none, as each may
   /// be that of a server that runs.
   static func free(of path: String, where isWanted: (String) -> Bool) -> [FolderLock] {
-    folders(path).filter(isWanted).compactMap { try? FolderLock(free: $0) }.filter(\.hold.isSure)
+    folders(path).filter(isWanted).compactMap { try? FolderLock(free: $0) }.filter(\.isSure)
   }
 
   private static func folders(_ path: String) -> [String] { (1...64).map { $0 == 1 ? path : "\(path)-\($0)" } }

@@ -83,6 +83,11 @@ struct ServeCommand: AsyncParsableCommand {
     }
     let path = wiring.state + "/serve/" + Self.folderName(slot.current?.name ?? wiring.model)
     let folder = try FolderLock.first(of: path)
+    if !folder.isSure {
+      logger.warning(
+        "this file system knows no locks: a second server of this state folder would lose requests; give it a state folder of its own",
+        metadata: ["folder": "\(folder.path)"])
+    }
     var spool: RequestSpool?
     var forwarders: [SpoolForwarder] = []
     if logRequests, let log {
