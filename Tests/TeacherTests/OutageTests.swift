@@ -255,34 +255,41 @@ struct OutageTests {
     }
   }
 
-  @Test("A record that is told to wait for ever is rejected at last, however many others that had to wait are answered")
-  func busyForEver() async throws {
+  @Test(
+    "A record that is told to wait for ever is rejected at last, whether others that had to wait are answered or nobody for long",
+    arguments: [
+      // Sixty are forgotten; of eleven that count the last six had an answered canary behind them.
+      (othersAreAnswered: true, refusedCanaries: 0, attempts: 71, canaries: 6),
+      // A canary that has to wait itself is sent again only after six more.
+      (othersAreAnswered: false, refusedCanaries: 2, attempts: 23, canaries: 8),
+    ])
+  func busyForEver(othersAreAnswered: Bool, refusedCanaries: Int, attempts: Int, canaries: Int) async throws {
     let clock = VirtualClock().clock
     let gate = EndpointGate(
       name: "test", maximumConcurrent: 8, breaker: BreakerPolicy(), budget: nil, clock: clock, logger: Fixtures.quiet)
     let caller = ResilientCaller(gate: gate, retry: RetryPolicy(), clock: clock)
-    let attempts = Atomic(0)
-    let canaries = Atomic(0)
+    let sent = Atomic(0)
+    let sentCanaries = Atomic(0)
     let rejection = await #expect(throws: Rejection.self) {
       _ = try await caller.run(
         failure: .teacherFailed,
         canary: {
           {
-            canaries.add(1, ordering: .relaxed)
-            return .success(true, tokens: 0, money: 0)
+            sentCanaries.add(1, ordering: .relaxed).oldValue < refusedCanaries
+              ? .outage(.rateLimited, message: "wait", retryAfter: nil, blamable: false)
+              : .success(true, tokens: 0, money: 0)
           }
         },
         body: { _ in
-          attempts.add(1, ordering: .relaxed)
-          await gate.waitingHasHelped()
+          sent.add(1, ordering: .relaxed)
+          if othersAreAnswered { await gate.waitingHasHelped() }
           return Attempt<Bool>.outage(.rateLimited, message: "wait", retryAfter: nil, blamable: false)
         })
     }
     #expect(rejection?.code == .teacherFailed)
-    // Sixty are forgotten; of eleven that count the last six had an answered canary behind them.
-    #expect(attempts.load(ordering: .relaxed) == 71)
-    #expect(canaries.load(ordering: .relaxed) == 6)
-    #expect(rejection?.message.contains("71 failures") == true)
+    #expect(sent.load(ordering: .relaxed) == attempts)
+    #expect(sentCanaries.load(ordering: .relaxed) == canaries)
+    #expect(rejection?.message.contains("\(attempts) failures") == true)
   }
 
   @Test("A record on which the endpoint always fails is rejected while the others go on")

@@ -77,9 +77,8 @@ package struct ResilientCaller: Sendable {
         wish = retryAfter
         let blame = blamable ? Blame.failure : .busy
         if try await isAtFault(&suspicions[blame, default: Suspicion()], blame, canary(), message) {
-          let failures = suspicions[blame].map { $0.failures + $0.forgotten } ?? 0
           throw Rejection(
-            code: failure, message: "\(failures) failures of this record, the endpoint being up; the last: \(message)")
+            code: failure, message: "\(attempt) failures of this record, the endpoint being up; the last: \(message)")
         }
       }
       let backOff = retry.delay(afterFailure: attempt - 1, uniform: clock.uniform())
@@ -126,7 +125,10 @@ package struct ResilientCaller: Sendable {
     suspicion.failures += 1
     guard suspicion.failures >= failures, let canary else { return false }
     // At a busy endpoint it waits in line: going first it would take what the limit leaves for those who wait.
-    suspicion.canaries = try await answers(canary, goesFirst: blame != .busy) ? suspicion.canaries + 1 : 0
+    let isUp = try await answers(canary, goesFirst: blame != .busy)
+    suspicion.canaries = isUp ? suspicion.canaries + 1 : 0
+    // An endpoint that is busy for the canary, too, says nothing of the record, and is not asked again at each refusal.
+    if blame == .busy, !isUp { suspicion.failures = 0 }
     if suspicion.canaries >= canaries { return true }
     // It takes long from here on. One answer may only mean that an outage has just ended.
     if suspicion.canaries == 2 { RequestInHand.current?.isRefusedAlone(by: gate.name, message: message) }
