@@ -81,7 +81,13 @@ struct ChatTests {
             "required": ["artist"],
           ],
         ],
-      ]
+      ],
+      [
+        "type": "function",
+        "function": [
+          "name": "stop_music", "parameters": ["type": "object", "title": "Stop", "properties": [:], "required": []],
+        ],
+      ],
     ]
     @Sendable func escalates(_ server: TestServer, _ extra: JSONObject) async throws -> Bool? {
       let reply = try await server.chat("play something by Björk", extra)
@@ -119,6 +125,46 @@ struct ChatTests {
       let text = try await server.get("/metrics").text
       #expect(text.contains(#"retort_answers_total{kind="call",escalate="false"}"#), "\(text)")
       #expect(text.contains("retort_answer_confidence_bucket"))
+    }
+  }
+
+  @Test(
+    "where the model would call what a request leaves out, the LLM is to be asked, however sure it is among the rest")
+  func leftOut() async throws {
+    let request = "play something by Björk"
+    @Sendable func tool(_ name: String) throws -> JSON {
+      try #require(TinyModel.tools.arrayValue?.first { $0["function"]?["name"]?.stringValue == name })
+    }
+    @Sendable func choice(_ name: String) -> JSON { ["type": "function", "function": ["name": .string(name)]] }
+    func among(_ name: String) -> JSON {
+      ["type": "allowed_tools", "allowed_tools": ["mode": "auto", "tools": [choice(name)]]]
+    }
+    let served = try TinyModel.served(version: 1)
+    let own = try Inference.Decoder(model: served.model).answer([[.user(request)]], options: DecodeOptions())
+    let (called, sure) = (try #require(own.first?.call?.name), try #require(own.first?.confidence))
+    let other = called == "play_music" ? "stop_music" : "play_music"
+    let cases: [(extra: JSONObject, calls: String, escalates: Bool)] = [
+      ([:], called, false), (["tools": [try tool(called)]], called, false),
+      (["tool_choice": among(called)], called, false),
+      (["tools": [try tool(other)]], other, true), (["tool_choice": among(other)], other, true),
+      (["tools": [try tool(other)], "stream": true], other, true),
+      (["tool_choice": choice(other)], other, false),
+      (["tools": [try tool(other)], "tool_choice": choice(other)], other, false),
+    ]
+    try await TestServer.run(ModelSlot(served), engine: .init(workers: 1, maximumRequests: 1), threshold: 0) { server in
+      for (extra, calls, escalates) in cases {
+        let reply = try await server.chat(request, extra)
+        #expect(reply.status == 200)
+        #expect(reply.text.contains(calls), "\(extra)")
+        #expect(reply.headers.first(name: "x-retort-escalate") == "\(escalates)", "\(extra)")
+        #expect(reply.text.contains(#""escalate":\#(escalates)"#), "\(extra)")
+        // What is among the functions that are left is as sure as among all.
+        if calls == called { #expect(reply.headers.first(name: "x-retort-confidence") == "\(sure)") }
+      }
+      // An answer is one, however often the model was asked.
+      let metrics = try await server.get("/metrics").text
+      #expect(metrics.contains("\nretort_answer_seconds_count 8\n"))
+      #expect(metrics.contains("\n" + #"retort_answers_total{kind="call",escalate="true"} 3"# + "\n"))
     }
   }
 

@@ -19,6 +19,8 @@ struct ChatRequest: Sendable {
   let tools: Tools?
   /// The only tools that the answer may call, by `tool_choice`; empty: none; nil: any.
   let choice: [String]?
+  /// Whether `tool_choice` demands a call of one function, whatever the model would call.
+  let demandsOne: Bool
 
   init(bytes: [UInt8]) throws(ServingError) {
     let json: JSON
@@ -51,6 +53,7 @@ struct ChatRequest: Sendable {
     }
     tools = try Self.tools(body["tools"])
     choice = try Self.choice(body["tool_choice"])
+    demandsOne = body["tool_choice"]?["type"] == "function"
   }
 
   private static func messages(_ json: JSON?) throws(ServingError) -> [ChatMessage] {
@@ -144,6 +147,9 @@ struct ChatRequest: Sendable {
     /// Whether an answer may stand for what the client wants: not where its conversation does not end with a person's turn, nor
     /// where it may call tools that the model never learned, which might be the right ones.
     var isWithinTheModel = true
+    /// Whether the model might call a function that the request leaves out, without demanding one: what it says among the others
+    /// then means little, however sure it is among them.
+    var leavesOut = false
   }
 
   /// Checks what the client expects against the model that will answer.
@@ -175,7 +181,8 @@ struct ChatRequest: Sendable {
     let allowed = wanted.intersection(learned?.map(\.name) ?? own.names)
     return Scope(
       functions: allowed == all ? nil : allowed,
-      isWithinTheModel: messages.last?.role == .user && allowed == wanted)
+      isWithinTheModel: messages.last?.role == .user && allowed == wanted,
+      leavesOut: allowed != all && !allowed.isEmpty && !demandsOne)
   }
 
   private static func saysTheSame(_ one: FunctionDefinition, _ other: FunctionDefinition) -> Bool {

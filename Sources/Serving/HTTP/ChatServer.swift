@@ -170,11 +170,11 @@ final class ChatServer: Sendable {
     guard let model = slot.current else { throw Self.notReady }
     let chat = try ChatRequest(bytes: bytes)
     let scope = try chat.scope(in: model)
-    let answer = try await engine.answer(chat.messages, with: model, functions: scope.functions)
+    let (answer, isAmongAll) = try await self.answer(chat, within: scope, by: model)
     let milliseconds = Int64(Date().timeIntervalSince1970 * 1_000)
     let completion = ChatCompletion(
       answer: answer, model: model, threshold: threshold ?? model.threshold,
-      isWithinTheModel: scope.isWithinTheModel, seconds: milliseconds / 1_000)
+      isWithinTheModel: scope.isWithinTheModel && isAmongAll, seconds: milliseconds / 1_000)
     metrics.answered(answer, escalates: completion.escalates, in: ContinuousClock.now - start)
     var headers = headers
     for (name, value) in completion.headers { headers[name] = value }
@@ -185,6 +185,22 @@ final class ChatServer: Sendable {
     return chat.streams
       ? HTTPReplies.events(completion.chunks(includingUsage: chat.includesUsage), headers)
       : HTTPReplies.json(.ok, completion.json, headers)
+  }
+
+  /// What the model says, and whether a threshold, which is of answers among all functions, says whether it is sure enough.
+  ///
+  /// Where a request leaves functions out, the best answer among all is asked for: mostly it calls none of those, and so is the best
+  /// among the others, too. Else these are asked for by themselves; of what is left even the only one is sure, right or wrong.
+  private func answer(
+    _ chat: ChatRequest, within scope: ChatRequest.Scope, by model: ServedModel
+  ) async throws -> (Answer, isAmongAll: Bool) {
+    // What is escalated anyway is not asked for twice.
+    if scope.leavesOut, scope.isWithinTheModel {
+      let answer = try await engine.answer(chat.messages, with: model)
+      if let call = answer.call, scope.functions?.contains(call.name) != false { return (answer, true) }
+    }
+    let answer = try await engine.answer(chat.messages, with: model, functions: scope.functions)
+    return (answer, !scope.leavesOut)
   }
 
   private func record(
