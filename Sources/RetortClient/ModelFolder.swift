@@ -104,30 +104,39 @@ public struct ModelFolder: Sendable {
 
   // MARK: - What was accepted
 
-  /// The epoch and manifest accepted last, and the deployment itself; an older version did not remember that.
-  func loadState() throws -> (epoch: Int64, manifest: Digest?, deployment: DeploymentRecord?) {
-    let file = "\(path)/\(Self.stateName)"
+  /// Where what was accepted is remembered.
+  var statePath: String { "\(path)/\(Self.stateName)" }
+
+  /// The epoch and manifest of a model accepted last, and the deployment itself; an older version did not remember that.
+  ///
+  /// - Parameter topic: the deploy topic that is followed. Under another prefix epochs begin anew, and so do another model's: what was
+  ///   accepted there counts for nothing here. (An older version did not remember the topic: then it is taken for this one.)
+  func loadState(
+    of model: String, from topic: String
+  ) throws -> (epoch: Int64, manifest: Digest?, deployment: DeploymentRecord?) {
+    let file = statePath
     guard let data = FileManager.default.contents(atPath: file) else { return (0, nil, nil) }
     guard let json = try? JSON.parse([UInt8](data)), let epoch = json["epoch"]?.integerValue, epoch >= 0 else {
       throw ClientError(
         .folder, file, expected: "{\"epoch\", \"manifest\"}", found: "something else",
         advice: "delete it to start over with the newest release")
     }
-    return (
-      epoch, json["manifest"]?.stringValue.flatMap { Digest(hex: $0) },
-      json["deployment"].flatMap { try? DeploymentRecord(json: $0) }
-    )
+    let deployment = json["deployment"].flatMap { try? DeploymentRecord(json: $0) }
+    guard json["topic"]?.stringValue ?? topic == topic, deployment?.model ?? model == model else {
+      return (0, nil, nil)
+    }
+    return (epoch, json["manifest"]?.stringValue.flatMap { Digest(hex: $0) }, deployment)
   }
 
-  /// Remembers what is accepted, durably.
-  func saveState(_ deployment: DeploymentRecord) throws(ClientError) {
+  /// Remembers what is accepted of a deploy topic, durably.
+  func saveState(_ deployment: DeploymentRecord, from topic: String) throws(ClientError) {
     let json: JSON = [
-      "epoch": .integer(deployment.epoch), "manifest": .string(deployment.manifestDigest.hex),
-      "deployment": deployment.json,
+      "topic": .string(topic), "epoch": .integer(deployment.epoch),
+      "manifest": .string(deployment.manifestDigest.hex), "deployment": deployment.json,
     ]
     do throws(ModelFileError) {
       try AtomicFile.makeFolder(path)
-      _ = try AtomicFile.write(json.bytes, to: "\(path)/\(Self.stateName)")
+      _ = try AtomicFile.write(json.bytes, to: statePath)
     } catch { throw Self.unwritable(error) }
   }
 

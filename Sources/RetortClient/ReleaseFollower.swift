@@ -77,7 +77,7 @@ public actor ReleaseFollower {
     self.firstRetry = firstRetry
     self.shared = shared
     fetcher = ArtifactFetcher(log: log, names: names)
-    let accepted = try folder.loadState()
+    let accepted = try folder.loadState(of: model, from: names.models)
     state = DeploymentState(epoch: accepted.epoch, manifestDigest: accepted.manifest)
     before = accepted.deployment
   }
@@ -115,7 +115,7 @@ public actor ReleaseFollower {
   /// - Returns: the release; `nil` where none was accepted.
   /// - Throws: what is wrong with its signature, the runtime that it asks for, its files or its answers.
   public func acceptedBefore() throws -> VerifiedRelease? {
-    guard let before, before.model == model else { return nil }
+    guard let before else { return nil }
     try keys.verify(before)
     try checkRuntime(before.manifest)
     return try verify(
@@ -193,13 +193,18 @@ public actor ReleaseFollower {
     case .current where !hasHandedOver: break
     case .current: return nil
     case .refuse(let error):
-      // After a restart an older deployment can only come from a log that was put back.
-      try await refuse(deployment, error)
+      // After a restart an older deployment can only come from a log that was put back, or from one that was begun anew.
+      try await refuse(
+        deployment,
+        ReleaseError(
+          error.code, error.subject, expected: error.expected, found: error.found,
+          advice: error.advice
+            + "; where the log was begun anew, stop this subscriber, delete \(folder.statePath) and start it again"))
       return nil
     }
     do {
       let release = try await verify(deployment)
-      try folder.saveState(deployment)
+      try folder.saveState(deployment, from: names.models)
       state.accept(deployment)
       hasHandedOver = true
       (shelved, refusal) = (nil, nil)

@@ -18,7 +18,7 @@ import Topics
   final class Bench {
     let folder: String
     let log: SQLiteLog
-    let names = TopicNames()
+    var names = TopicNames()
     let key = SigningKey.generate()
     let functions: FunctionSet
     let weights: [UInt8]
@@ -28,10 +28,7 @@ import Topics
       folder = FileManager.default.temporaryDirectory.appendingPathComponent("retort-\(UUID().uuidString)").path
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
       log = try SQLiteLog(path: folder + "/log.db")
-      try await log.create(
-        [names.models, names.artifacts, names.adoptions].map {
-          TopicConfiguration(name: $0, cleanup: [.compact], maximumMessageBytes: 2_000_000)
-        })
+      try await Self.create(names, in: log)
       functions = try FunctionSet(json: [
         [
           "type": "function",
@@ -54,6 +51,13 @@ import Topics
       let path = folder + "/student.gguf"
       _ = try StudentFile.write(student, tokenizer: tokenizer, functions: functions, as: .q8, to: path)
       weights = [UInt8](FileManager.default.contents(atPath: path) ?? Data())
+    }
+
+    static func create(_ names: TopicNames, in log: SQLiteLog) async throws {
+      try await log.create(
+        [names.models, names.artifacts, names.adoptions].map {
+          TopicConfiguration(name: $0, cleanup: [.compact], maximumMessageBytes: 2_000_000)
+        })
     }
 
     deinit { try? FileManager.default.removeItem(atPath: folder) }
@@ -103,10 +107,10 @@ import Topics
 
     func follower(
       _ name: String = "a", firstRetry: Duration = .seconds(30), over other: (any MessageLog)? = nil,
-      agent: String = "retort/0.1.0"
+      agent: String = "retort/0.1.0", model: String = "tiny"
     ) throws -> ReleaseFollower {
       try ReleaseFollower(
-        log: other ?? log, names: names, model: "tiny", keys: TrustedKeys([key.publicKey]),
+        log: other ?? log, names: names, model: model, keys: TrustedKeys([key.publicKey]),
         folder: ModelFolder("\(folder)/\(name)"), subscriber: name, agent: agent,
         logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, firstRetry: firstRetry)
     }
@@ -237,6 +241,45 @@ import Topics
     let second = try bench.follower()
     #expect(try await second.next(timeout: .seconds(5))?.deployment.epoch == 5)
     #expect(try await second.next(timeout: .milliseconds(300)) == nil)
+  }
+
+  @Test("a deployment begun anew under another prefix, and another model, are followed from their first epoch on")
+  func begunAnew() async throws {
+    let bench = try await Bench()
+    let probes = try bench.probes()
+    let manifest = try bench.manifest(version: 1, probes: probes)
+    func deploy(epoch: Int64) async throws -> ReleaseFollower {
+      try await bench.publish(bench.weights)
+      try await bench.publish(Probe.write(probes))
+      try await bench.deploy(manifest, epoch: epoch)
+      return try bench.follower()
+    }
+    let first = try await deploy(epoch: 37)
+    #expect(try await first.next(timeout: .seconds(5))?.deployment.epoch == 37)
+    await first.close()
+    let (old, state) = (bench.names, "\(bench.folder)/a/state.json")
+    let accepted = try Data(contentsOf: URL(fileURLWithPath: state))
+    #expect(try await bench.follower().acceptedBefore()?.deployment.epoch == 37)
+    #expect(try await bench.follower(model: "other").acceptedBefore() == nil)
+
+    bench.names = TopicNames(prefix: "again.")
+    try await Bench.create(bench.names, in: bench.log)
+    let second = try await deploy(epoch: 1)
+    #expect(try await second.acceptedBefore() == nil, "what was accepted there is another deployment's")
+    #expect(try await second.next(timeout: .seconds(5))?.deployment.epoch == 1)
+    await second.close()
+
+    // What an older version wrote, without the topic, counts wherever it is read; the refusal says what to do about it.
+    var older = try #require(try JSON.parse([UInt8](accepted)).objectValue)
+    #expect(older["topic"]?.stringValue == old.models)
+    older["topic"] = nil
+    try Data(JSON.object(older).bytes).write(to: URL(fileURLWithPath: state))
+    let third = try bench.follower()
+    #expect(try await third.next(timeout: .milliseconds(300)) == nil)
+    #expect(await third.refusal?.contains("delete \(state) and") == true)
+    await third.close()
+    try FileManager.default.removeItem(atPath: state)
+    #expect(try await bench.follower().next(timeout: .seconds(5))?.deployment.epoch == 1)
   }
 
   @Test("after a restart that finds the newest deployment refused, the one accepted before is there, verified anew")
