@@ -1,3 +1,4 @@
+import CRdKafka
 import KafkaLog
 import MessageLog
 import Testing
@@ -210,5 +211,35 @@ struct FetchPauseTests {
     var pause = FetchPause(records: 1, bytes: 1)
     check(!pause.ends(taking: 0, bytes: 0, left: 1))
     check(pause.ends(taking: 1, bytes: 1, left: 0))
+  }
+}
+
+@Suite("What is wrong with a connection is told apart from an outage")
+struct ConnectionTests {
+  @Test(
+    "a connection that is closed before it is ready is a wrong setting until a broker has answered, then an outage",
+    arguments: [
+      "ssl://b:9093/1: SSL handshake failed: Disconnected: connecting to a PLAINTEXT broker listener? (after 2ms)",
+      "ssl://b:9093/1: SSL handshake failed: error:0A000126:SSL routines::unexpected eof while reading",
+      "b:9092/1: Disconnected while requesting ApiVersion: might be caused by incorrect security.protocol configuration",
+    ])
+  func closed(said: String) {
+    func failure(hasAnswered: Bool) -> MessageLogError {
+      KafkaFailure.error(
+        RD_KAFKA_RESP_ERR__TRANSPORT, "listing topics", detail: said, hasAnswered: hasAnswered)
+    }
+    let (first, later) = (failure(hasAnswered: false), failure(hasAnswered: true))
+    #expect(first.code == .unavailable && !first.isRetriable)
+    #expect(first.description.contains("one side of the connection encrypts"), "\(first)")
+    #expect(later.code == .unavailable && later.isRetriable)
+    #expect(later.description.contains("closed the connection without an answer"), "\(later)")
+  }
+
+  @Test("a port that answers without encryption is a wrong setting at any time")
+  func mismatch() {
+    let error = KafkaFailure.error(
+      RD_KAFKA_RESP_ERR__SSL, "listing topics", detail: "SSL handshake failed: error:0A00010B:wrong version number",
+      hasAnswered: true)
+    #expect(!error.isRetriable && error.description.contains("one side of the connection encrypts"), "\(error)")
   }
 }

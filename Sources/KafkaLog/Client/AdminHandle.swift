@@ -37,6 +37,7 @@ final class AdminHandle {
     client.poll()
     guard code == RD_KAFKA_RESP_ERR_NO_ERROR, let found else { throw failure(code, "listing topics") }
     defer { rd_kafka_metadata_destroy(found) }
+    KafkaFailure.noteAnswer()
     return (0..<Int(found.pointee.topic_cnt)).compactMap { index in
       let topic = found.pointee.topics[index]
       let name = String(cString: topic.topic)

@@ -1,18 +1,30 @@
-import CRdKafka
-import MessageLog
+package import CRdKafka
+package import MessageLog
+import Synchronization
 
 /// Turns what librdkafka and brokers say into what the caller can do about it.
 package enum KafkaFailure {
+  /// Whether a broker has answered in this process: then the settings of the connection are right, and what looks like wrong ones
+  /// is a broker, or a balancer before it, that closes connections for a while.
+  private static let answered = Atomic(false)
+
+  /// Notes that a broker has answered.
+  static func noteAnswer() { answered.store(true, ordering: .relaxed) }
+
   /// The log's error for a code.
   ///
   /// - Parameters:
   ///   - doing: what was tried, in a few words.
   ///   - detail: what librdkafka says beside the code.
-  static func error(
-    _ code: rd_kafka_resp_err_t, _ doing: String, topic: String? = nil, partition: Int? = nil, detail: String? = nil
+  ///   - hasAnswered: whether a broker has answered before; nil (default): as was noted.
+  package static func error(
+    _ code: rd_kafka_resp_err_t, _ doing: String, topic: String? = nil, partition: Int? = nil, detail: String? = nil,
+    hasAnswered: Bool? = nil
   ) -> MessageLogError {
     let said = detail.flatMap { $0.isEmpty ? nil : $0 } ?? String(cString: rd_kafka_err2str(code))
-    let meaning = connection(said, code) ?? nonce(said, code) ?? meaning(of: code)
+    let meaning =
+      connection(said, code, hasAnswered: hasAnswered ?? answered.load(ordering: .relaxed)) ?? nonce(said, code)
+      ?? meaning(of: code)
     return MessageLogError(
       meaning.code, "\(doing): \(meaning.what)", topic: topic, partition: partition,
       found: "\(name(of: code)): \(said.prefix(400))", advice: meaning.advice, isRetriable: meaning.isRetriable)
@@ -64,24 +76,25 @@ package enum KafkaFailure {
   }
 
   /// What librdkafka says only in words: why no broker could be talked to.
-  private static func connection(_ said: String, _ code: rd_kafka_resp_err_t) -> Meaning? {
+  private static func connection(_ said: String, _ code: rd_kafka_resp_err_t, hasAnswered: Bool) -> Meaning? {
     let isVague = [
       RD_KAFKA_RESP_ERR__TRANSPORT, RD_KAFKA_RESP_ERR__TIMED_OUT, RD_KAFKA_RESP_ERR__RESOLVE, RD_KAFKA_RESP_ERR__SSL,
       RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN,
     ].contains(code)
     guard isVague else { return nil }
-    let mismatches = [
-      "incorrect security.protocol", "PLAINTEXT broker listener", "unexpected eof", "wrong version number",
-      "packet length too long",
-    ]
-    if mismatches.contains(where: { said.contains($0) }) {
+    // What librdkafka and OpenSSL say of every connection that is closed before it is ready.
+    let isClosed = ["incorrect security.protocol", "PLAINTEXT broker listener", "unexpected eof"].contains {
+      said.contains($0)
+    }
+    let isMismatch = ["wrong version number", "packet length too long"].contains { said.contains($0) }
+    if isMismatch || isClosed && !hasAnswered {
       return Meaning(
         code: .unavailable, what: "one side of the connection encrypts and the other does not",
         advice:
           "set security.protocol under log.kafka to what the port expects: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
         isRetriable: false)
     }
-    if said.contains("verify that security.protocol is correctly configured") {
+    if isClosed || said.contains("verify that security.protocol is correctly configured") {
       return Meaning(
         code: .unavailable, what: "the broker closed the connection without an answer",
         advice: "wait where it is just starting; else set security.protocol under log.kafka to what the port expects: "
