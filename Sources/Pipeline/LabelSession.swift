@@ -14,7 +14,8 @@ struct LabelSession {
   private var range: RequestRange?
   private let chooser: LabelChooser?
   private var asked = AskedRequests()
-  private var done = LabelProgress()
+  /// What the stage has done, sessions before this one included.
+  private(set) var done: LabelProgress
   private let lag: LagMeter
   /// The partitions whose samples the index knows up to the moment when they were taken.
   private var indexed: [TopicPartition: Int64] = [:]
@@ -32,8 +33,9 @@ struct LabelSession {
     case tick
   }
 
-  init(stage: LabelStage) async throws {
+  init(stage: LabelStage, done: LabelProgress) async throws {
     self.stage = stage
+    self.done = done
     range = stage.range
     duplicates = DuplicateIndex()
     functions = try await TaskFunctions(stage.functions, log: stage.log, names: stage.names)

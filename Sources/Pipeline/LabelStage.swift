@@ -84,23 +84,27 @@ public struct LabelStage: Sendable {
   ///   - progress: called after each transaction.
   /// - Throws: an error of the log that no retry can help.
   public func run(_ mode: RunMode, progress: @Sendable (LabelProgress) -> Void = { _ in }) async throws {
+    var done = LabelProgress()
     try await StageRetry.run("label", logger: logger) { _ in
       // Partitions that moved to another member, or a member that was away for too long: what was not written is labelled
       // again from the committed position, out of the cache.
-      try await runSession(mode, progress: progress)
+      try await runSession(mode, &done, progress: progress)
     }
     try Task.checkCancellation()
   }
 
-  private func runSession(_ mode: RunMode, progress: @Sendable (LabelProgress) -> Void) async throws {
+  private func runSession(
+    _ mode: RunMode, _ done: inout LabelProgress, progress: @Sendable (LabelProgress) -> Void
+  ) async throws {
     if range == nil {
       try await refuseOtherRequests()
       try await warnOfRemovedRequests()
     }
-    var session = try await LabelSession(stage: self)
+    var session = try await LabelSession(stage: self, done: done)
     do {
       try await session.run(mode, progress: progress)
     } catch {
+      done = session.done
       await session.close()
       throw error
     }

@@ -36,7 +36,11 @@ extension LabelStageTests {
     func append(_ text: String, key: String) async throws { try await append(Array(text.utf8), key: key) }
 
     /// Labels all that waits, or a range, by the answers that stand in the requests.
-    func label(range: RequestRange? = nil, as relabelling: String? = nil, verifier: Verifier? = nil) async throws {
+    func label(
+      range: RequestRange? = nil, as relabelling: String? = nil, verifier: Verifier? = nil,
+      over other: (any MessageLog)? = nil, transactionRecords: Int = 1_000,
+      progress: @Sendable (LabelProgress) -> Void = { _ in }
+    ) async throws {
       let functions = try HomeFunctions.functions()
       let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
       let teacher = try Teacher(
@@ -46,9 +50,9 @@ extension LabelStageTests {
       let names = relabelling.map { self.names.relabelled(as: $0) } ?? self.names
       if relabelling != nil { try await DeploymentTopics.ensure(log: log, names: names, requestPartitions: 1) }
       try await LabelStage(
-        log: log, names: names, teacher: teacher, functions: functions, trustedProducers: ["import"], range: range,
-        logger: logger
-      ).run(.untilIdle)
+        log: other ?? log, names: names, teacher: teacher, functions: functions, trustedProducers: ["import"],
+        range: range, logger: logger, transactionRecords: transactionRecords
+      ).run(.untilIdle, progress: progress)
       await teacher.shutdown()
     }
 

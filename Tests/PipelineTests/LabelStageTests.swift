@@ -3,6 +3,7 @@ import MessageLog
 import Pipeline
 import RetortClient
 import SQLiteLog
+import Synchronization
 import Teacher
 import Testing
 import Topics
@@ -134,6 +135,29 @@ import Topics
         try await bench.log.watermarks(of: TopicPartition(topic: bench.names.samples, partition: partition)).high)
     }
     #expect(counts == [5, 0, 0])
+    try await bench.log.close()
+  }
+
+  @Test("what was labelled is counted on where the stage begins again")
+  func countsOn() async throws {
+    let bench = try await Bench()
+    for id in ["a", "b", "c"] {
+      try await bench.append(Bench.answered.replacingOccurrences(of: #""good""#, with: #""\#(id)""#), key: id)
+    }
+    let commits = Mutex(0)
+    let log = HookedLog(
+      bench.log,
+      willCommit: {
+        let isSecond = commits.withLock { count in
+          count += 1
+          return count == 2
+        }
+        if isSecond { throw MessageLogError(.fenced, "others have it", advice: "read on", isRetriable: true) }
+      })
+    let counts = Mutex<[Int]>([])
+    try await bench.label(over: log, transactionRecords: 1) { done in counts.withLock { $0.append(done.requests) } }
+    #expect(counts.withLock { $0 } == [1, 2, 3])
+    #expect(try await Audit.run(log: bench.log, names: bench.names).samples == 3)
     try await bench.log.close()
   }
 
