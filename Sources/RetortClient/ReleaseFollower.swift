@@ -14,6 +14,11 @@ public import Topics
 /// comes. Back-pressure: deployments that arrive while one is being verified are passed over but for the newest. Cancellation:
 /// at any await.
 public actor ReleaseFollower {
+  /// Loading a release and asking it takes seconds, in which requests are answered by the one before.
+  private let thread = StageThread("retort.follow")
+  /// The follower runs on its own thread.
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
   private let log: any MessageLog
   private let names: TopicNames
   /// The model that is followed.

@@ -183,6 +183,13 @@ import Topics
     #expect(try await follower.next(timeout: .seconds(5))?.manifest.version == 6)
   }
 
+  @Test("releases are verified on a thread of their own, not on one of those on which requests wait")
+  func ownThread() async throws {
+    let bench = try await Bench()
+    let follower = try bench.follower()
+    #expect(follower.unownedExecutor.asSerialExecutor() is StageThread)
+  }
+
   @Test("a refusal whose characters have several bytes is said as far as its record allows")
   func longRefusal() async throws {
     let bench = try await Bench()
