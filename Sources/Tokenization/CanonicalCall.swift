@@ -94,16 +94,26 @@ package struct Occurrences {
     }
   }
 
-  /// Whether no word goes on across a place: no run of letters, none of digits. Bytes of other scripts count as letters.
+  /// Whether no word goes on across a place: no run of letters, none of digits. Characters of other scripts count as letters, but for
+  /// those whose first byte is that of Latin-1's signs or of general punctuation: “ ” ’ – … and no-break spaces are as ASCII's.
+  ///
+  /// The first bytes of characters alone decide: where the same text is before the same byte, there always is such a place or never.
   package static func isBoundary(_ text: [UInt8], _ place: Int) -> Bool {
     guard place > 0, place < text.count else { return true }
-    let (before, after) = (kind(text[place - 1]), kind(text[place]))
+    if isContinuation(text[place]) { return false }
+    var lead = place - 1
+    while lead > 0, place - lead < 4, isContinuation(text[lead]) { lead -= 1 }
+    let (before, after) = (kind(text[lead]), kind(text[place]))
     return before != after || before == 0
   }
 
+  private static func isContinuation(_ byte: UInt8) -> Bool { byte & 0xC0 == 0x80 }
+
+  /// Of a character's first byte. 0xC2 begins U+0080 to U+00BF, 0xE2 U+2000 to U+2FFF.
   private static func kind(_ byte: UInt8) -> Int {
     switch byte {
     case 0x30...0x39: 2
+    case 0xC2, 0xE2: 0
     case 0x41...0x5A, 0x61...0x7A, 0x80...: 1
     default: 0
     }

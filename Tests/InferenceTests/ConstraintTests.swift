@@ -161,6 +161,20 @@ struct ConstraintTests {
     #expect(try isLegal(answer, "in the kitchen at 7pm, this is Zürich "))
   }
 
+  @Test(
+    "Whole words end at quotes, dashes, apostrophes and spaces as they are typed, too, and at no letter of another script",
+    arguments: [
+      ("Thriller", true), ("“Thriller”", true), ("hriller", false), ("Thrille", false), ("mom", true), ("mom’s", true),
+      ("Lyon", true), ("Lyo", false), ("météo à Lyon", true), ("mété", false), ("home", true), ("home—now", true),
+      ("5", true), ("5 €", true), ("東京", true), ("東", false),
+    ])
+  func typography(_ room: String, _ expected: Bool) throws {
+    let request = "play “Thriller” in mom’s room, météo à Lyon\u{A0}? going home—now, 5 € 東京"
+    let answer = Call(name: "set_light", arguments: ["room": .string(room)]).json.text
+    #expect(try isLegal(answer, request, wholeWords: true) == expected)
+    #expect(try isLegal(answer, request))
+  }
+
   @Test("A required key that is not declared may be anything, unless the schema allows no such key")
   func undeclared() throws {
     func forecast(_ parameters: JSONObject) -> JSON {

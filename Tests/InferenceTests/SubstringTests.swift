@@ -6,7 +6,7 @@ struct SubstringTests {
   @Test("It knows exactly the contiguous pieces", arguments: 0..<40)
   func pieces(_ seed: Int) {
     var random = RandomSource(UInt64(seed))
-    let letters = Array("abé ")
+    let letters = Array("abé ”")
     let texts = (0..<Int.random(in: 1...3, using: &random)).map { _ in
       String((0..<Int.random(in: 0...12, using: &random)).map { _ in letters.randomElement(using: &random) ?? "a" })
     }

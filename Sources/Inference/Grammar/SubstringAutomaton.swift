@@ -6,8 +6,8 @@ import Tokenization
 /// Each state knows how many more Unicode scalars can follow, and whether a word may end there. White space at the end of a text is
 /// no part of a piece.
 ///
-/// The places between words are a symbol of their own while it is built. Which places these are is decided by the bytes at their
-/// sides, so that after a piece and before a byte there always is one or never, and it can be left out of what is read.
+/// The places between words are a symbol of their own while it is built. Which places these are is decided by the first bytes of the
+/// characters at their sides, so that after a piece and before a byte there always is one or never, and it can be left out of what is read.
 ///
 /// Reference: A. Blumer et al. 1985, "The smallest automaton recognizing the subwords of a text", Theoretical Computer Science 40.
 package struct SubstringAutomaton: Sendable {
