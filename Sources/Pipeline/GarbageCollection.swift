@@ -26,22 +26,24 @@ public enum GarbageCollection {
   /// Collects.
   ///
   /// What stays: the deployed release, the best, the newest promoted ones, the newest candidate, the checkpoint that training
-  /// goes on from, the newest release point, and those that wait to be released. A replay that has its candidate, or whose
-  /// samples are no longer the same (one was erased), goes on from no checkpoint, so that none of its stays.
+  /// goes on from, and those of release points that wait to be released. A replay that has its candidate, or whose samples
+  /// are no longer the same (one was erased), goes on from no checkpoint, so that none of its stays.
   ///
   /// - Parameters:
   ///   - keys: whose signatures count; `nil`: anybody's.
-  ///   - replays: other students whose checkpoints, and nothing else, are collected as well.
+  ///   - checkpoints: those of the live students, which take turns in one folder: each keeps what it goes on from there,
+  ///     whichever is `model`. `nil`: they are not collected.
+  ///   - model: whose releases are collected.
+  ///   - replays: students with a folder of their own, whose checkpoints are collected as well.
   ///   - keep: promoted versions that stay beside the deployed one.
   ///   - dryRun: only counts.
   public static func run(
-    log: any MessageLog, names: TopicNames, keys: TrustedKeys?, store: ContentStore, checkpoints: CheckpointStore,
+    log: any MessageLog, names: TopicNames, keys: TrustedKeys?, store: ContentStore, checkpoints: CheckpointStore?,
     model: String, replays: [String: CheckpointStore] = [:], keep: Int, dryRun: Bool
   ) async throws -> Report {
     var report = Report()
-    let students = replays.merging([model: checkpoints], uniquingKeysWith: { $1 })
     // What is written and not yet announced is nobody's garbage.
-    let folders = [store.folder] + students.values.map(\.folder)
+    let folders = [store.folder] + ([checkpoints].compactMap { $0 } + replays.values).map(\.folder)
     let holds = try folders.filter(FileManager.default.fileExists(atPath:)).map(tidying(up:))
     defer { withExtendedLifetime(holds) {} }
     let history = DeploymentScan(log: log, names: names, keys: keys)
@@ -61,11 +63,35 @@ public enum GarbageCollection {
     try await tombstone(known.subtracting(wanted), log: log, names: names, dryRun: dryRun, report: &report)
     try sweep(store.folder, keeping: wanted, dryRun: dryRun, report: &report)
 
-    for (student, checkpoints) in students {
+    for (student, checkpoints) in replays {
       guard let needed = try await needed(of: student, checkpoints, log: log, names: names) else { continue }
       try sweep(checkpoints.folder, keeping: needed, dryRun: dryRun, report: &report)
     }
+    let live = try await liveStudents(log: log, names: names)
+    if let checkpoints, !live.isEmpty {
+      var needed: Set<Digest> = []
+      for student in live {
+        needed.formUnion(try await self.needed(of: student, checkpoints, log: log, names: names) ?? [])
+      }
+      try sweep(checkpoints.folder, keeping: needed, dryRun: dryRun, report: &report)
+    }
     return report
+  }
+
+  /// The students whose newest checkpoint is no replay's.
+  private static func liveStudents(log: any MessageLog, names: TopicNames) async throws -> Set<String> {
+    var students: Set<String> = []
+    try await TopicScan.each(log: log, topic: names.checkpoints) { record in
+      guard record.value != nil, let checkpoint = try? RecordCoding.value(of: record, as: CheckpointRecord.self),
+        checkpoint.releasePoint == nil
+      else { return }
+      if checkpoint.isReplay(of: nil) {
+        students.insert(checkpoint.student)
+      } else {
+        students.remove(checkpoint.student)
+      }
+    }
+    return students
   }
 
   private static let holdName = ".use"
@@ -94,7 +120,8 @@ public enum GarbageCollection {
     if try await isOver(progress, announced.releasePoint, log: log, names: names) { return [] }
     var needed: Set<Digest> = []
     let waiting = try await unreleased(of: student, log: log, names: names)
-    for record in [progress, announced.releasePoint].compactMap({ $0 }) + waiting {
+    // A release point that was released stays for nobody: it may hold a sample that was erased since.
+    for record in [progress] + waiting {
       needed.formUnion((try? checkpoints.files(of: record.digest)) ?? [record.digest])
     }
     return needed

@@ -75,6 +75,12 @@ struct ForgetTests {
       let after = try folderHolds(text, "\(retort.folder)/.retort/replays")
       #expect(!after)
       #expect(try await retort.json("replay", "--as", "clean")["sha256"] == clean["sha256"], "its candidate is there")
+      let live = try folderHolds(text, "\(retort.folder)/.retort/checkpoints")
+      #expect(live)
+      _ = try await retort.json("run", "--until-idle")
+      _ = try await retort.json("models", "gc")
+      let rest = try folderHolds(text, "\(retort.folder)/.retort/checkpoints")
+      #expect(!rest)
 
       // What waits is said, and not promised.
       _ = try await retort.json("requests", "import", "own.jsonl")

@@ -48,6 +48,51 @@ import Training
     try await bench.log.close()
   }
 
+  @Test("of the live students in one folder each keeps what it goes on from, whichever is collected")
+  func turns() async throws {
+    let bench = try await Bench()
+    try await bench.learn(0..<0, seed: 5, model: "other")
+    let own = try await bench.progress(of: Bench.model)
+    let other = try await bench.progress(of: "other")
+    try #require(own != other)
+    for model in [Bench.model, "other", "new"] {
+      try await bench.collect(model)
+      for digest in [own, other] {
+        #expect(try bench.checkpoints.files(of: digest).allSatisfy(bench.checkpoints.contains))
+      }
+    }
+    try await bench.learn(60..<120)
+    try await bench.release()
+    #expect(try await bench.history.newest(of: Bench.model) != nil)
+    try await bench.log.close()
+  }
+
+  @Test(
+    "the checkpoint of a release point that was released goes when training has gone on, by an erasure for instance")
+  func released() async throws {
+    let bench = try await Bench()
+    let point = try await bench.progress(of: Bench.model)
+    let trained = try #require(try Trainer(restoring: point, from: bench.checkpoints).trainingSamples.first)
+    _ = try await Forgetting.forget(
+      id: trained.id, log: bench.log, names: bench.names, model: Bench.model, cachePath: bench.labels.folder + "/none",
+      now: 0)
+    try await bench.learn(0..<0)
+    let progress = try await bench.progress(of: Bench.model)
+    try #require(progress != point)
+    // It waits to be released.
+    try await bench.collect(Bench.model)
+    #expect(bench.checkpoints.contains(point))
+    try await bench.release()
+    let releases = try await bench.history.releases(of: Bench.model).count
+    try await bench.collect(Bench.model)
+    #expect(!bench.checkpoints.contains(point))
+    // Training goes on from what is left, and nothing is released again.
+    try await bench.learn(60..<120)
+    try await bench.release()
+    #expect(try await bench.history.releases(of: Bench.model).count > releases)
+    try await bench.log.close()
+  }
+
   @Test("a second trainer in one folder is refused, and collecting waits for what is being written")
   func folder() async throws {
     let bench = try await Bench()
@@ -63,5 +108,18 @@ import Training
     #expect(try FolderHold(.exclusive, on: folder, name: "x") == nil)
     #expect(try FolderHold(.exclusive, on: folder, name: "y") != nil)
     try await bench.log.close()
+  }
+}
+
+extension ReleaseStageTests.Bench {
+  /// The checkpoint that a student goes on from.
+  fileprivate func progress(of model: String) async throws -> Digest {
+    try #require(try await TrainStage.announced(log: log, names: names, model: model).progress).digest
+  }
+
+  fileprivate func collect(_ model: String) async throws {
+    _ = try await GarbageCollection.run(
+      log: log, names: names, keys: TrustedKeys([key.publicKey]), store: ContentStore(folder: labels.folder + "/store"),
+      checkpoints: checkpoints, model: model, keep: 0, dryRun: false)
   }
 }

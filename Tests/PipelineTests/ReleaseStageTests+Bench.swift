@@ -30,7 +30,9 @@ extension ReleaseStageTests {
     private static let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
     /// Labels requests that come with an answer, and trains on them up to a release point.
-    func learn(_ range: Range<Int>, mayStartAnew: Bool = false, seed: Int = 0, sequence: Int = 512) async throws {
+    func learn(
+      _ range: Range<Int>, mayStartAnew: Bool = false, seed: Int = 0, sequence: Int = 512, model: String = Self.model
+    ) async throws {
       let grammar = RequestGrammar(seed: 7)
       for index in range {
         let request = grammar.request(at: index)
@@ -47,7 +49,7 @@ extension ReleaseStageTests {
         "maximum_sequence": .integer(Int64(sequence)),
       ])
       try await TrainStage(
-        log: log, names: names, model: Self.model, recipe: recipe, functions: try HomeFunctions.functions(),
+        log: log, names: names, model: model, recipe: recipe, functions: try HomeFunctions.functions(),
         checkpoints: checkpoints, mayStartAnew: mayStartAnew, logger: Self.quiet
       ).run(.untilIdle)
     }

@@ -252,8 +252,9 @@ struct ModelsCommand: AsyncParsableCommand {
       }
       let report = try await GarbageCollection.run(
         log: log, names: wiring.names, keys: try wiring.keysIfAny(), store: wiring.store,
-        checkpoints: wiring.checkpoints(of: name), model: name, replays: model == nil ? wiring.replays : [:],
-        keep: max(0, keep), dryRun: dryRun)
+        checkpoints: name == wiring.model ? wiring.checkpoints(of: name) : nil, model: name,
+        replays: model == nil ? wiring.replays : wiring.replays.filter { $0.key == name }, keep: max(0, keep),
+        dryRun: dryRun)
       try await log.close()
       if global.json {
         Output.print(report.json)

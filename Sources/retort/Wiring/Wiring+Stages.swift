@@ -121,13 +121,15 @@ extension Wiring {
 
   /// Where checkpoints lie. A replay has a folder of its own: one process at a time writes to a folder.
   func checkpoints(of name: String) -> CheckpointStore {
-    CheckpointStore(folder: name == model ? "\(state)/checkpoints" : "\(state)/replays/\(name)")
+    CheckpointStore(folder: name == model ? "\(state)/checkpoints" : replayFolder + name)
   }
+
+  private var replayFolder: String { "\(state)/replays/" }
 
   /// The replays that have checkpoints here.
   var replays: [String: CheckpointStore] {
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: "\(state)/replays")) ?? []
-    return Dictionary(uniqueKeysWithValues: names.map { ($0, checkpoints(of: $0)) })
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: replayFolder)) ?? []
+    return Dictionary(uniqueKeysWithValues: names.map { ($0, CheckpointStore(folder: replayFolder + $0)) })
   }
 
   /// This deployment's keys.
