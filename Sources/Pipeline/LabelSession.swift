@@ -211,7 +211,13 @@ struct LabelSession {
   /// Where nothing is under way, the group's position passes what is not there (marks of transactions, what was removed),
   /// so that a position at the end means that all is done.
   private mutating func commitHoles() async throws {
-    let positions = await reader.positions.filter { committed[$0.key] != $0.value }
+    var positions = await reader.positions
+    if let range {
+      // What a longer range under this name has passed stays so.
+      let group = try await stage.log.committedOffsets(group: stage.names.labelGroup)
+      positions = range.bounded(positions).filter { group[$0.key] ?? 0 < $0.value }
+    }
+    positions = positions.filter { committed[$0.key] != $0.value }
     if positions.isEmpty { return }
     try await reader.commit(positions)
     committed.merge(positions) { $1 }

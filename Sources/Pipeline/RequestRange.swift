@@ -1,4 +1,5 @@
 public import MessageLog
+import RetortClient
 public import Topics
 
 /// The requests that a relabelling reads: a range of each partition of `requests`, without those that have been erased.
@@ -48,6 +49,43 @@ public struct RequestRange: Sendable {
   /// Whether a request has been erased.
   func isErased(_ record: Record) -> Bool {
     erasures.contains(RequestPlace(partition: record.partition, offset: record.offset))
+  }
+
+  /// Checks that a relabelling of this name has left none of the requests out: one of a later range has passed those before it.
+  ///
+  /// - Parameter names: the relabelling's.
+  /// - Throws: ``PipelineError`` with `checkpoint`, naming the first; an error of the log.
+  public func checkNoneIsLeftOut(by names: TopicNames, log: any MessageLog) async throws {
+    // In this order: what was committed is then in the ledger.
+    let committed = try await log.committedOffsets(group: names.labelGroup)
+    var labelled: [Int: RangeSet<Int64>] = [:]
+    try await TopicScan.each(log: log, topic: names.ledger) { record in
+      guard record.value != nil, let entry = try? RecordCoding.value(of: record, as: LedgerRecord.self) else { return }
+      for range in entry.ranges where range.from < range.to {
+        labelled[range.partition, default: RangeSet()].insert(contentsOf: range.offsets)
+      }
+    }
+    for (partition, range) in offsets.sorted(by: { $0.key < $1.key }) {
+      let passed = range.lowerBound..<max(range.lowerBound, min(committed[partition] ?? 0, range.upperBound))
+      for gap in RangeSet(passed).subtracting(labelled[partition.partition] ?? RangeSet()).ranges {
+        var first: Int64?
+        try await TopicScan.each(log: log, partition: partition, from: .offset(gap.lowerBound), to: gap.upperBound) {
+          if first == nil, holds($0) { first = $0.offset }
+        }
+        guard let first else { continue }
+        throw PipelineError(
+          .checkpoint, "\(partition) at offset \(first)",
+          expected: "a request that is labelled under this name, or will be",
+          found: "one that another range under the same name has left out", advice: "choose another name")
+      }
+    }
+  }
+
+  /// How far a group may commit that has read to these positions: what lies behind the range is for a longer one of the same name.
+  func bounded(_ positions: [TopicPartition: Int64]) -> [TopicPartition: Int64] {
+    positions.reduce(into: [:]) { bounded, position in
+      bounded[position.key] = offsets[position.key].map { min(position.value, $0.upperBound) }
+    }
   }
 
   /// Whether a group has committed all of it.

@@ -57,4 +57,38 @@ import Topics
     #expect(ids == ["good"])
     try await bench.log.close()
   }
+
+  @Test("a relabelling goes on with a longer range where the shorter one ended, and is refused what it left out")
+  func longerRange() async throws {
+    let bench = try await Bench()
+    for index in 0..<6 {
+      try await bench.append(Bench.answered.replacing(#""good""#, with: #""\#(index)""#), key: "\(index)")
+    }
+    func range(_ start: ReplayBound, _ end: ReplayBound) async throws -> RequestRange {
+      try await RequestRange(from: start, to: end, log: bench.log, names: bench.names)
+    }
+    func label(_ range: RequestRange, as name: String) async throws -> [String] {
+      try await range.checkNoneIsLeftOut(by: bench.names.relabelled(as: name), log: bench.log)
+      try await bench.label(range: range, as: name)
+      var ids: [String] = []
+      try await TopicScan.each(log: bench.log, topic: bench.names.relabelled(as: name).samples) { record in
+        ids.append(String(decoding: record.key ?? [], as: UTF8.self))
+      }
+      return ids
+    }
+    // The requests behind the range are there to be read from the beginning.
+    #expect(try await label(range(.earliest, .offset(3)), as: "longer") == ["0", "1", "2"])
+    #expect(try await label(range(.earliest, .latest), as: "longer") == ["0", "1", "2", "3", "4", "5"])
+    // A shorter one then has nothing to do, and takes nothing back.
+    #expect(try await label(range(.earliest, .offset(3)), as: "longer").count == 6)
+    #expect(try await label(range(.earliest, .latest), as: "longer").count == 6)
+
+    #expect(try await label(range(.offset(3), .latest), as: "earlier") == ["3", "4", "5"])
+    let all = try await range(.earliest, .latest)
+    let refused = await #expect(throws: PipelineError.self) {
+      try await all.checkNoneIsLeftOut(by: bench.names.relabelled(as: "earlier"), log: bench.log)
+    }
+    #expect(refused?.code == .checkpoint && refused?.subject.contains("offset 0") == true)
+    try await bench.log.close()
+  }
 }

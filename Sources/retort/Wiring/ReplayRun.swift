@@ -72,6 +72,7 @@ struct ReplayRun {
     try await DeploymentTopics.ensure(
       log: log, names: names, requestPartitions: wiring.configuration.integer("log.partitions"))
     let range = try await RequestRange(from: start, to: end, log: log, names: wiring.names)
+    try await range.checkNoneIsLeftOut(by: names, log: log)
     let teacher = try wiring.teacher(logger: logger)
     let stage = try wiring.label(log: log, teacher: teacher, relabelling: (names, range), logger: logger)
     let last = LabelCount()
