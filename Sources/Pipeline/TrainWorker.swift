@@ -23,6 +23,8 @@ actor TrainWorker {
   /// This process is the only one that trains into the folder.
   private var hold: FolderHold?
   private var announcedPosition: Int64 = -1
+  /// What the newest release point is of.
+  private var releasedChain: Digest?
   /// The files of the last checkpoints between release points, each with its own first.
   private var recent: [[Digest]] = []
   /// Files of release points and of what was written before this process: what others may still need.
@@ -56,6 +58,7 @@ actor TrainWorker {
     if let point = announced.releasePoint, let files = try? stage.checkpoints.files(of: point.digest) {
       kept = Set(files)
     }
+    releasedChain = announced.releasePoint?.chain
     // An initializer runs where everything waits; and this reads gigabytes where there is a base.
     let begun = try await thread.run { try Self.begun(announced.progress, stage) }
     trainer = begun.trainer
@@ -247,6 +250,7 @@ actor TrainWorker {
     }
     _ = try await writer.commit(append: records, offsets: nil)
     announcedPosition = trainer.position
+    if releasePoint != nil { releasedChain = trainer.chain }
     // Its samples are in files that release points before this process may name too.
     if !hasWritten { kept.formUnion(file.files.dropFirst()) }
     hasWritten = true
@@ -306,10 +310,11 @@ actor TrainWorker {
     stage.observer(.functionsAdded(added, parameterCount: trainer.parameterCount))
   }
 
-  /// At the end of a replay's range: closes the last round as a cut record would, in memory, for the log is not its own.
+  /// At the end of a replay's range: closes the last round as a cut record would, in memory, for the log is not its own. Where
+  /// the range ends with a release point, that is what it makes, as the live student did, whatever waits for its round.
   private func finish(_ range: ReplayRange) async throws -> Bool {
     guard await reader.positions[partition] ?? 0 >= range.offsets.upperBound else { return false }
-    if trainer.pendingSamples > 0 || trainer.state.sinceRelease > 0 {
+    if releasedChain != trainer.chain, trainer.pendingSamples > 0 || trainer.state.sinceRelease > 0 {
       let cut = SampleRecord.cut(after: trainer.chain)
       try trainer.enqueue(.cut(cut.digest), offset: max(trainer.position, range.offsets.upperBound))
       try await work()
