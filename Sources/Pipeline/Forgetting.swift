@@ -47,6 +47,7 @@ public enum Forgetting {
     var conversations = request.conversations
     var places = try await feedback(id, log, names)
     var records: [NewRecord] = []
+    let live = try await TrainStage.liveStudents(log: log, names: names).union([model])
     for set in [names] + names.relabellings(among: try await log.topics().map(\.name)) {
       let traces = try await OutcomeTraces(id: id, log: log, names: set)
       let known = try await Erasures(log: log, names: set).accounts[.sha256(id)]
@@ -57,7 +58,7 @@ public enum Forgetting {
       records += traces.records(id: id, account: account, before: known?.erasure)
       report.samples += traces.samples
       report.deadLetters += traces.deadLetters
-      report.models += try await trained(on: account, log, set, live: model)
+      report.models += try await trained(on: account, log, set, live: live)
       if try await isInCheckpoints(erasure, log, set) { report.isInCheckpoints = true }
       conversations += traces.conversations
       places.merge(traces.places(erasure)) { $0.union($1) }
@@ -90,10 +91,10 @@ public enum Forgetting {
     return places
   }
 
-  /// The releases whose range holds a train sample of the account. The live student has learned from it for good; a
+  /// The releases whose range holds a train sample of the account. A live student has learned from it for good; a
   /// replay that was made after the erasure has left it out.
   private static func trained(
-    on account: Erasures.Account, _ log: any MessageLog, _ names: TopicNames, live: String
+    on account: Erasures.Account, _ log: any MessageLog, _ names: TopicNames, live: Set<String>
   ) async throws -> [ForgettingReport.Model] {
     let topic = names.isRelabelled ? names.samples : nil
     let erased = account.erasure.samples.map(\.offsets)
@@ -102,7 +103,7 @@ public enum Forgetting {
       guard record.value != nil, let release = try? RecordCoding.value(of: record, as: ReleaseRecord.self),
         case .manifest(let manifest) = release.content, manifest.lineage.topic == topic,
         erased.contains(where: { $0.overlaps(manifest.lineage.fromOffset..<manifest.lineage.toOffset) }),
-        manifest.model == live || RFC3339.milliseconds(of: manifest.created) ?? 0 <= account.time
+        live.contains(manifest.model) || RFC3339.milliseconds(of: manifest.created) ?? 0 <= account.time
       else { return }
       models.append(ForgettingReport.Model(name: manifest.model, version: manifest.version))
     }

@@ -67,7 +67,7 @@ public enum GarbageCollection {
       guard let needed = try await needed(of: student, checkpoints, log: log, names: names) else { continue }
       try sweep(checkpoints.folder, keeping: needed, dryRun: dryRun, report: &report)
     }
-    let live = try await liveStudents(log: log, names: names)
+    let live = try await TrainStage.liveStudents(log: log, names: names)
     if let checkpoints, !live.isEmpty {
       var needed: Set<Digest> = []
       for student in live {
@@ -76,22 +76,6 @@ public enum GarbageCollection {
       try sweep(checkpoints.folder, keeping: needed, dryRun: dryRun, report: &report)
     }
     return report
-  }
-
-  /// The students whose newest checkpoint is no replay's.
-  private static func liveStudents(log: any MessageLog, names: TopicNames) async throws -> Set<String> {
-    var students: Set<String> = []
-    try await TopicScan.each(log: log, topic: names.checkpoints) { record in
-      guard record.value != nil, let checkpoint = try? RecordCoding.value(of: record, as: CheckpointRecord.self),
-        checkpoint.releasePoint == nil
-      else { return }
-      if checkpoint.isReplay(of: nil) {
-        students.insert(checkpoint.student)
-      } else {
-        students.remove(checkpoint.student)
-      }
-    }
-    return students
   }
 
   private static let holdName = ".use"

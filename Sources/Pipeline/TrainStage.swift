@@ -113,4 +113,20 @@ public struct TrainStage: Sendable {
     }
     return (progress, releasePoint)
   }
+
+  /// The students whose newest checkpoint is no replay's.
+  static func liveStudents(log: any MessageLog, names: TopicNames) async throws -> Set<String> {
+    var students: Set<String> = []
+    try await TopicScan.each(log: log, topic: names.checkpoints) { record in
+      guard record.value != nil, let checkpoint = try? RecordCoding.value(of: record, as: CheckpointRecord.self),
+        checkpoint.releasePoint == nil
+      else { return }
+      if checkpoint.isReplay(of: nil) {
+        students.insert(checkpoint.student)
+      } else {
+        students.remove(checkpoint.student)
+      }
+    }
+    return students
+  }
 }
