@@ -90,6 +90,13 @@ struct Erasures {
   func samples(in offsets: Range<Int64>) -> RangeSet<Int64> { samples.intersection(RangeSet(offsets)) }
 }
 
+extension Erasures {
+  /// The offsets of a range that erased train samples had.
+  func trained(in offsets: Range<Int64>) -> RangeSet<Int64> {
+    RangeSet(accounts.values.flatMap(\.erasure.samples).map(\.offsets)).intersection(RangeSet(offsets))
+  }
+}
+
 extension RangeSet<Int64> {
   /// How many offsets there are.
   var offsetCount: Int { ranges.reduce(0) { $0 + $1.count } }

@@ -67,6 +67,13 @@ public struct ReleaseStage: Sendable {
   /// What was released and deployed before.
   var history: DeploymentScan { DeploymentScan(log: log, names: names, keys: trusted) }
 
+  /// How a student of a recipe is compressed: what was learned takes part in the recovery, however long.
+  func compression(of recipe: TrainingRecipe) -> CompressionPolicy {
+    var compression = policy.compression
+    compression.maximumSequence = max(compression.maximumSequence, recipe.maximumSequence)
+    return compression
+  }
+
   /// The model that candidates are compared with and whose name their files bear: a replay's are the live one's.
   var incumbent: String { replay?.model ?? model }
 

@@ -124,9 +124,7 @@ actor ReleaseWorker {
     description.name = stage.incumbent
     description.chatTemplate = trainer.chatTemplate
     description.metadata = parent.metadata.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
-    // What was learned takes part in the recovery, however long.
-    var policy = stage.policy.compression
-    policy.maximumSequence = max(policy.maximumSequence, trainer.recipe.maximumSequence)
+    let policy = stage.compression(of: trainer.recipe)
     let report = try Compressor.compress(
       parent: branch.student, tokenizer: branch.tokenizer, functions: trainer.functions,
       recentSamples: trainer.recentSamples(policy.activationSamples), trainingSamples: trainer.trainingSamples,

@@ -1,3 +1,4 @@
+import Compression
 import MessageLog
 import RetortClient
 public import Topics
@@ -7,7 +8,7 @@ import Training
 ///
 /// Its checkpoints, its candidate and nothing else go to the log, all under its own name; it commits no group's position.
 /// The same range and recipe give the same bytes. Killed at any moment, the same call goes on from the last checkpoint; a
-/// finished one returns what it made. One process at a time: a newer one fences the older.
+/// finished one returns what it made, and with other settings of compression makes the next version. One process at a time: a newer one fences the older.
 public struct Replay: Sendable {
   /// What a replay's candidate is made of.
   public struct Origin: Sendable {
@@ -47,7 +48,16 @@ public struct Replay: Sendable {
   ///   samples were lost, naming the missing range.
   public func run() async throws -> Manifest {
     if let made = try await candidate() { return made }
-    try await train.run(.untilIdle)
+    do {
+      try await train.run(.untilIdle)
+    } catch let error as TrainingError
+      where error.code == .checkpointNotFound && error.context.hasPrefix(train.checkpoints.folder)
+    {
+      throw PipelineError(
+        .checkpoint, train.model, expected: "the checkpoint of this replay, to go on from",
+        found: "\(error.context) gone",
+        advice: "choose another name; `retort models gc` removes those of a replay that has its candidate")
+    }
     let writer = try await release.log.transactionalWriter(
       id: ReleaseStage.transactionalID(of: release.model, names: release.names))
     do {
@@ -74,18 +84,26 @@ public struct Replay: Sendable {
         advice: "choose a longer range")
     }
     let finished = try await ReleaseWorker(stage: release).release(checkpoint, point: point)
+    // A deletion request names the releases that hold a sample, and could not name this one.
+    guard try await !range.hasLostSamples(log: train.log, names: train.names) else {
+      throw PipelineError(
+        .checkpoint, train.model, expected: "the samples of its range to stay until the candidate is made",
+        found: "some erased by a deletion request meanwhile",
+        advice: "choose another name, and `retort models gc` removes the checkpoints of this one")
+    }
     _ = try await writer.commit(append: finished.records, offsets: nil)
     return finished.manifest
   }
 
-  /// What the same replay made before: the same samples, by their chain, the same recipe and the same base.
+  /// What the same replay made before: the same samples, by their chain, the same recipe, base and compression.
   private func candidate() async throws -> Manifest? {
     let announced = try await TrainStage.announced(log: train.log, names: train.names, model: train.model)
     guard let point = announced.releasePoint, point.isReplay(of: range) else { return nil }
+    let compression = release.compression(of: train.recipe).digest
     return try await release.history.releases(of: release.model)
       .map(\.manifest).last {
         try $0.lineage.chain == point.chain && $0.lineage.recipe == train.recipe.digest
-          && train.startsFrom($0.lineage.base)
+          && $0.lineage.compression ?? compression == compression && train.startsFrom($0.lineage.base)
       }
   }
 }

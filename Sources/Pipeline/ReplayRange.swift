@@ -21,6 +21,8 @@ public struct ReplayRange: Sendable {
   public let teachers: Set<String>
   /// Which records are passed over.
   private let superseded: Superseded
+  /// The offsets of the range that train samples had which were erased before.
+  private let lost: RangeSet<Int64>
 
   /// Reads a range: once through `samples` to its end for what is superseded, and once through the range itself.
   ///
@@ -30,12 +32,14 @@ public struct ReplayRange: Sendable {
   public init(_ offsets: Range<Int64>, log: any MessageLog, names: TopicNames) async throws {
     let partition = TopicPartition(topic: names.samples, partition: 0)
     let start = StartPosition.offset(offsets.lowerBound)
+    // Before all else: what is erased from here on is seen by ``hasLostSamples(log:names:)``.
+    let erasures = try await Erasures(log: log, names: names)
     var scan = Superseded.Scan()
     try await TopicScan.each(log: log, partition: partition, from: start, to: nil) { scan.add($0) }
     let superseded = scan.result
     var stream = Digest.Stream()
     var records = 0
-    var erased = try await Erasures(log: log, names: names).samples(in: offsets)
+    var erased = erasures.samples(in: offsets)
     var teachers: Set<String> = []
     try await TopicScan.each(log: log, partition: partition, from: start, to: offsets.upperBound) { record in
       if superseded.isErased(record) { erased.insert(contentsOf: record.offset..<record.offset + 1) }
@@ -53,6 +57,7 @@ public struct ReplayRange: Sendable {
     }
     self.offsets = offsets
     self.superseded = superseded
+    lost = erasures.trained(in: offsets)
     digest = stream.digest
     self.records = records
     self.erased = erased.offsetCount
@@ -61,6 +66,11 @@ public struct ReplayRange: Sendable {
 
   /// Whether a record of `samples` is replayed.
   func holds(_ record: Record) -> Bool { offsets.contains(record.offset) && superseded.isNewest(record) }
+
+  /// Whether train samples of the range were erased since it was read.
+  func hasLostSamples(log: any MessageLog, names: TopicNames) async throws -> Bool {
+    try await Erasures(log: log, names: names).trained(in: offsets) != lost
+  }
 
   /// What a checkpoint of a replay says about it: only the same range goes on from there.
   var json: JSON {

@@ -21,17 +21,19 @@ extension ReleaseStageTests {
     var names: TopicNames { labels.names }
     var history: DeploymentScan { DeploymentScan(log: log, names: names, keys: TrustedKeys([key.publicKey])) }
 
-    init() async throws {
+    /// - Parameter count: how many requests are learned from at first.
+    init(learning count: Int = 60) async throws {
       labels = try await LabelStageTests.Bench()
       checkpoints = CheckpointStore(folder: labels.folder + "/checkpoints")
-      try await learn(0..<60)
+      if count > 0 { try await learn(0..<count) }
     }
 
     private static let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
     /// Labels requests that come with an answer, and trains on them up to a release point.
     func learn(
-      _ range: Range<Int>, mayStartAnew: Bool = false, seed: Int = 0, sequence: Int = 512, model: String = Self.model
+      _ range: Range<Int>, mayStartAnew: Bool = false, seed: Int = 0, sequence: Int = 512, model: String = Self.model,
+      recipe: TrainingRecipe? = nil
     ) async throws {
       let grammar = RequestGrammar(seed: 7)
       for index in range {
@@ -41,18 +43,47 @@ extension ReleaseStageTests {
         try await labels.append(record.json.text, key: "\(index)")
       }
       try await labels.label()
-      let recipe = try TrainingRecipe(json: [
-        "hidden_size": 32, "layer_count": 1, "head_count": 2, "key_value_head_count": 1, "feed_forward_size": 32,
-        "vocabulary_size": 400, "space_fused_pieces": 8, "tokenizer_samples": 8, "round_size": 8,
-        "replay_per_sample": 1,
-        "release_every": 30, "decay_steps": 1, "candidate_steps": 0, "seed": .integer(Int64(seed)),
-        "maximum_sequence": .integer(Int64(sequence)),
-      ])
       try await TrainStage(
-        log: log, names: names, model: model, recipe: recipe, functions: try HomeFunctions.functions(),
-        checkpoints: checkpoints, mayStartAnew: mayStartAnew, logger: Self.quiet
+        log: log, names: names, model: model, recipe: recipe ?? Self.recipe(seed: seed, sequence: sequence),
+        functions: try HomeFunctions.functions(), checkpoints: checkpoints, mayStartAnew: mayStartAnew,
+        logger: Self.quiet
       ).run(.untilIdle)
     }
+
+    /// A student of a few weights.
+    static func recipe(
+      seed: Int = 0, sequence: Int = 512, tokenizerSamples: Int = 8, roundSize: Int = 8, releaseEvery: Int = 30
+    ) throws -> TrainingRecipe {
+      try TrainingRecipe(json: [
+        "hidden_size": 32, "layer_count": 1, "head_count": 2, "key_value_head_count": 1, "feed_forward_size": 32,
+        "vocabulary_size": 400, "space_fused_pieces": 8, "tokenizer_samples": .integer(Int64(tokenizerSamples)),
+        "round_size": .integer(Int64(roundSize)), "replay_per_sample": 1,
+        "release_every": .integer(Int64(releaseEvery)), "decay_steps": 1, "candidate_steps": 0,
+        "seed": .integer(Int64(seed)), "maximum_sequence": .integer(Int64(sequence)),
+      ])
+    }
+
+    /// Replays the samples up to an offset, all by default, under another name.
+    func replay(
+      to end: Int64? = nil, as name: String, recipe: TrainingRecipe? = nil,
+      _ compression: CompressionPolicy = Self.compression, observer: @escaping PipelineObserver = { _ in }
+    ) async throws -> Manifest {
+      let latest = try await log.watermarks(of: TopicPartition(topic: names.samples, partition: 0)).high
+      let range = try await ReplayRange(0..<(end ?? latest), log: log, names: names)
+      let checkpoints = replayed(name)
+      let train = TrainStage(
+        log: log, names: names, model: name, recipe: try recipe ?? Self.recipe(),
+        functions: try HomeFunctions.functions(), checkpoints: checkpoints, range: range, logger: Self.quiet)
+      let release = ReleaseStage(
+        log: log, names: names, model: name, checkpoints: checkpoints,
+        store: ContentStore(folder: labels.folder + "/store"),
+        policy: .init(compression: compression, gate: Self.gate, codeVersion: "0.1.0"), key: key,
+        replay: .init(model: Self.model, range: range), logger: Self.quiet, observer: observer)
+      return try await Replay(train: train, release: release, range: range).run()
+    }
+
+    /// The checkpoints of a replay.
+    func replayed(_ name: String) -> CheckpointStore { CheckpointStore(folder: labels.folder + "/replays/" + name) }
 
     static var compression: CompressionPolicy {
       var compression = CompressionPolicy()
@@ -60,17 +91,20 @@ extension ReleaseStageTests {
       return compression
     }
 
+    private static var gate: GatePolicy {
+      GatePolicy(minimumSamples: 1, margin: 1, alpha: 1, compressionMargin: 1, bestMargin: 1, sliceAlpha: 1e-9)
+    }
+
     /// Releases all that waits, whatever it is worth; with a folder, into files there instead of the log.
     func release(
-      _ compression: CompressionPolicy = Self.compression, filesIn folder: String? = nil,
+      _ compression: CompressionPolicy = Self.compression, model: String = Self.model, filesIn folder: String? = nil,
       observer: @escaping PipelineObserver = { _ in }
     ) async throws {
-      let gate = GatePolicy(
-        minimumSamples: 1, margin: 1, alpha: 1, compressionMargin: 1, bestMargin: 1, sliceAlpha: 1e-9)
       try await ReleaseStage(
-        log: log, names: names, model: Self.model, checkpoints: checkpoints,
+        log: log, names: names, model: model, checkpoints: checkpoints,
         store: ContentStore(folder: folder ?? labels.folder + "/store"),
-        policy: .init(compression: compression, gate: gate, storesInLog: folder == nil, codeVersion: "0.1.0"), key: key,
+        policy: .init(compression: compression, gate: Self.gate, storesInLog: folder == nil, codeVersion: "0.1.0"),
+        key: key,
         logger: Self.quiet, observer: observer
       ).run(.untilIdle)
     }
