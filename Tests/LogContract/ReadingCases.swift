@@ -97,7 +97,7 @@ extension ContractSuite {
       let other = try await harness.open()
       let reader = try await log.reader(of: [at("t"): .latest], options: ReaderOptions())
       var best = Duration.seconds(100)
-      for turn in 0..<20 where best > harness.wakeUp {
+      for turn in 0..<200 where best > harness.wakeUp {
         let waiting = Task {
           let records = try await reader.next(maximum: 1, timeout: .seconds(20))
           return (records, ContinuousClock.now)
