@@ -7,6 +7,6 @@ public enum Numerics {
   ///
   /// It stands for: products as one chain of fused multiply-adds in ascending k (of bfloat16 operands: in ascending pairs,
   /// the odd one first), other reductions in 16 lanes and one fixed tree, own polynomials instead of libm, denormals
-  /// flushed. Threads and instruction sets have no part in it.
-  public static func version(_ precision: Precision) -> String { "retort-\(precision.rawValue)-1" }
+  /// flushed; and for the order in which a target's keys are written. Threads and instruction sets have no part in it.
+  public static func version(_ precision: Precision) -> String { "retort-\(precision.rawValue)-2" }
 }
