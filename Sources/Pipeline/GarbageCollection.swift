@@ -106,7 +106,9 @@ public enum GarbageCollection {
     let waiting = try await unreleased(of: student, log: log, names: names)
     // A release point that was released stays for nobody: it may hold a sample that was erased since.
     for record in [progress] + waiting {
-      needed.formUnion((try? checkpoints.files(of: record.digest)) ?? [record.digest])
+      // Of one that is there and cannot be read nobody knows which files it needs.
+      guard checkpoints.contains(record.digest) else { continue }
+      needed.formUnion(try checkpoints.files(of: record.digest))
     }
     return needed
   }

@@ -150,6 +150,7 @@ struct ChatTests {
       (["tools": [try tool(other)], "stream": true], other, true),
       (["tool_choice": choice(other)], other, false),
       (["tools": [try tool(other)], "tool_choice": choice(other)], other, false),
+      (["tools": [try tool(other)], "tool_choice": "required"], other, false),
     ]
     try await TestServer.run(ModelSlot(served), engine: .init(workers: 1, maximumRequests: 1), threshold: 0) { server in
       for (extra, calls, escalates) in cases {
@@ -163,7 +164,7 @@ struct ChatTests {
       }
       // An answer is one, however often the model was asked.
       let metrics = try await server.get("/metrics").text
-      #expect(metrics.contains("\nretort_answer_seconds_count 8\n"))
+      #expect(metrics.contains("\nretort_answer_seconds_count 9\n"))
       #expect(metrics.contains("\n" + #"retort_answers_total{kind="call",escalate="true"} 3"# + "\n"))
     }
   }

@@ -19,8 +19,8 @@ struct ChatRequest: Sendable {
   let tools: Tools?
   /// The only tools that the answer may call, by `tool_choice`; empty: none; nil: any.
   let choice: [String]?
-  /// Whether `tool_choice` demands a call of one function, whatever the model would call.
-  let demandsOne: Bool
+  /// Whether `tool_choice` demands a call, whatever the request is about.
+  let demandsCall: Bool
 
   init(bytes: [UInt8]) throws(ServingError) {
     let json: JSON
@@ -53,7 +53,7 @@ struct ChatRequest: Sendable {
     }
     tools = try Self.tools(body["tools"])
     choice = try Self.choice(body["tool_choice"])
-    demandsOne = body["tool_choice"]?["type"] == "function"
+    demandsCall = Self.demandsCall(body["tool_choice"])
   }
 
   private static func messages(_ json: JSON?) throws(ServingError) -> [ChatMessage] {
@@ -140,6 +140,10 @@ struct ChatRequest: Sendable {
     return names
   }
 
+  private static func demandsCall(_ json: JSON?) -> Bool {
+    json == "required" || json?["type"] == "function" || json?["allowed_tools"]?["mode"] == "required"
+  }
+
   /// What of a model's functions a request leaves to its answer.
   struct Scope: Sendable, Hashable {
     /// The only functions that the answer may call; empty: there is none, and so no call; nil: any of the model's.
@@ -147,8 +151,8 @@ struct ChatRequest: Sendable {
     /// Whether an answer may stand for what the client wants: not where its conversation does not end with a person's turn, nor
     /// where it may call tools that the model never learned, which might be the right ones.
     var isWithinTheModel = true
-    /// Whether the model might call a function that the request leaves out, without demanding one: what it says among the others
-    /// then means little, however sure it is among them.
+    /// Whether the model might call a function that the request leaves out: what it says among the others then means little, however
+    /// sure it is among them. A request that demands a call of one function has decided that itself.
     var leavesOut = false
   }
 
@@ -182,7 +186,7 @@ struct ChatRequest: Sendable {
     return Scope(
       functions: allowed == all ? nil : allowed,
       isWithinTheModel: messages.last?.role == .user && allowed == wanted,
-      leavesOut: allowed != all && !allowed.isEmpty && !demandsOne)
+      leavesOut: allowed != all && !allowed.isEmpty && !(demandsCall && wanted.count == 1))
   }
 
   private static func saysTheSame(_ one: FunctionDefinition, _ other: FunctionDefinition) -> Bool {
