@@ -140,7 +140,7 @@ import Training
       #expect(saved.numerics == "retort-bf16-2")
       let path = store.path(of: saved.digest)
       var bytes = Array(try Data(contentsOf: URL(fileURLWithPath: path)))
-      let (old, new) = (Array("retort-bf16-1".utf8), Array("retort-bf16-0".utf8))
+      let (old, new) = (Array("retort-bf16-2".utf8), Array("retort-bf16-0".utf8))
       for at in 0..<bytes.count - old.count where Array(bytes[at..<at + old.count]) == old {
         bytes.replaceSubrange(at..<at + old.count, with: new)
       }
@@ -151,7 +151,7 @@ import Training
       let error = #expect(throws: TrainingError.self) { try Trainer(restoring: digest, from: store) }
       #expect(error?.code == .checkpointMismatch)
       #expect(
-        error?.description.contains("retort-bf16-1") == true && error?.description.contains("retort-bf16-0") == true)
+        error?.description.contains("retort-bf16-2") == true && error?.description.contains("retort-bf16-0") == true)
     }
   }
 
