@@ -103,7 +103,7 @@ public struct Replay: Sendable {
     return try await release.history.releases(of: release.model)
       .map(\.manifest).last {
         try $0.lineage.chain == point.chain && $0.lineage.recipe == train.recipe.digest
-          && $0.lineage.compression ?? compression == compression && train.startsFrom($0.lineage.base)
+          && $0.lineage.compression ?? compression == compression && train.mayName(base: $0.lineage.base)
       }
   }
 }

@@ -90,7 +90,7 @@ actor TrainWorker {
     }
     try check(checkpoint, stage)
     let trainer = try Trainer(restoring: checkpoint.digest, from: stage.checkpoints, recipe: stage.recipe)
-    try checkBase(trainer.baseDigest, checkpoint, stage)
+    try checkBase(trainer.modelDigest, checkpoint, stage)
     return (trainer, checkpoint)
   }
 
@@ -104,7 +104,7 @@ actor TrainWorker {
       reason = "of another recipe"
     } else if summary?.files.allSatisfy(stage.checkpoints.contains) != true {
       reason = "lost"
-    } else if let summary, try !stage.startsFrom(summary.baseDigest) {
+    } else if let summary, try !stage.startsFrom(summary.modelDigest) {
       reason = "of another base"
     } else {
       return false

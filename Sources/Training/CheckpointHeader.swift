@@ -174,6 +174,7 @@ extension TrainerState {
       "release_points": .integer(Int64(releasePoints)), "is_cut": .bool(isCut), "is_release_due": .bool(isReleaseDue),
       "prequential": prequential.json, "recent": .array(recent.map(\.json)),
     ]
+    if lessons > 0 { object["lessons"] = .integer(Int64(lessons)) }
     if let detector {
       object["drift"] = [
         "detector": detector.json, "count": .integer(Int64(drifts)), "until": .integer(Int64(driftsUntil)),
@@ -186,6 +187,7 @@ extension TrainerState {
     guard let chain = json.digest("chain"), let position = json["position"]?.integerValue, position >= 0,
       let round = json.count("round"), let learned = json.count("samples_learned"),
       let since = json.count("since_release"), let points = json.count("release_points"),
+      let lessons = json["lessons"] == nil ? 0 : json.count("lessons"),
       let isCut = json["is_cut"]?.boolValue, let isDue = json["is_release_due"]?.boolValue,
       let tally = json["prequential"].flatMap({ PredictionTally(json: $0) }), let list = json["recent"]?.arrayValue
     else { return nil }
@@ -202,6 +204,7 @@ extension TrainerState {
     isReleaseDue = isDue
     prequential = tally
     self.recent = recent
+    self.lessons = lessons
     guard let drift = json["drift"] else { return }
     guard let detector = drift["detector"].flatMap({ DriftDetector(json: $0) }), let drifts = drift.count("count"),
       let until = drift.count("until")

@@ -12,8 +12,10 @@ public struct CheckpointSummary: Sendable, Hashable {
   public let recipe: TrainingRecipe
   /// The digest of the functions.
   public let functionsDigest: Digest
-  /// The digest of the base model; `nil` for a student from scratch.
+  /// The digest of the base model or of the pretrained body; `nil` for a student from random weights, and before it exists.
   public let baseDigest: Digest?
+  /// The digest of the base model; `nil` for a student from scratch, whether its layers had lessons or not.
+  public let modelDigest: Digest?
   /// The numerics version of its weights.
   public let numerics: String
   /// The chain of everything consumed.
@@ -40,6 +42,7 @@ public struct CheckpointSummary: Sendable, Hashable {
     recipe = header.recipe
     functionsDigest = header.functionsDigest
     baseDigest = header.baseDigest
+    modelDigest = header.state.lessons > 0 ? nil : header.baseDigest
     numerics = header.numerics
     chain = header.state.chain.digest
     position = header.state.position

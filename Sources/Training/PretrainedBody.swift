@@ -119,11 +119,14 @@ public struct PretrainedBody: Sendable {
     }
   }
 
-  /// Writes the body over that of a student of the same sizes.
-  func copy(into student: Student) {
+  /// Makes the layers of a student of the same sizes so much of the body's, and what they were for the rest.
+  ///
+  /// - Parameter share: 0…1.
+  func blend(into student: Student, share: Float) {
     let range = Self.range(of: student)
     precondition(range.count == weights.count, "a body belongs to the sizes of its recipe")
-    _ = UnsafeMutableBufferPointer(rebasing: student.parameters[range]).update(fromContentsOf: weights)
+    let own = UnsafeMutableBufferPointer(rebasing: student.parameters[range])
+    for index in own.indices { own[index] = share * weights[index] + (1 - share) * own[index] }
   }
 
   static func embedding(of student: Student) -> ParameterLayout.Entry { student.layout.entries[0] }

@@ -7,8 +7,8 @@ extension Trainer {
   /// answers of its own, and reinforcement learning.
   /// The trunk stays as it is.
   ///
-  /// Where the trunk has taken few steps, the branch first takes those that the recipe's `candidate_steps` ask for, at the
-  /// trunk's rate: what a candidate costs is not tied to how many samples have arrived.
+  /// Where the trunk has taken few steps, lessons included, the branch first takes those that the recipe's `candidate_steps` ask
+  /// for, at the trunk's rate: what a candidate costs is not tied to how many samples have arrived.
   ///
   /// - Parameters:
   ///   - steps: The number of steps in which the rate falls; `nil` for what the recipe's `decay_steps` gives.
@@ -20,7 +20,7 @@ extension Trainer {
     let teacher = try check(teacher, trunk)
     let taken = trunk.optimizer.step
     let fall = memory.learned.isEmpty ? 0 : max(0, steps ?? recipe.decaySteps(after: taken))
-    let level = memory.learned.isEmpty ? 0 : max(0, recipe.candidateSteps - taken - fall)
+    let level = memory.learned.isEmpty ? 0 : max(0, recipe.candidateSteps - state.lessons - taken - fall)
     let count = level + fall
     let copy = trunk.copy()
     let order = plan.branchOrder(

@@ -4,7 +4,8 @@ import Tokenization
 import Topics
 
 extension Trainer {
-  /// A trunk from scratch: a tokenizer trained on these texts, and random weights, or random embeddings on a pretrained body.
+  /// A trunk from scratch: a tokenizer trained on these texts, and random weights, or random embeddings and layers that are a
+  /// pretrained body's in part.
   static func makeTrunk(
     texts: [String], recipe: TrainingRecipe, functions: FunctionSet, body: PretrainedBody?
   ) throws -> Trunk {
@@ -17,7 +18,7 @@ extension Trainer {
       seed: CounterRandom(seed: UInt64(recipe.seed), .initialization).bits(0),
       initialization: recipe.initialization, precision: recipe.precision)
     if let body {
-      body.copy(into: student)
+      body.blend(into: student, share: Float(recipe.baseShare))
       EmbeddingRows(recipe).write(tokenizer, into: student.parameters(PretrainedBody.embedding(of: student)))
     }
     return try makeTrunk(student, tokenizer, recipe: recipe, functions: functions)

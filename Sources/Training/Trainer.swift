@@ -151,16 +151,19 @@ public final class Trainer {
   private func start() throws -> Student {
     let waiting = memory.pending(recipe.tokenizerSamples)
     let texts = waiting.flatMap { $0.sample?.messages.map(\.content) ?? [] }
-    let body =
-      recipe.baseSteps > 0 ? try PretrainedBody.of(recipe, folder: bodyFolder, progress: progress) : nil
+    let takesLessons = recipe.baseSteps > 0 && waiting.count <= recipe.baseUntil
+    let body = takesLessons ? try PretrainedBody.of(recipe, folder: bodyFolder, progress: progress) : nil
     let trunk = try Self.makeTrunk(texts: texts, recipe: recipe, functions: functions, body: body)
     baseDigest = body?.digest
+    state.lessons = takesLessons ? recipe.baseSteps : 0
     self.trunk = trunk
     return trunk.student
   }
 }
 
 extension Trainer {
+  /// The digest of the base model; `nil` for a student from scratch, whether its layers had lessons or not.
+  public var modelDigest: Digest? { state.lessons > 0 ? nil : baseDigest }
   /// The offset of the next record to consume.
   public var position: Int64 { state.position }
   /// The chain of everything consumed.

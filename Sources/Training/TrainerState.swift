@@ -7,6 +7,8 @@ package struct TrainerState: Sendable, Hashable {
   package var chain = SampleChain()
   /// The offset of the next record; a hint, no part of any weight.
   package var position: Int64 = 0
+  /// The steps of generated lessons that the student's layers have learned before the first sample.
+  package var lessons = 0
   /// The rounds done.
   package var round = 0
   /// The train samples learned from.

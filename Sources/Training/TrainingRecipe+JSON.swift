@@ -69,6 +69,8 @@ extension TrainingRecipe {
         return recipe.loraTargetList != nil
       },
       .integer("base_steps", \.baseSteps, 0...1_000_000),
+      .integer("base_until", \.baseUntil, 0...1_000_000_000),
+      .number("base_share", \.baseShare, 0...1),
       .integer("base_batch_size", \.baseBatchSize, 1...4_096),
       .number("base_learning_rate", \.baseLearningRate, 0...1),
       .number("swap_probability", \.swapProbability, 0...1),

@@ -101,9 +101,16 @@ public struct TrainingRecipe: Sendable, Hashable {
   /// Which linear maps have adapters, names of `q k v o gate up down` with commas between; default all.
   public var loraTargets = AdapterSettings.Target.allCases.map(\.rawValue).joined(separator: ",")
 
-  /// How many steps of generated lessons the layers of a student from scratch learn before its first sample; 0, the default, for
-  /// none. See ``PretrainedBody``.
-  public var baseSteps = 0
+  /// How many steps of generated lessons the layers of a student from scratch learn before its first sample; 0 for none; default
+  /// 1,000. See ``PretrainedBody``.
+  public var baseSteps = 1_000
+  /// With how many train samples at most a student from scratch begins on such layers; with more it begins on random ones. Default 6,000.
+  public var baseUntil = 6_000
+  /// How much of what these layers learned a student begins with: its weights are so much of theirs, and random ones for the rest;
+  /// 0…1, default 0.5.
+  ///
+  /// Reference: Ash and Adams 2020, "On warm-starting neural network training", arXiv 1910.08475 (shrink and perturb).
+  public var baseShare = 0.5
   /// The lessons in one of these steps; default 12.
   public var baseBatchSize = 12
   /// The learning rate of these steps after the warm-up; it falls over the last quarter. Default 0.002.
@@ -121,8 +128,8 @@ public struct TrainingRecipe: Sendable, Hashable {
   /// The most steps of a branch in which the rate falls linearly: half as many as the trunk has taken, but no fewer than
   /// 1,500; default 6,000.
   public var decaySteps = 6_000
-  /// The fewest steps behind a candidate, the trunk's included, however few samples there are: what the trunk has not taken
-  /// a branch takes at the trunk's rate before the rate falls; default 3,000.
+  /// The fewest steps behind a candidate, those of lessons and the trunk's included, however few samples there are: what is
+  /// missing a branch takes at the trunk's rate before the rate falls; default 3,000.
   public var candidateSteps = 3_000
   /// The rate at the end of a branch as a share of the trunk's; default 0.02.
   public var finalRateShare = 0.02

@@ -81,6 +81,7 @@ enum Fixture {
     recipe.warmupSteps = 5
     recipe.decaySteps = 4
     recipe.candidateSteps = 0
+    recipe.baseSteps = 0
     return recipe
   }
 

@@ -99,6 +99,8 @@ struct World {
         batch_size: 16
         decay_steps: 10
         candidate_steps: 0
+        base_steps: 4
+        base_batch_size: 2
         sample_count: 4
         rft_steps: 4
         rft_requests: 32

@@ -78,7 +78,7 @@ struct ReplayTests {
       let recipe = """
         {"learning_rate": 0.002, "hidden_size": 32, "layer_count": 1, "head_count": 2, "key_value_head_count": 1,
          "feed_forward_size": 64, "vocabulary_size": 640, "tokenizer_samples": 64, "round_size": 32, "decay_steps": 5,
-         "replay_per_sample": 1, "candidate_steps": 0}
+         "replay_per_sample": 1, "candidate_steps": 0, "base_steps": 0}
         """
       try Data(recipe.utf8).write(to: URL(fileURLWithPath: "\(retort.folder)/recipe.json"))
       var results: [JSON] = []

@@ -59,6 +59,7 @@ extension ReleaseStageTests {
         "vocabulary_size": 400, "space_fused_pieces": 8, "tokenizer_samples": .integer(Int64(tokenizerSamples)),
         "round_size": .integer(Int64(roundSize)), "replay_per_sample": 1,
         "release_every": .integer(Int64(releaseEvery)), "decay_steps": 1, "candidate_steps": 0,
+        "base_steps": 2, "base_batch_size": 2,
         "seed": .integer(Int64(seed)), "maximum_sequence": .integer(Int64(sequence)),
       ])
     }

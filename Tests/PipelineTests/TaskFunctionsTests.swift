@@ -76,7 +76,7 @@ import Training
     let recipe = try TrainingRecipe(json: [
       "hidden_size": 32, "layer_count": 1, "head_count": 2, "key_value_head_count": 1, "feed_forward_size": 32,
       "vocabulary_size": 400, "space_fused_pieces": 8, "tokenizer_samples": 8, "round_size": 8, "replay_per_sample": 1,
-      "decay_steps": 800, "candidate_steps": 0,
+      "decay_steps": 800, "candidate_steps": 0, "base_steps": 0,
     ])
     let store = CheckpointStore(folder: bench.folder + "/" + model)
     try await TrainStage(

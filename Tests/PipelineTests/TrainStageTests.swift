@@ -46,6 +46,7 @@ import Training
       let recipe = try TrainingRecipe(json: [
         "hidden_size": 32, "layer_count": 1, "head_count": 2, "key_value_head_count": 1, "feed_forward_size": 32,
         "vocabulary_size": 400, "space_fused_pieces": 8, "round_size": 8, "replay_per_sample": 1,
+        "base_steps": 0,
         "tokenizer_samples": .number(Double(tokenizerSamples)), "release_every": .number(Double(releaseEvery)),
       ])
       let done = Mutex(0)

@@ -66,6 +66,7 @@ enum Fixture {
     recipe.warmupSteps = 5
     recipe.decaySteps = 4
     recipe.candidateSteps = 0
+    recipe.baseSteps = 0
     recipe.promptLossShare = 0
     recipe.swapProbability = 0.5
     recipe.swapInventedShare = 0

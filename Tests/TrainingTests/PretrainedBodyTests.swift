@@ -73,23 +73,42 @@ import Training
     }
   }
 
-  @Test("A student that starts from a body has its layers, names it, and resumes to the same bytes")
+  /// A trainer whose student has just started.
+  private func started(_ change: (inout TrainingRecipe) -> Void, folder: String? = nil) throws -> Trainer {
+    var recipe = recipe
+    change(&recipe)
+    let trainer = try Trainer(recipe: recipe, functions: try Fixture.functions())
+    trainer.bodyFolder = folder
+    for index in 0..<recipe.tokenizerSamples {
+      try trainer.enqueue(.sample(Fixture.sample(index)), offset: Int64(index))
+    }
+    #expect(trainer.baseDigest == nil)
+    guard case .started = try trainer.advance() else {
+      Issue.record("the student starts first")
+      return trainer
+    }
+    return trainer
+  }
+
+  private func layers(of trainer: Trainer) throws -> [Float] {
+    let student = try #require(trainer.student)
+    return withExtendedLifetime(student) {
+      Array(student.parameters[student.layout.entries[0].range.upperBound...])
+    }
+  }
+
+  @Test(
+    "A student starts from base_share of a body and random layers for the rest, names it, and resumes to the same bytes"
+  )
   func student() throws {
     try Fixture.withFolder { folder in
       let body = try PretrainedBody.of(recipe, folder: nil)
-      var still = recipe
-      still.learningRate = 0
-      let trainer = try Trainer(recipe: still, functions: try Fixture.functions())
-      trainer.bodyFolder = folder
-      for index in 0..<still.tokenizerSamples {
-        try trainer.enqueue(.sample(Fixture.sample(index)), offset: Int64(index))
-      }
-      #expect(trainer.baseDigest == nil)
-      guard case .started = try trainer.advance() else { return #expect(Bool(false), "the student starts first") }
+      let random = try layers(of: started({ $0.baseSteps = 0 }))
+      #expect(try layers(of: started({ $0.baseShare = 0 })) == random)
+      #expect(try layers(of: started({ $0.baseShare = 1 })) == body.weights)
+      let trainer = try started({ $0.baseShare = 0.25 }, folder: folder)
       #expect(trainer.baseDigest == body.digest)
-      let student = try #require(trainer.student)
-      let layers = Array(student.parameters[student.layout.entries[0].range.upperBound...])
-      #expect(layers == body.weights)
+      #expect(try layers(of: trainer) == zip(body.weights, random).map { 0.25 * $0 + 0.75 * $1 })
       let store = CheckpointStore(folder: folder + "/checkpoints")
       let saved = try trainer.checkpoint(to: store)
       let copy = try Trainer(restoring: saved.digest, from: store)
@@ -97,6 +116,35 @@ import Training
       while try trainer.advance() != nil {}
       while try copy.advance() != nil {}
       #expect(copy.weightsDigest == trainer.weightsDigest)
+    }
+  }
+
+  @Test("A student that begins with more than base_until samples starts from random layers")
+  func manySamples() throws {
+    let few = try started { $0.baseUntil = $0.tokenizerSamples }
+    let many = try started { $0.baseUntil = $0.tokenizerSamples - 1 }
+    #expect(few.baseDigest != nil && many.baseDigest == nil)
+    #expect(try layers(of: many) == layers(of: started({ $0.baseSteps = 0 })))
+  }
+
+  @Test("Lessons count among the steps behind a candidate, also after a restart")
+  func lessonsCount() throws {
+    try Fixture.withFolder { folder in
+      let store = CheckpointStore(folder: folder)
+      func steps(_ change: (inout TrainingRecipe) -> Void) throws -> Int {
+        let trainer = try started {
+          $0.candidateSteps = 30
+          change(&$0)
+        }
+        while try trainer.advance() != nil {}
+        let restored = try Trainer(restoring: trainer.checkpoint(to: store).digest, from: store)
+        let (branch, again) = (try trainer.branch(), try restored.branch())
+        #expect(branch.steps == again.steps)
+        #expect(Trainer.weightsDigest(of: branch.student) == Trainer.weightsDigest(of: again.student))
+        return trainer.steps + branch.steps
+      }
+      let (taught, plain) = (try steps { _ in }, try steps { $0.baseSteps = 0 })
+      #expect(taught == 30 - recipe.baseSteps && plain == 30)
     }
   }
 

@@ -1,5 +1,5 @@
 """What can be measured: a deployment, one whose process is killed, one whose requests come in portions, what `retort compress`
-makes of a release, and a run of the demo."""
+makes of a release, what releases have wrong, and a run of the demo."""
 
 import dataclasses
 import json
@@ -13,12 +13,17 @@ LATER = ("wrong", "asked", "teacher")
 SMALL = {
     "precision": "bf16", "vocabulary_size": 2_000, "tokenizer_samples": 2_000, "prompt_loss_share": 0, "replay_per_sample": 11,
     "decay_steps": 800, "candidate_steps": 0, "swap_probability": 0.5, "swap_invented_share": 0,
-    "swap_invented_until": 1_000_000_000,
+    "swap_invented_until": 1_000_000_000, "base_steps": 0,
 }
 
 
-# How long the rate fell before it fell over half as many steps as the trunk has taken; what was measured with it keeps to it.
-SHORT = {"decay_steps": 1_500}
+# How long the rate fell before it fell over half as many steps as the trunk has taken, and layers that began at random; what was
+# measured with them keeps to them.
+SHORT = {"decay_steps": 1_500, "base_steps": 0}
+
+
+# Layers that had lessons as they stand, where by default half of them is random, and 3,000 steps besides those of lessons.
+WHOLE_BASE = {"base_steps": 1_000, "base_share": 1, "candidate_steps": 4_000}
 
 
 class Defined:
@@ -48,8 +53,8 @@ class Cell(Defined):
     teacher: "Cell | None" = None
 
     def needs(self):
-        """The cell whose released file this one takes; None: none."""
-        return self.teacher
+        """The cells whose released files this one takes."""
+        return (self.teacher,) if self.teacher else ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +73,7 @@ class Interruption(Defined):
         return self.whole.data
 
     def needs(self):
-        return self.whole
+        return (self.whole,)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +96,7 @@ class Stream(Defined):
     teacher = None
 
     def needs(self):
-        return None
+        return ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +112,22 @@ class Compression(Defined):
         return self.parent.data
 
     def needs(self):
-        return self.parent
+        return (self.parent,)
+
+
+@dataclasses.dataclass(frozen=True)
+class Errors(Defined):
+    """What is wrong in the wrong answers of the files that these cells released, all of the same labels."""
+
+    name: str
+    students: tuple
+
+    @property
+    def data(self):
+        return self.students[0].data
+
+    def needs(self):
+        return self.students
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,4 +141,4 @@ class Scenario(Defined):
     data = None
 
     def needs(self):
-        return None
+        return ()

@@ -12,8 +12,9 @@ import sys
 import time
 
 from answers import answers, paired
-from cells import Cell, Compression, Interruption, Scenario, Stream
+from cells import Cell, Compression, Errors, Interruption, Scenario, Stream
 from data import Data
+from errors import errors
 from teacher import teacher
 
 # Few samples are held out, because the requests that count are others; the release is whole and nearly exact in its format.
@@ -69,7 +70,7 @@ class Laboratory:
     def measure(self, cell):
         ways = {
             Cell: self.deploy, Interruption: self.interrupt, Stream: self.follow, Compression: self.compress,
-            Scenario: self.demonstrate}
+            Errors: self.examine, Scenario: self.demonstrate}
         found = ways[type(cell)](cell)
         shutil.rmtree(self.work / cell.name)
         return {"inputs": self.inputs(cell), "cell": json.loads(cell.key())} | found
@@ -214,10 +215,21 @@ class Laboratory:
         """Which test requests a model answers right; found once for a file that is kept."""
         known = file.with_suffix(".right")
         if not known.exists():
-            test = [json.loads(line) for line in self.dataset(cell.data).test]
+            test = self.test(cell)
             given = answers(self.retort, self.work / cell.name, file, test)
             known.write_text(json.dumps([call == row["call"] for call, row in zip(given, test, strict=True)]))
         return json.loads(known.read_text())
+
+    def test(self, cell):
+        return [json.loads(line) for line in self.dataset(cell.data).test]
+
+    # Errors
+
+    def examine(self, cell):
+        folder, before, test = self.prepare(cell, cell.students[0]), minutes(), self.test(cell)
+        given = [answers(self.retort, folder, self.released(student), test) for student in cell.students]
+        learned = map(json.loads, self.dataset(cell.data).labelled(cell.students[0].labels))
+        return errors(test, given, [row["text"] for row in learned]) | {"minutes": minutes() - before}
 
     # The demo
 

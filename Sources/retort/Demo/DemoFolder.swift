@@ -80,6 +80,7 @@ struct DemoFolder {
         dropout: 0.1
         decay_steps: 400
         candidate_steps: 0
+        base_steps: 0
     release:
       every: 1200
       prune: ffn=0.875

@@ -1,6 +1,6 @@
 """What single choices bring with 1,000 labels."""
 
-from cells import SMALL, Cell
+from cells import SMALL, WHOLE_BASE, Cell
 from tables import over_seeds, spent, table
 
 TITLE = "SNIPS, 1,000 labels: what each choice brings"
@@ -12,8 +12,8 @@ CHOICES = {
     "snips-1000-request-loss": ("and a loss on the request's tokens, 0.3 of the answer's", MORE | {"prompt_loss_share": 0.3}),
     "snips-1000-invented-s1": ("instead invented values, 0.7 of values exchanged", MORE | INVENTED),
     "snips-1000-both": ("both", MORE | INVENTED | {"prompt_loss_share": 0.3}),
-    "snips-1000-base": ("3,000 steps, and 1,000 before them on invented calls", MORE | {"base_steps": 1_000}),
-    "snips-1000-base-invented": ("the same with invented values", MORE | INVENTED | {"base_steps": 1_000}),
+    "snips-1000-base": ("3,000 steps, and 1,000 before them on invented calls", MORE | WHOLE_BASE),
+    "snips-1000-base-invented": ("the same with invented values", MORE | INVENTED | WHOLE_BASE),
 }
 # Measured for the learning curve.
 SHARED = {"snips-1000-invented-s1"}
