@@ -55,41 +55,21 @@ extension Consumer {
     }
   }
 
-  func apply(_ actions: [RebalanceFlow.Action]) {
-    for action in actions {
-      do {
-        switch action {
-        case .assign(let places):
-          for place in places { state.add(place, at: nil) }
-          try handle.assignWhereCommitted(places)
-        case .drain(let places):
-          state.leave(places)
-          drain(places)
-        case .unassign(let places):
-          state.remove(places)
-          for place in places { lost[place] = nil }
-          unplaced.subtract(places)
-          try handle.unassign(places)
-        }
-      } catch {
-        failure = error
+  func apply(_ change: GroupChange) {
+    do {
+      switch change {
+      case .assigned(let places):
+        for place in places { state.add(place, at: nil) }
+        try handle.assignWhereCommitted(places)
+      case .revoked(let places):
+        state.remove(places)
+        for place in places { lost[place] = nil }
+        unplaced.subtract(places)
+        try handle.unassign(places)
       }
+    } catch {
+      failure = error
     }
-  }
-
-  /// Lets the consumer finish its work on partitions that go to others, for at most the session time-out.
-  private func drain(_ places: Set<TopicPartition>) {
-    guard let willRevoke = options.willRevoke else { return }
-    let turn = rebalance.startDraining(until: .now + options.sessionTimeout)
-    Task { [weak self] in
-      await willRevoke(places)
-      await self?.drained(turn)
-    }
-  }
-
-  private func drained(_ turn: Int) {
-    if isClosed { return }
-    apply(rebalance.drained(turn))
   }
 
   func serveJoinWaiters() {

@@ -24,7 +24,6 @@ extension Consumer {
     if try !handle.seek(place, to: offset) {
       try handle.unassign([place])
       try handle.assign([place: offset])
-      if state.isPaused(place) { handle.pause([place]) }
     }
     lost[place] = nil
     state.move(place, to: offset)
@@ -32,7 +31,7 @@ extension Consumer {
 
   /// Finds a place for partitions that have lost theirs: the group's beginning, or what is left after a loss.
   func findLost() {
-    if lost.isEmpty && unplaced.isEmpty || rebalance.isDraining { return }
+    if lost.isEmpty && unplaced.isEmpty { return }
     if let retryLostAt, retryLostAt > .now { return }
     retryLostAt = nil
     do {
@@ -49,7 +48,6 @@ extension Consumer {
     if !places.isEmpty {
       try handle.unassign(places)
       try handle.assignWhereCommitted(places)
-      handle.pause(places.filter { state.isPaused($0) })
     }
     unplaced = []
   }

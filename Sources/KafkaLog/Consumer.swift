@@ -15,7 +15,6 @@ actor Consumer: GroupReader {
   let logger: Logger
   private let onClose: @Sendable () -> Void
   var state = ReaderState()
-  var rebalance = RebalanceFlow()
   private var requests: [Request] = []
   private var nextRequest: UInt64 = 0
   var joinWaiters: [JoinWaiter] = []
@@ -114,25 +113,6 @@ actor Consumer: GroupReader {
 
   var positions: [TopicPartition: Int64] { state.positions }
 
-  func pause(_ places: Set<TopicPartition>) {
-    let known = places.filter { state.contains($0) && !state.isPaused($0) }
-    if isClosed || known.isEmpty { return }
-    for place in known { state.setPaused(place, true) }
-    handle.pause(known)
-  }
-
-  func resume(_ places: Set<TopicPartition>) {
-    let known = places.filter { state.contains($0) && state.isPaused($0) }
-    if isClosed || known.isEmpty { return }
-    handle.resume(known)
-    for place in known {
-      state.setPaused(place, false)
-      // What was fetched before the pause is gone: go on after what was delivered.
-      if let position = state.position(of: place) { try? move(place, to: position) }
-    }
-    serveRequests()
-  }
-
   // MARK: - Ending
 
   func close() { end(abruptly: false) }
@@ -163,15 +143,14 @@ actor Consumer: GroupReader {
   private func serve() -> ContinuousClock.Instant? {
     if isClosed { return nil }
     for message in handle.serveEvents() { take(message) }
-    for change in handle.context.takeRebalances() { apply(rebalance.take(change, drains: options.willRevoke != nil)) }
-    apply(rebalance.tick(isLost: rebalance.isDraining && handle.assignmentIsLost))
+    for change in handle.context.takeRebalances() { apply(change) }
     findLost()
     handle.routeUnheard()
     serveRequests()
     serveJoinWaiters()
     let isWaiting = !joinWaiters.isEmpty || handle.hasUnheard
     let soon = ContinuousClock.now + (isWaiting ? .milliseconds(20) : .milliseconds(500))
-    return ([soon, retryLostAt, rebalance.deadline] + requests.map(\.deadline)).compactMap { $0 }.min()
+    return ([soon, retryLostAt] + requests.map(\.deadline)).compactMap { $0 }.min()
   }
 
   private func serveRequests() {

@@ -8,14 +8,9 @@ package struct ReaderState {
     let number: Int64
     /// The offset after the last record delivered; nil until the first answer of the log tells where the group stands.
     var position: Int64?
-    var isPaused = false
-    /// Its partition goes to another member as soon as the work on it is finished: nothing more is delivered.
-    var isLeaving = false
     var failure: MessageLogError?
     /// The failure stays until the reader is sought elsewhere.
     var isStuck = false
-
-    var isDelivered: Bool { !isPaused && !isLeaving }
   }
 
   /// A list, not a dictionary: records come in runs of one partition, and hashing a topic's name for each is dear.
@@ -39,7 +34,6 @@ package struct ReaderState {
 
   package func contains(_ place: TopicPartition) -> Bool { entry(place) != nil }
   package func position(of place: TopicPartition) -> Int64? { entry(place)?.position }
-  package func isPaused(_ place: TopicPartition) -> Bool { entry(place)?.isPaused ?? false }
 
   private func entry(_ place: TopicPartition) -> Entry? { entries.first { $0.place == place } }
 
@@ -64,12 +58,6 @@ package struct ReaderState {
     let gone = Set(places)
     entries.removeAll { gone.contains($0.place) }
   }
-  package mutating func leave(_ places: some Sequence<TopicPartition>) {
-    for place in places { change(place) { $0.isLeaving = true } }
-  }
-  package mutating func setPaused(_ place: TopicPartition, _ isPaused: Bool) {
-    change(place) { $0.isPaused = isPaused }
-  }
 
   /// The reader now stands elsewhere.
   package mutating func move(_ place: TopicPartition, to position: Int64) {
@@ -82,8 +70,7 @@ package struct ReaderState {
 
   /// Whether a record is to be delivered; then it counts as read.
   package mutating func accept(_ record: Record) -> Bool {
-    guard let index = index(record.topic, record.partition), entries[index].isDelivered,
-      record.offset >= entries[index].position ?? 0
+    guard let index = index(record.topic, record.partition), record.offset >= entries[index].position ?? 0
     else { return false }
     entries[index].position = record.offset + 1
     return true
@@ -91,7 +78,7 @@ package struct ReaderState {
 
   /// Everything below this offset has been read, or is not there.
   package mutating func reach(_ place: TopicPartition, _ offset: Int64) {
-    change(place) { if $0.isDelivered { $0.position = max($0.position ?? 0, offset) } }
+    change(place) { $0.position = max($0.position ?? 0, offset) }
   }
 
   /// Notes what is wrong with a partition; `isStuck` until it is sought elsewhere.
@@ -104,7 +91,7 @@ package struct ReaderState {
 
   /// A failure to report, if there is one.
   package mutating func takeFailure() -> MessageLogError? {
-    let failed = entries.filter { $0.failure != nil && !$0.isPaused }.min { $0.place < $1.place }
+    let failed = entries.filter { $0.failure != nil }.min { $0.place < $1.place }
     guard let failed else { return nil }
     if !failed.isStuck { change(failed.place) { $0.failure = nil } }
     return failed.failure

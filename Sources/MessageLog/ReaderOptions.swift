@@ -30,16 +30,12 @@ public struct ReaderOptions: Sendable {
   /// How late a reader may notice that nothing but removed or aborted records lies between its position and the end, in
   /// logs that must ask for it: short for reading to the end and stopping, long for waiting cheaply. Default: 0.5 s.
   public var endNotice: Duration
-  /// Called when an orderly rebalance is about to take partitions away, so that work in flight can be finished and
-  /// committed; they are handed over when it returns, or after the session time-out. Never called for partitions that
-  /// are already lost.
-  public var willRevoke: (@Sendable (Set<TopicPartition>) async -> Void)?
 
   /// Options; every one has a default.
   public init(
     startWhenNoCommit: InitialPosition = .earliest, onLostRange: LostRange = .fail, maximumPrefetch: Int = 10_000,
     maximumPrefetchBytes: Int = 16 << 20, sessionTimeout: Duration = .seconds(10),
-    endNotice: Duration = .milliseconds(500), willRevoke: (@Sendable (Set<TopicPartition>) async -> Void)? = nil
+    endNotice: Duration = .milliseconds(500)
   ) {
     self.startWhenNoCommit = startWhenNoCommit
     self.onLostRange = onLostRange
@@ -47,7 +43,6 @@ public struct ReaderOptions: Sendable {
     self.maximumPrefetchBytes = maximumPrefetchBytes
     self.sessionTimeout = sessionTimeout
     self.endNotice = endNotice
-    self.willRevoke = willRevoke
   }
 
   /// Says whether the bounds hold.

@@ -20,12 +20,6 @@ public protocol RecordReader: AnyObject, Sendable {
   /// The offset after the last record that `next` returned, by partition.
   var positions: [TopicPartition: Int64] { get async }
 
-  /// Stops delivering these partitions, keeping position and ownership; not-assigned ones are ignored.
-  func pause(_ partitions: Set<TopicPartition>) async
-
-  /// Delivers these partitions again.
-  func resume(_ partitions: Set<TopicPartition>) async
-
   /// Ends reading; a group member leaves its group and its partitions go to others at once. Closing twice is harmless.
   func close() async
 }

@@ -43,7 +43,7 @@ enum GroupTable {
 
   /// Renews the member's lease, or joins (again), removes lapsed members, and claims what is free and due.
   ///
-  /// - Parameter releasing: partitions to let go of, their work being finished.
+  /// - Parameter releasing: partitions to let go of, from which nothing more is delivered.
   static func heartbeat(_ db: Database, _ member: Member, releasing: Set<TopicPartition>) throws -> Outcome {
     let now = SystemTime.bootMilliseconds()
     try db.run("INSERT OR IGNORE INTO reader_group VALUES (?, 0, 0)", [member.group])

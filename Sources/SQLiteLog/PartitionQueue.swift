@@ -28,7 +28,6 @@ struct PartitionQueue {
     var position: Int64
     /// After the last batch fetched.
     var fetched: Int64
-    var isPaused = false
     var epoch = 0
   }
 
@@ -46,8 +45,6 @@ struct PartitionQueue {
   var onLostRange: ReaderOptions.LostRange { options.onLostRange }
   /// The offset after the last delivered record, by partition.
   var positions: [TopicPartition: Int64] { entries.mapValues(\.position) }
-  /// The partitions being read.
-  var partitions: Set<TopicPartition> { Set(entries.keys) }
   /// Bytes waiting in memory.
   var queuedBytes: Int { queue.reduce(0) { $0 + $1.data.count } }
 
@@ -74,26 +71,19 @@ struct PartitionQueue {
     entries[place]?.epoch = epoch
   }
 
-  /// Stops or goes on delivering a partition; what waits in memory for it is dropped, its position stays.
-  mutating func setPaused(_ place: TopicPartition, _ isPaused: Bool) {
-    guard let entry = entries[place], entry.isPaused != isPaused else { return }
-    seek(place, to: entry.position)
-    entries[place]?.isPaused = isPaused
-  }
-
   /// What to fetch next; partitions take turns at being first.
   mutating func plan() -> FetchPlan {
     turn &+= 1
     let items = order.indices.compactMap { step -> FetchPlan.Item? in
       let place = order[(step + turn) % order.count]
-      guard let entry = entries[place], !entry.isPaused else { return nil }
+      guard let entry = entries[place] else { return nil }
       return FetchPlan.Item(place: place, id: entry.id, from: entry.fetched, epoch: entry.epoch)
     }
     return FetchPlan(
       items: items, maximumBytes: options.maximumPrefetchBytes, maximumRecords: options.maximumPrefetch)
   }
 
-  /// Takes in what was fetched, except for partitions that were sought, paused or taken away meanwhile.
+  /// Takes in what was fetched, except for partitions that were sought or taken away meanwhile.
   mutating func accept(_ found: [FetchPlan.Found]) {
     for result in found {
       let place = result.item.place

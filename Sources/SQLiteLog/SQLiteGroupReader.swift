@@ -16,11 +16,8 @@ actor SQLiteGroupReader: GroupReader {
   private var generation: Int64 = 0
   /// Under which epoch each partition is owned.
   private var epochs: [TopicPartition: Int64] = [:]
-  /// Partitions that go to others as soon as the work on them is finished; nothing more is delivered from them.
-  private var revoking: Set<TopicPartition> = []
-  /// Those among them whose work is finished: the next heartbeat lets them go.
-  private var finished: Set<TopicPartition> = []
-  private var userPaused: Set<TopicPartition> = []
+  /// Partitions that go to others: nothing more is delivered from them, and the next heartbeat lets them go.
+  private var leaving: Set<TopicPartition> = []
   private var nextDeadline: Int64?
   private var isClosed = false
   private var running: Task<Void, any Error>?
@@ -101,17 +98,6 @@ actor SQLiteGroupReader: GroupReader {
     try await store.write { try GroupTable.commit($0, commit) }
   }
 
-  func pause(_ partitions: Set<TopicPartition>) {
-    userPaused.formUnion(partitions.intersection(queue.partitions))
-    applyPauses()
-  }
-
-  func resume(_ partitions: Set<TopicPartition>) {
-    userPaused.subtract(partitions)
-    applyPauses()
-    store.signal.fire()
-  }
-
   func close() async {
     if isClosed { return }
     stop()
@@ -165,64 +151,35 @@ actor SQLiteGroupReader: GroupReader {
     try await task.value
   }
 
+  /// Renews the lease; where that finds partitions that go to others, once more at once, to let them go.
   private func beat() async throws {
-    if isClosed { return }
     let member = GroupTable.Member(
       group: group, id: memberID, topics: topics, timeout: options.sessionTimeout.milliseconds,
       initial: options.startWhenNoCommit)
-    let releasing = finished
-    let outcome = try await store.write { try GroupTable.heartbeat($0, member, releasing: releasing) }
-    finished.subtract(releasing)
-    if outcome.hasChanged {
-      try await store.writeAndAnnounce { _ in }
-    }
-    if !isClosed { apply(outcome) }
+    repeat {
+      if isClosed { return }
+      let releasing = leaving
+      let outcome = try await store.write { try GroupTable.heartbeat($0, member, releasing: releasing) }
+      if outcome.hasChanged {
+        try await store.writeAndAnnounce { _ in }
+      }
+      if !isClosed { apply(outcome) }
+    } while !leaving.isEmpty
   }
 
   private func apply(_ outcome: GroupTable.Outcome) {
     generation = outcome.generation
     nextDeadline = outcome.nextDeadline
-    let owned = Dictionary(uniqueKeysWithValues: outcome.owned.map { ($0.place, $0) })
-    for place in queue.partitions where owned[place] == nil {
+    let owned = Set(outcome.owned.map(\.place))
+    for place in epochs.keys where !owned.contains(place) {
       queue.remove(place)
       epochs[place] = nil
-      userPaused.remove(place)
     }
     for item in outcome.owned where epochs[item.place] != item.epoch {
       queue.add(item.place, id: item.id, at: item.start)
       epochs[item.place] = item.epoch
-      revoking.remove(item.place)
     }
-    revoking.formIntersection(owned.keys)
-    let leaving = outcome.excess.subtracting(revoking)
-    if !leaving.isEmpty {
-      revoking.formUnion(leaving)
-      Task { await self.drain(leaving) }
-    }
-    applyPauses()
-  }
-
-  /// Lets the consumer finish its work on partitions that go to others, for at most the session time-out.
-  private func drain(_ leaving: Set<TopicPartition>) async {
-    if let willRevoke = options.willRevoke {
-      let done = ChangeSignal()
-      let version = done.version
-      Task {
-        await willRevoke(leaving)
-        done.fire()
-      }
-      await done.wait(after: version, for: options.sessionTimeout)
-    }
-    if isClosed { return }
-    finished.formUnion(leaving)
-    // A heartbeat under way does not know of these yet.
-    _ = try? await running?.value
-    try? await synchronise()
-  }
-
-  private func applyPauses() {
-    for place in queue.partitions {
-      queue.setPaused(place, userPaused.contains(place) || revoking.contains(place))
-    }
+    leaving = outcome.excess
+    for place in leaving { queue.remove(place) }
   }
 }

@@ -43,15 +43,6 @@ actor SQLiteReader: RecordReader {
 
   var positions: [TopicPartition: Int64] { queue.positions }
 
-  func pause(_ partitions: Set<TopicPartition>) {
-    for place in partitions { queue.setPaused(place, true) }
-  }
-
-  func resume(_ partitions: Set<TopicPartition>) {
-    for place in partitions { queue.setPaused(place, false) }
-    store.signal.fire()
-  }
-
   func close() {
     isClosed = true
     queue = PartitionQueue(options: ReaderOptions())

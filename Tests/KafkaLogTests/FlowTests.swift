@@ -112,37 +112,6 @@ struct TransactionFlowTests {
   }
 }
 
-@Suite("A group member answers every change of its group")
-struct RebalanceFlowTests {
-  private let a = TopicPartition(topic: "t", partition: 0)
-  private let b = TopicPartition(topic: "t", partition: 1)
-
-  @Test("partitions that go in order are drained first, for a bounded time")
-  func drains() {
-    var flow = RebalanceFlow()
-    check(flow.take(.init(kind: .assigned, places: [a, b]), drains: true) == [.assign([a, b])])
-    check(flow.take(.init(kind: .revoked, places: [b]), drains: true) == [.drain([b])])
-    let now = ContinuousClock.now
-    let turn = flow.startDraining(until: now + .seconds(5))
-    check(flow.isDraining && flow.tick(isLost: false, now: now) == [])
-    check(flow.drained(turn) == [.unassign([b])])
-    check(flow.drained(turn) == [], "a late answer changes nothing")
-    check(flow.take(.init(kind: .revoked, places: [a]), drains: true) == [.drain([a])])
-    _ = flow.startDraining(until: now + .seconds(5))
-    check(flow.tick(isLost: false, now: now + .seconds(6)) == [.unassign([a])])
-  }
-
-  @Test("partitions that are lost, or that nobody drains, go at once")
-  func lost() {
-    var flow = RebalanceFlow()
-    check(flow.take(.init(kind: .revoked, places: [a]), drains: false) == [.unassign([a])])
-    check(flow.take(.init(kind: .revoked, places: [b]), drains: true) == [.drain([b])])
-    let turn = flow.startDraining(until: .now + .seconds(5))
-    check(flow.take(.init(kind: .lost, places: [a]), drains: true) == [.unassign([a, b])])
-    check(flow.drained(turn) == [] && !flow.isDraining)
-  }
-}
-
 @Suite("A reader knows where it stands")
 struct ReaderStateTests {
   private let a = TopicPartition(topic: "t", partition: 0)
@@ -150,7 +119,7 @@ struct ReaderStateTests {
     Record(topic: "t", partition: 0, offset: offset, timestamp: 0, key: nil, value: [])
   }
 
-  @Test("positions pass holes at the end, and a pause loses and repeats nothing")
+  @Test("positions pass holes at the end; what was read, or whose partition has gone, is not delivered")
   func positions() {
     var state = ReaderState()
     state.add(a, at: nil)
@@ -159,14 +128,7 @@ struct ReaderStateTests {
     state.reach(a, 9)
     check(state.position(of: a) == 9)
     check(!state.accept(record(8)), "what lies below the position was read")
-    state.setPaused(a, true)
-    check(!state.accept(record(9)))
-    state.reach(a, 12)
-    check(state.position(of: a) == 9, "what was not delivered is not passed")
-    state.setPaused(a, false)
     check(state.accept(record(9)))
-    state.leave([a])
-    check(!state.accept(record(10)) && state.contains(a))
     state.remove([a])
     check(!state.accept(record(10)))
   }

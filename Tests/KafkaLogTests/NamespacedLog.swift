@@ -30,12 +30,7 @@ struct NamespacedLog: MessageLog {
   }
 
   func groupReader(group: String, topics: [String], options: ReaderOptions) async throws -> any GroupReader {
-    var options = options
-    if let willRevoke = options.willRevoke {
-      let names = self
-      options.willRevoke = { await willRevoke(Set($0.map { names.short($0) })) }
-    }
-    return NamespacedReader(
+    NamespacedReader(
       reader: try await log.groupReader(group: prefix + group, topics: topics.map { prefix + $0 }, options: options),
       names: self)
   }
@@ -120,8 +115,6 @@ private final class NamespacedReader: GroupReader {
     try await reader.seek(names.full(partition), to: position)
   }
   var positions: [TopicPartition: Int64] { get async { names.short(await reader.positions) } }
-  func pause(_ partitions: Set<TopicPartition>) async { await reader.pause(Set(partitions.map { names.full($0) })) }
-  func resume(_ partitions: Set<TopicPartition>) async { await reader.resume(Set(partitions.map { names.full($0) })) }
   func close() async { await reader.close() }
 
   var ownership: [TopicPartition: Int64] {

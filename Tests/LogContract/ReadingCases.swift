@@ -56,23 +56,6 @@ extension ContractSuite {
       try expectEqual(await reader.positions, [at("t"): 41], "after the end")
       await reader.close()
     },
-    ContractCase("a paused partition keeps its position, the others go on") { _, log in
-      try await log.create([TopicConfiguration(name: "t", partitions: 2)])
-      _ = try await log.append((0..<10).map { new("t", "\($0)", partition: $0 % 2) })
-      let reader = try await log.reader(
-        of: [at("t", 0): .earliest, at("t", 1): .earliest], options: ReaderOptions())
-      let first = try await reader.next(maximum: 1, timeout: .seconds(10))
-      let paused = first[0].topicPartition
-      await reader.pause([paused])
-      let others = try await reader.take(5)
-      try expect(others.allSatisfy { $0.topicPartition != paused }, "a paused partition was delivered")
-      try expectEqual(try await reader.next(maximum: 10, timeout: .milliseconds(100)), [])
-      try expectEqual(await reader.positions[paused], first[0].offset + 1)
-      await reader.resume([paused])
-      let rest = try await reader.take(4)
-      try expectEqual(rest.map(\.offset), [1, 2, 3, 4])
-      await reader.close()
-    },
     ContractCase("readers with the smallest prefetch miss nothing") { _, log in
       try await log.create([TopicConfiguration(name: "t", partitions: 3)])
       for block in 0..<10 {

@@ -120,8 +120,6 @@ final class HookedLog: MessageLog {
       try await reader.seek(partition, to: position)
     }
     var positions: [TopicPartition: Int64] { get async { await reader.positions } }
-    func pause(_ partitions: Set<TopicPartition>) async { await reader.pause(partitions) }
-    func resume(_ partitions: Set<TopicPartition>) async { await reader.resume(partitions) }
     func close() async { await reader.close() }
   }
 }

@@ -103,9 +103,9 @@ final class ClientContext: Sendable {
     }
     switch code {
     case RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS where !isClosing:
-      add(.assigned, list)
+      add(.assigned(places(list)))
     case RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS where !isClosing:
-      add(rd_kafka_assignment_lost(handle) != 0 ? .lost : .revoked, list)
+      add(.revoked(places(list)))
     case RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS:
       if let error = rd_kafka_incremental_unassign(handle, list) { rd_kafka_error_destroy(error) }
     default:
@@ -113,9 +113,10 @@ final class ClientContext: Sendable {
     }
   }
 
-  private func add(_ kind: GroupChange.Kind, _ list: UnsafeMutablePointer<rd_kafka_topic_partition_list_t>?) {
-    let places = PartitionList.items(of: UnsafePointer(list)).map(\.place)
-    state.withLock { $0.rebalances.append(GroupChange(kind: kind, places: places)) }
+  private func add(_ change: GroupChange) { state.withLock { $0.rebalances.append(change) } }
+
+  private func places(_ list: UnsafeMutablePointer<rd_kafka_topic_partition_list_t>?) -> Set<TopicPartition> {
+    Set(PartitionList.items(of: UnsafePointer(list)).map(\.place))
   }
 
   private func trouble(_ handle: OpaquePointer, _ code: rd_kafka_resp_err_t, _ reason: String) {

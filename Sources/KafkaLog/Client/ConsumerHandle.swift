@@ -146,16 +146,6 @@ final class ConsumerHandle {
     return true
   }
 
-  func pause(_ places: Set<TopicPartition>) {
-    let list = PartitionList(places)
-    rd_kafka_pause_partitions(client.raw, list.pointer)
-  }
-
-  func resume(_ places: Set<TopicPartition>) {
-    let list = PartitionList(places)
-    rd_kafka_resume_partitions(client.raw, list.pointer)
-  }
-
   /// Leads a partition's records to the data queue.
   ///
   /// The application's own forwarding stays when librdkafka begins to fetch, so it must be there before. But ending a fetch
@@ -220,9 +210,6 @@ final class ConsumerHandle {
     guard let identity = GroupIdentity(token), identity.generation >= 0, !identity.member.isEmpty else { return nil }
     return (identity, token)
   }
-
-  /// Whether the group has given this member's partitions to others without asking.
-  var assignmentIsLost: Bool { rd_kafka_assignment_lost(client.raw) != 0 }
 
   private func check(_ code: rd_kafka_resp_err_t, _ doing: String) throws(MessageLogError) {
     guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { return }
