@@ -51,6 +51,12 @@ public struct Replay: Sendable {
     do {
       try await train.run(.untilIdle)
     } catch let error as TrainingError
+      where error.code == .checkpointMismatch && error.context.hasPrefix(train.checkpoints.folder)
+    {
+      throw TrainingError(
+        error.code, context: error.context, expected: error.expected, found: error.found,
+        advice: "restore what it was, or choose another name")
+    } catch let error as TrainingError
       where error.code == .checkpointNotFound && error.context.hasPrefix(train.checkpoints.folder)
     {
       throw PipelineError(
@@ -100,10 +106,14 @@ public struct Replay: Sendable {
     let announced = try await TrainStage.announced(log: train.log, names: train.names, model: train.model)
     guard let point = announced.releasePoint, point.isReplay(of: range) else { return nil }
     let compression = release.compression(of: train.recipe).digest
+    // Of a checkpoint that is gone the base is not known.
+    let made = try? train.checkpoints.summary(of: point.digest)
+    if let made, try !train.startsFrom(made.modelDigest) { return nil }
     return try await release.history.releases(of: release.model)
       .map(\.manifest).last {
-        try $0.lineage.chain == point.chain && $0.lineage.recipe == train.recipe.digest
-          && $0.lineage.compression ?? compression == compression && train.mayName(base: $0.lineage.base)
+        $0.lineage.chain == point.chain && $0.lineage.recipe == train.recipe.digest
+          && $0.lineage.compression ?? compression == compression
+          && (made == nil || made?.baseDigest == $0.lineage.base)
       }
   }
 }

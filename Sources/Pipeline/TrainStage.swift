@@ -78,13 +78,6 @@ public struct TrainStage: Sendable {
   /// Whether a student of this base model, `nil` for one from scratch, is what this stage trains.
   func startsFrom(_ model: Digest?) throws -> Bool { try base?(functions).digest == model }
 
-  /// Whether a release of this stage's recipe may say that it began with this: the base model's digest, or, from scratch, that of the
-  /// pretrained body or none.
-  func mayName(base digest: Digest?) throws -> Bool {
-    guard base == nil, let digest, recipe.baseSteps > 0 else { return try startsFrom(digest) }
-    return try PretrainedBody.of(recipe, folder: bodies).digest == digest
-  }
-
   private func runOnce(_ mode: RunMode, upstreamIsIdle: @escaping UpstreamCheck) async throws {
     let worker = try await TrainWorker(stage: self, upstreamIsIdle: upstreamIsIdle)
     do {

@@ -139,9 +139,7 @@ actor TrainWorker {
       .checkpointMismatch, context: stage.checkpoints.path(of: checkpoint.digest),
       expected: stage.base == nil ? "a student from scratch, as no train.base is set" : "a student of this train.base",
       found: digest.map { "one of the base \($0.hex)" } ?? "one from scratch",
-      advice: stage.range == nil
-        ? "restore train.base, or start over from the first sample with this one: `retort train --anew`"
-        : "restore train.base, or choose another name")
+      advice: "restore train.base, or start over from the first sample with this one: `retort train --anew`")
   }
 
   func close() async {

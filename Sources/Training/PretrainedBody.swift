@@ -26,7 +26,7 @@ public struct PretrainedBody: Sendable {
   /// The body of a recipe: read from the folder where it is there, else trained and put there.
   ///
   /// - Parameters:
-  ///   - recipe: sizes, seed and the `base_…` settings count.
+  ///   - recipe: sizes, seed, `base_steps`, `base_batch_size` and `base_learning_rate` count.
   ///   - folder: where bodies are kept, named by their specification; `nil` keeps none.
   ///   - progress: called after every step; what it throws ends the work.
   /// - Throws: ``TrainingError`` `invalid_base` for a file that is not what its name says; `diverged`, `io`.
@@ -36,8 +36,9 @@ public struct PretrainedBody: Sendable {
     guard let folder else { return try train(recipe, progress: progress) }
     let path = path(of: recipe, in: folder)
     if FileSystem.exists(path) { return try read(path, recipe: recipe) }
-    let body = try train(recipe, progress: progress)
+    // Before the lessons, which would be lost where it cannot be made.
     try FileSystem.makeFolder(folder)
+    let body = try train(recipe, progress: progress)
     try body.write(to: path, recipe: recipe)
     return body
   }
@@ -83,6 +84,8 @@ public struct PretrainedBody: Sendable {
     lessons.learningRate = recipe.baseLearningRate
     lessons.dropout = 0
     lessons.precision = .bf16
+    // The same bits in less memory.
+    lessons.recomputeActivations = recipe.recomputeActivations
     return lessons
   }
 
@@ -96,6 +99,7 @@ public struct PretrainedBody: Sendable {
       configuration: recipe.configuration(vocabularySize: InventedCalls.vocabularySize), seed: seed,
       initialization: recipe.initialization, precision: recipe.precision)
     InductionCircuit.build(into: student)
+    student.recomputesActivations = recipe.recomputeActivations == 1
     let optimizer = AdamW(layout: student.layout)
     let schedule = LearningRateSchedule(recipe)
     let fall = recipe.baseSteps / 4
@@ -108,7 +112,7 @@ public struct PretrainedBody: Sendable {
       let rate =
         step < steady
         ? schedule.trunk(step: step) : schedule.decay(step: step - steady, of: fall, from: schedule.trunk(step: steady))
-      let report = try optimizer.learn(student, batch, rate: rate, recipe: recipe) { _ in nil }
+      let report = try learn(student, batch, optimizer, rate: rate, recipe: recipe)
       try progress?(
         StepReport(
           phase: .lessons, step: step + 1, steps: recipe.baseSteps, meanLoss: report.meanLoss, tokens: batch.rowCount,
@@ -116,6 +120,18 @@ public struct PretrainedBody: Sendable {
     }
     return withExtendedLifetime(student) {
       PretrainedBody(Array(student.parameters[range(of: student)]), recipe: recipe)
+    }
+  }
+
+  private static func learn(
+    _ student: Student, _ batch: PackedBatch, _ optimizer: AdamW, rate: Double, recipe: TrainingRecipe
+  ) throws -> LossReport {
+    do {
+      return try optimizer.learn(student, batch, rate: rate, recipe: recipe) { _ in nil }
+    } catch let error as TrainingError where error.code == .diverged {
+      throw TrainingError(
+        .diverged, context: "lessons, \(error.context)", expected: error.expected, found: error.found,
+        advice: "lower base_learning_rate, or set base_steps to 0")
     }
   }
 

@@ -77,7 +77,7 @@ extension Trainer {
     if let recipe, recipe.digest != header.recipe.digest {
       throw CheckpointHeader.mismatch(
         path, "the recipe \(recipe.digest.hex)",
-        "\(header.recipe.digest.hex), which has another \(header.recipe.differences(from: recipe).joined(separator: ", "))",
+        "\(header.recipe.digest.hex), which has \(header.recipe.differences(from: recipe).joined(separator: ", "))",
         "restore the recipe, or start over from the first sample with this one: `retort train --anew`")
     }
     if let functions, functions.digest != header.functionsDigest {

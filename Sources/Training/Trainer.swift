@@ -151,7 +151,7 @@ public final class Trainer {
   private func start() throws -> Student {
     let waiting = memory.pending(recipe.tokenizerSamples)
     let texts = waiting.flatMap { $0.sample?.messages.map(\.content) ?? [] }
-    let takesLessons = recipe.baseSteps > 0 && waiting.count <= recipe.baseUntil
+    let takesLessons = recipe.baseSteps > 0 && recipe.baseShare > 0 && waiting.count <= recipe.baseUntil
     let body = takesLessons ? try PretrainedBody.of(recipe, folder: bodyFolder, progress: progress) : nil
     let trunk = try Self.makeTrunk(texts: texts, recipe: recipe, functions: functions, body: body)
     baseDigest = body?.digest

@@ -143,9 +143,12 @@ extension TrainingRecipe {
     return .object(object)
   }
 
-  /// The keys whose values are others in another recipe, in order.
+  /// What is another value in another recipe, in order: "base_steps 0 instead of 1000".
   package func differences(from other: TrainingRecipe) -> [String] {
-    Self.knobs.map(\.name).filter { json[$0] != other.json[$0] }
+    Self.keys.compactMap { key in
+      guard let own = json[key], let its = other.json[key], own != its else { return nil }
+      return "\(key) \(Self.shown(own)) instead of \(Self.shown(its))"
+    }
   }
 
   private mutating func set(_ knob: Knob, _ value: JSON) throws(TrainingError) {

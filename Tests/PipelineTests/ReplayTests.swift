@@ -16,6 +16,10 @@ import Training
     let bench = try await Bench()
     let first = try await bench.replay(as: "small")
     #expect(try await bench.replay(as: "small").digest == first.digest)
+    let other = await #expect(throws: TrainingError.self) {
+      _ = try await bench.replay(as: "small", recipe: Bench.recipe(seed: 5))
+    }
+    #expect(other?.code == .checkpointMismatch && other?.advice.contains("choose another name") == true)
     var compression = Bench.compression
     compression.quantize = .uniform(.f32)
     let second = try await bench.replay(as: "small", compression)

@@ -154,6 +154,7 @@ import Training
         try Trainer(restoring: saved.digest, from: store, recipe: recipe)
       }
       #expect(one?.code == .checkpointMismatch)
+      #expect(one?.found.hasSuffix("which has seed 7 instead of 99") == true)
       let functions = try FunctionSet(json: .array(Array((Fixture.functionsJSON.arrayValue ?? []).prefix(2))))
       let two = #expect(throws: TrainingError.self) {
         try Trainer(restoring: saved.digest, from: store, functions: functions)

@@ -7,7 +7,7 @@ KINDS = {
     "names": "all values, under other keys",
     "bounds": "the right keys, a value with a word too few or too many",
     "values": "the right keys, another value",
-    "count": "an argument too few or too many",
+    "keys": "other keys, and other values",
 }
 
 
@@ -19,8 +19,8 @@ def kind(right, given):
     if sorted(map(str, mine.values())) == sorted(map(str, its.values())):
         return "names"
     if mine.keys() != its.keys():
-        return "count"
-    other = [(str(mine[key]), str(its[key])) for key in mine if mine[key] != its[key]]
+        return "keys"
+    other = [(f" {mine[key]} ", f" {its[key]} ") for key in mine if mine[key] != its[key]]
     return "bounds" if all(one in two or two in one for one, two in other) else "values"
 
 

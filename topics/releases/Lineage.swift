@@ -1,6 +1,7 @@
 /// What a model was made of: everything its weight bytes are a function of, and hints for finding it again.
 public struct Lineage: Sendable, Hashable {
-  /// The digest of the base weights; nil where training started from random ones.
+  /// The digest of the base weights, or of the pretrained layers of which a student from scratch has its share; nil where training
+  /// started from random ones.
   public var base: Digest?
   /// The digest of the chain of samples consumed.
   public var chain: Digest

@@ -7,8 +7,9 @@ struct BaseCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "base", abstract: "Pre-train the layers that a new student starts from, from generated lessons alone.",
     discussion: """
-      What it makes depends on the recipe's sizes, seed and base_… settings, and on nothing else. It is kept in the state \
-      folder, where `retort train` looks for it; training makes it by itself where it is missing.
+      What it makes depends on the recipe's sizes, seed, base_steps, base_batch_size and base_learning_rate, and on nothing \
+      else. It is kept in the state folder, where `retort train` looks for what its own recipe says; training makes it by \
+      itself where it is missing and a student begins with at most base_until samples.
       """)
 
   @OptionGroup var global: GlobalOptions

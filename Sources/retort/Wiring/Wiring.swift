@@ -168,6 +168,8 @@ struct Wiring: Sendable {
     if object["release_every"] == nil {
       object["release_every"] = .integer(Int64(configuration.integer("release.every")))
     }
+    // A pretrained model has had other lessons.
+    if object["base_steps"] == nil, basePath != nil { object["base_steps"] = 0 }
     if object["distill_teacher"] == nil, configuration.text("train.teacher") == TrainingRecipe.samples {
       object["distill_teacher"] = .string(TrainingRecipe.samples)
     }
