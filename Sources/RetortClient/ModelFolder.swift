@@ -128,6 +128,11 @@ public struct ModelFolder: Sendable {
     return (epoch, json["manifest"]?.stringValue.flatMap { Digest(hex: $0) }, deployment)
   }
 
+  /// Whether a release of a model was accepted here of a deploy topic, and so can be gone on with while the log is away.
+  package func hasAccepted(_ model: String, from topic: String) -> Bool {
+    (try? loadState(of: model, from: topic))?.deployment != nil
+  }
+
   /// Remembers what is accepted of a deploy topic, durably.
   func saveState(_ deployment: DeploymentRecord, from topic: String) throws(ClientError) {
     let json: JSON = [

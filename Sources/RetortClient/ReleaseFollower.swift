@@ -33,6 +33,8 @@ public actor ReleaseFollower {
   private var reader: (any RecordReader)?
   /// Where partitions ended when the reader was opened that has not come so far: what is the newest is not known until it has.
   private var ends: [TopicPartition: Int64] = [:]
+  /// How long the log is waited for when it is asked for the first time; nil: as long as it takes, as ever after.
+  private var firstAnswer: Duration?
   private var state: DeploymentState
   /// The deployment that was accepted last when this follower was made.
   private let before: DeploymentRecord?
@@ -66,10 +68,13 @@ public actor ReleaseFollower {
   ///   - agent: the runtime and its version, for `adoptions` and the manifest's minimum.
   ///   - firstRetry: how long after a refusal for its files a release is first tried again; 30 s by default.
   ///   - shared: where models' packed weights are shared with other processes; nil: they are this process's own.
+  ///   - firstAnswer: how long the first ``next(timeout:)`` waits until the log says what there is to read, where a release was
+  ///     accepted before, which the caller can go on with; nil (default), and where none was: as long as the log's own limits.
   /// - Throws: ``ClientError`` with `folder`.
   public init(
     log: any MessageLog, names: TopicNames, model: String, keys: TrustedKeys, folder: ModelFolder, subscriber: String,
-    agent: String, logger: Logger, firstRetry: Duration = .seconds(30), shared: SharedWeights? = nil
+    agent: String, logger: Logger, firstRetry: Duration = .seconds(30), shared: SharedWeights? = nil,
+    firstAnswer: Duration? = nil
   ) throws {
     self.log = log
     self.names = names
@@ -85,6 +90,7 @@ public actor ReleaseFollower {
     let accepted = try folder.loadState(of: model, from: names.models)
     state = DeploymentState(epoch: accepted.epoch, manifestDigest: accepted.manifest)
     before = accepted.deployment
+    self.firstAnswer = before == nil ? nil : firstAnswer
   }
 
   /// The next verified release, or `nil` when none came in time.
@@ -161,19 +167,25 @@ public actor ReleaseFollower {
 
   private func openReader() async throws -> any RecordReader {
     if let reader { return reader }
-    let partitions = try await log.topics().first { $0.name == names.models }?.topicPartitions ?? []
+    let (limit, topic) = (firstAnswer, names.models)
+    firstAnswer = nil
+    let ends = try await FirstAnswer.of(within: limit) { [log] in try await Self.ends(of: topic, in: log) }
+    let opened = try await log.reader(
+      of: ends.mapValues { _ in StartPosition.earliest }, options: ReaderOptions(onLostRange: .skip))
+    (reader, self.ends) = (opened, ends)
+    return opened
+  }
+
+  private static func ends(of topic: String, in log: any MessageLog) async throws -> [TopicPartition: Int64] {
+    let partitions = try await log.topics().first { $0.name == topic }?.topicPartitions ?? []
     guard !partitions.isEmpty else {
       throw ClientError(
-        .notFound, "the log", expected: "a topic \(names.models)", found: "none",
+        .notFound, "the log", expected: "a topic \(topic)", found: "none",
         advice: "create the topics with `retort topics apply`", isRetriable: true)
     }
     var ends: [TopicPartition: Int64] = [:]
     for partition in partitions { ends[partition] = try await log.watermarks(of: partition).high }
-    let opened = try await log.reader(
-      of: Dictionary(uniqueKeysWithValues: partitions.map { ($0, StartPosition.earliest) }),
-      options: ReaderOptions(onLostRange: .skip))
-    (reader, self.ends) = (opened, ends)
-    return opened
+    return ends
   }
 
   private func read(_ record: Record) {

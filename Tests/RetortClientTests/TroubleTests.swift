@@ -53,6 +53,49 @@ import Topics
     #expect(try await bench.adoptions().isEmpty)
   }
 
+  @Test(
+    "who has a release to go on with waits shortly for a log that says nothing, and then as ever for what it shows",
+    .timeLimit(.minutes(1)))
+  func silent() async throws {
+    let bench = try await FollowerTests.Bench()
+    let probes = try bench.probes()
+    try await bench.publish(bench.weights)
+    try await bench.publish(Probe.write(probes))
+    try await bench.deploy(bench.manifest(version: 1, probes: probes), epoch: 1)
+    let away = TroubledLog(bench.log, isSilent: true)
+    let first = try bench.follower(over: away, firstAnswer: .zero)
+    let awaited = Task { try await first.next(timeout: .seconds(5)) }
+    await away.isAsked()
+    away.speak()
+    #expect(
+      try await awaited.value?.manifest.version == 1, "where there is nothing to go on with, the log is waited for")
+    await first.close()
+
+    // A newer release, and a rollback.
+    for (before, after, epoch) in [(1, 2, 2), (2, 1, 3)] {
+      try await bench.deploy(bench.manifest(version: after, probes: probes), epoch: Int64(epoch))
+      let away = TroubledLog(bench.log, isSilent: true)
+      let follower = try bench.follower(over: away, firstAnswer: .zero)
+      let error = await #expect(throws: MessageLogError.self) { try await follower.next(timeout: .seconds(5)) }
+      #expect(error?.code == .unavailable && error?.isRetriable == true)
+      #expect(try await follower.acceptedBefore()?.manifest.version == before)
+      #expect(try await bench.adoptions().isEmpty)
+      await follower.close()
+
+      await away.isAsked()
+      let shown = Task { try await follower.next(timeout: .seconds(5)) }
+      await away.isAsked()
+      away.speak()
+      let release = try await shown.value
+      #expect(release?.manifest.version == after && release?.deployment.epoch == Int64(epoch))
+      await follower.close()
+    }
+
+    // A log that answers is in time.
+    let present = try bench.follower(firstAnswer: .seconds(3_600))
+    #expect(try await present.next(timeout: .seconds(5))?.deployment.epoch == 3)
+  }
+
   @Test("a store whose answer is none, or is longer than it should be, is no fault of the release's for good")
   func store() async throws {
     let bench = try await FollowerTests.Bench()
@@ -80,14 +123,33 @@ import Topics
   }
 }
 
-/// A log in which one topic is away once, and whose readers hand over one record at a time and nothing every other time.
+/// A log in which one topic is away once, and whose readers hand over one record at a time and nothing every other time; a
+/// silent one lets whoever asks for its topics wait, cancelled or not.
 private final class TroubledLog: MessageLog {
   private let log: any MessageLog
   private let away: Mutex<String?>
+  /// Who waits for a silent log; nil where it speaks.
+  private let waiting: Mutex<[CheckedContinuation<Void, Never>]?>
+  private let (questions, asked) = AsyncStream.makeStream(of: Void.self)
 
-  init(_ log: any MessageLog, awayOnce topic: String? = nil) {
+  init(_ log: any MessageLog, awayOnce topic: String? = nil, isSilent: Bool = false) {
     self.log = log
     away = Mutex(topic)
+    waiting = Mutex(isSilent ? [] : nil)
+  }
+
+  /// Waits until its topics have been asked for; the next call, until they have been once more.
+  func isAsked() async {
+    for await _ in questions { return }
+  }
+
+  /// Answers whoever has asked, and who asks from now on.
+  func speak() {
+    let waiting = waiting.withLock { waiting in
+      defer { waiting = nil }
+      return waiting ?? []
+    }
+    for continuation in waiting { continuation.resume() }
   }
 
   private func meet(_ topic: String) throws {
@@ -103,7 +165,17 @@ private final class TroubledLog: MessageLog {
   var capabilities: LogCapabilities { log.capabilities }
   func create(_ topics: [TopicConfiguration]) async throws { try await log.create(topics) }
   func alter(_ topics: [TopicConfiguration]) async throws { try await log.alter(topics) }
-  func topics() async throws -> [TopicConfiguration] { try await log.topics() }
+  func topics() async throws -> [TopicConfiguration] {
+    await withCheckedContinuation { continuation in
+      let isSilent = waiting.withLock { waiting in
+        waiting?.append(continuation)
+        return waiting != nil
+      }
+      if !isSilent { continuation.resume() }
+      asked.yield()
+    }
+    return try await log.topics()
+  }
   func append(_ records: [NewRecord]) async throws -> [RecordPosition] {
     for record in records { try meet(record.topic) }
     return try await log.append(records)

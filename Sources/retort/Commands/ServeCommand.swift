@@ -49,7 +49,7 @@ struct ServeCommand: AsyncParsableCommand {
     MetricsSystem.bootstrap(registry)
     let logger = Wiring.logger("retort.serve")
     try ConfigurationError.checkIsThere(file, "--file", "a GGUF file")
-    let log = file == nil || logRequests ? try await openLog(wiring, logger) : nil
+    let log = file == nil || logRequests ? try wiring.openBareLog() : nil
     do {
       try await serve(wiring, log: log, registry: registry, logger: logger)
     } catch {
@@ -59,16 +59,27 @@ struct ServeCommand: AsyncParsableCommand {
     try await log?.close()
   }
 
-  /// The log. Where it is away a server starts all the same: what it served before is in its folder, and whatever else needs the
-  /// log waits for it.
-  private func openLog(_ wiring: Wiring, _ logger: Logger) async throws -> any MessageLog {
-    let log = try wiring.openBareLog()
+  /// How long a server that has a release to go on with waits for the log's first answer, which takes a log that can be reached a
+  /// fraction of it.
+  private static let firstAnswer = Duration.seconds(2)
+
+  /// Makes the topics that the log lacks. Where it is away a server starts all the same: what it served before is in its folder,
+  /// and whatever else needs the log waits for it.
+  ///
+  /// - Parameter limit: how long the log's first answer is waited for; nil: as long as the log itself waits.
+  /// - Returns: whether the log has answered.
+  private func makeTopics(
+    in log: any MessageLog, _ wiring: Wiring, firstAnswer limit: Duration?, logger: Logger
+  ) async throws -> Bool {
     do {
+      // A log that answers is not hurried any more: topics may take long to be made, and half of them are of no use.
+      if let limit { _ = try await FirstAnswer.of(within: limit) { try await log.topics() } }
       try await wiring.makeTopics(in: log)
+      return true
     } catch let error as MessageLogError where error.code == .unavailable {
       logger.warning("the log is away; the server starts without it", metadata: ["reason": "\(error)"])
+      return false
     }
-    return log
   }
 
   private func serve(
@@ -88,6 +99,14 @@ struct ServeCommand: AsyncParsableCommand {
         "this file system knows no locks: a second server of this state folder would lose requests; give it a state folder of its own",
         metadata: ["folder": "\(folder.path)"])
     }
+    let canGoOn = file == nil && ModelFolder(folder.path).hasAccepted(wiring.model, from: wiring.names.models)
+    var firstAnswer = Self.firstAnswer
+    if let log,
+      try await !makeTopics(in: log, wiring, firstAnswer: canGoOn ? firstAnswer : nil, logger: logger)
+    {
+      // It has been waited for.
+      firstAnswer = .zero
+    }
     var spool: RequestSpool?
     var forwarders: [SpoolForwarder] = []
     if logRequests, let log {
@@ -106,14 +125,17 @@ struct ServeCommand: AsyncParsableCommand {
     let service = ServingService(
       options: options, slot: slot,
       follower: try file == nil
-        ? log.map { try follower(wiring, log: $0, folder: folder, shared: shared, logger: logger) } : nil,
+        ? log.map {
+          try follower(wiring, log: $0, folder: folder, shared: shared, firstAnswer: firstAnswer, logger: logger)
+        } : nil,
       spool: spool, forwarders: forwarders, registry: registry, logger: logger,
       onListening: announcement(host: options.host))
     try await service.runUntilSignal()
   }
 
   private func follower(
-    _ wiring: Wiring, log: any MessageLog, folder: FolderLock, shared: SharedWeights?, logger: Logger
+    _ wiring: Wiring, log: any MessageLog, folder: FolderLock, shared: SharedWeights?, firstAnswer: Duration,
+    logger: Logger
   ) throws -> @Sendable () async throws -> ReleaseFollower {
     // Keys that are configured must be there now; this deployment's own are made with its first release.
     if !wiring.configuration.texts("serve.trusted_keys").isEmpty { _ = try wiring.trustedKeys() }
@@ -122,7 +144,7 @@ struct ServeCommand: AsyncParsableCommand {
         log: log, names: wiring.names, model: wiring.model, keys: try wiring.trustedKeys(),
         folder: ModelFolder(folder.path),
         subscriber: "serve-\(ProcessInfo.processInfo.hostName)-\(ProcessInfo.processInfo.processIdentifier)",
-        agent: "retort/\(BuildVersion.text)", logger: logger, shared: shared)
+        agent: "retort/\(BuildVersion.text)", logger: logger, shared: shared, firstAnswer: firstAnswer)
     }
   }
 
