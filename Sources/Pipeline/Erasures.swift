@@ -97,6 +97,30 @@ extension Erasures {
   }
 }
 
+extension Erasures {
+  /// The tombstones of erased samples of which `samples` has no record any more, to be written once more: who was away for longer
+  /// than compaction leaves a tombstone has missed it. Of what has a record the tombstone is yet to come, or the id came again.
+  static func missed(_ ids: [String], log: any MessageLog, names: TopicNames) async throws -> [NewRecord] {
+    if ids.isEmpty { return [] }
+    let accounts = try await Erasures(log: log, names: names).accounts
+    var gone = accounts.isEmpty ? [] : Set(ids.map { Array($0.utf8) }.filter { accounts[.sha256($0)] != nil })
+    let partition = TopicPartition(topic: names.samples, partition: 0)
+    var start = StartPosition.earliest
+    // The second time only for what came during the first: an id may come again at any moment.
+    for _ in 0..<2 where !gone.isEmpty {
+      let end = try await log.watermarks(of: partition).high
+      try await TopicScan.each(log: log, partition: partition, from: start, to: end) { record in
+        if let key = record.key { gone.remove(key) }
+      }
+      start = .offset(end)
+    }
+    let headers = RecordCoding.headers(of: SampleRecord.topic)
+    return ids.map { Array($0.utf8) }.filter(gone.contains).map {
+      NewRecord(topic: names.samples, partition: 0, key: $0, value: nil, headers: headers)
+    }
+  }
+}
+
 extension RangeSet<Int64> {
   /// How many offsets there are.
   var offsetCount: Int { ranges.reduce(0) { $0 + $1.count } }

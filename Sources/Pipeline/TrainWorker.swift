@@ -149,6 +149,7 @@ actor TrainWorker {
   }
 
   func run(_ mode: RunMode) async throws {
+    if stage.range == nil { try await eraseAgain() }
     // What was due when the last process ended.
     try await work()
     while !Task.isCancelled {
@@ -168,6 +169,17 @@ actor TrainWorker {
       }
     }
     try Task.checkCancellation()
+  }
+
+  /// What a deletion request erased while nobody trained is said again where compaction took its tombstone, or the memory would keep
+  /// it for ever. In the log, so that every restart forgets it at the same place. A replay knows from its range what it leaves out.
+  private func eraseAgain() async throws {
+    let ids = trainer.memory.entries.map(\.id)
+    let missed = try await Erasures.missed(ids, log: stage.log, names: stage.names)
+    if missed.isEmpty { return }
+    _ = try await writer.commit(append: missed, offsets: nil)
+    stage.logger.notice(
+      "train: samples that were erased while training was away are forgotten", metadata: ["samples": "\(missed.count)"])
   }
 
   /// A student from scratch learns its tokens from many requests. Where no more come for now, those between two releases are

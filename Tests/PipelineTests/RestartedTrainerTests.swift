@@ -120,4 +120,64 @@ import Training
     #expect(after.dropFirst(before.count).allSatisfy { $0.manifest.lineage.recipe == new.recipe })
     try await bench.log.close()
   }
+
+  @Test(
+    "a trainer that was away for longer than a tombstone stays forgets what was erased, at one place in the log, and nothing else",
+    .timeLimit(.minutes(5)))
+  func erasedWhileAway() async throws {
+    let bench = try await Bench()
+    let (log, names) = (bench.log, bench.names)
+    func trainer() async throws -> Trainer {
+      let announced = try await TrainStage.announced(log: log, names: names, model: Bench.model)
+      return try Trainer(restoring: try #require(announced.progress).digest, from: bench.checkpoints)
+    }
+    func forget(_ sample: TrainingSample) async throws {
+      let report = try await Forgetting.forget(
+        id: sample.id, log: log, names: names, model: Bench.model, cachePath: bench.labels.folder + "/none", now: 0)
+      #expect(report.samples == 1)
+    }
+    func records(of id: String? = nil) async throws -> [Record] {
+      var found: [Record] = []
+      try await TopicScan.each(log: log, topic: names.samples) { record in
+        if id.map({ Array($0.utf8) == record.key }) ?? true { found.append(record) }
+      }
+      return found
+    }
+    let other = try await trainer()
+    let all = other.trainingSamples
+    let (gone, back, late) = (all[0], all[1], all[2])
+    try await forget(gone)
+    try await forget(back)
+    let again = SampleRecord(id: back.id, messages: back.messages, call: back.call, split: .train)
+    _ = try await log.append([RecordCoding.record(again, topic: names.samples, key: back.id, partition: 0)])
+    var topic = try #require(try await log.topics().first { $0.name == names.samples })
+    topic.deleteRetentionMilliseconds = 0
+    try await log.alter([topic])
+    while try await !records(of: gone.id).isEmpty { _ = try await log.maintain() }
+    // The tombstone of this one is there still.
+    try await forget(late)
+
+    try await bench.learn(0..<0)
+    let ids = Set(try await trainer().trainingSamples.map(\.id))
+    #expect(ids == Set(all.map(\.id)).subtracting([gone.id, late.id]))
+    let erased = try await records().filter(\.isTombstone).compactMap(\.key)
+    #expect(erased == [late, gone].map { Array($0.id.utf8) })
+    let end = try await records().last?.offset
+    try await bench.learn(0..<0)
+    #expect(try await records().last?.offset == end)
+
+    // Another trainer that was away comes to the same, by what the log says.
+    try await bench.learn(60..<90)
+    let live = try await trainer()
+    #expect(live.samplesLearned > other.samplesLearned)
+    for record in try await records() {
+      let input: TrainingInput =
+        record.isTombstone
+        ? .tombstone(String(decoding: record.key ?? [], as: UTF8.self))
+        : TrainingInput(try RecordCoding.value(of: record, as: SampleRecord.self))
+      try other.consume(input, offset: record.offset)
+    }
+    #expect(other.chain == live.chain && other.weightsDigest == live.weightsDigest)
+    try await log.close()
+  }
 }
