@@ -23,6 +23,8 @@ public struct TopicSpecification: Sendable {
   public let cleanup: Set<Cleanup>
   /// How long records stay in topics that delete, in milliseconds; nil: for ever.
   public let retentionMilliseconds: Int64?
+  /// How long a tombstone stays in topics that compact, in milliseconds; nil: as the log has it by default, a day.
+  public let tombstoneMilliseconds: Int64?
   /// Whether the log stamps records with the time at which it appended them.
   public let logAppendTime: Bool
   /// The largest record, key and headers included, in bytes.
@@ -36,8 +38,9 @@ public struct TopicSpecification: Sendable {
 
   init(
     name: String, key: String, partitions: Int = 1, partitionsAreFixed: Bool = true, cleanup: Set<Cleanup>,
-    retentionMilliseconds: Int64? = nil, logAppendTime: Bool = false, maximumMessageBytes: Int = 1 << 20,
-    contentType: String = "application/json", schemaName: String, schema bytes: [UInt8]
+    retentionMilliseconds: Int64? = nil, tombstoneMilliseconds: Int64? = nil, logAppendTime: Bool = false,
+    maximumMessageBytes: Int = 1 << 20, contentType: String = "application/json", schemaName: String,
+    schema bytes: [UInt8]
   ) {
     self.name = name
     self.key = key
@@ -45,6 +48,7 @@ public struct TopicSpecification: Sendable {
     self.partitionsAreFixed = partitionsAreFixed
     self.cleanup = cleanup
     self.retentionMilliseconds = retentionMilliseconds
+    self.tombstoneMilliseconds = tombstoneMilliseconds
     self.logAppendTime = logAppendTime
     self.maximumMessageBytes = maximumMessageBytes
     self.contentType = contentType

@@ -8,13 +8,15 @@ public enum DeploymentTopics {
   /// - Parameter requestPartitions: partitions of `requests`; the only number that is a deployment's own choice.
   public static func configurations(names: TopicNames, requestPartitions: Int) -> [TopicConfiguration] {
     TopicSpecification.all.map { specification in
-      TopicConfiguration(
+      var topic = TopicConfiguration(
         name: names[specification],
         partitions: specification.name == RequestRecord.topic.name ? requestPartitions : specification.partitions,
         cleanup: Set(specification.cleanup.compactMap { CleanupPolicy(rawValue: $0.rawValue) }),
         retentionMilliseconds: specification.retentionMilliseconds,
         maximumMessageBytes: specification.maximumMessageBytes,
         timestampType: specification.logAppendTime ? .logAppend : .create)
+      if let span = specification.tombstoneMilliseconds { topic.deleteRetentionMilliseconds = span }
+      return topic
     }
   }
 
@@ -36,6 +38,8 @@ public enum DeploymentTopics {
         continue
       }
       var same = settingsAreKnown ? wanted : existing
+      // Tombstones that stay longer harm nobody.
+      same.deleteRetentionMilliseconds = max(existing.deleteRetentionMilliseconds, same.deleteRetentionMilliseconds)
       // Where no order hangs on them more partitions are an operator's decision, fewer nobody's.
       same.partitions =
         specification.partitionsAreFixed ? wanted.partitions : max(existing.partitions, same.partitions)
@@ -50,6 +54,15 @@ public enum DeploymentTopics {
   /// of accounts and adoptions has no say.
   public static func orderIsLost(found: TopicConfiguration, wanted: TopicConfiguration, names: TopicNames) -> Bool {
     found.partitions > wanted.partitions && [names.checkpoints, names.deadLetters].contains(found.name)
+  }
+
+  /// Whether a topic differs only in that its tombstones stay too short a time, but a log's usual day at least, as earlier versions
+  /// made it. That is no fault: a trainer that was away for longer finds erasures in the ledger.
+  public static func lacksOnlyTombstoneTime(found: TopicConfiguration, wanted: TopicConfiguration) -> Bool {
+    let usual = TopicConfiguration(name: found.name).deleteRetentionMilliseconds
+    var same = wanted
+    same.deleteRetentionMilliseconds = found.deleteRetentionMilliseconds
+    return found.canonical == same.canonical && found.deleteRetentionMilliseconds >= usual
   }
 
   /// What can be done about a topic that has more partitions than it should.

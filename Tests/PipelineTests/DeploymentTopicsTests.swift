@@ -31,6 +31,29 @@ import Topics
     try await log.close()
   }
 
+  @Test("tombstones of samples that stay for a day, as in logs of earlier versions, may stay longer and are no fault")
+  func tombstones() async throws {
+    let bench = try await LabelStageTests.Bench()
+    let (log, names) = (bench.log, bench.names)
+    let (hour, day): (Int64, Int64) = (3_600_000, 86_400_000)
+    func differing(_ span: Int64) async throws -> [(found: TopicConfiguration, wanted: TopicConfiguration)] {
+      var samples = try #require(try await log.topics().first { $0.name == names.samples })
+      samples.deleteRetentionMilliseconds = span
+      try await log.alter([samples])
+      return try await DeploymentTopics.plan(log: log, names: names, requestPartitions: 1).differing
+    }
+    for span in [90 * day, 365 * day] { #expect(try await differing(span).isEmpty) }
+    for span in [hour, day] {
+      let (found, wanted) = try #require(try await differing(span).first)
+      #expect(wanted.name == names.samples && wanted.deleteRetentionMilliseconds == 90 * day)
+      #expect(DeploymentTopics.lacksOnlyTombstoneTime(found: found, wanted: wanted) == (span == day))
+      var other = found
+      other.cleanup = [.delete]
+      #expect(!DeploymentTopics.lacksOnlyTombstoneTime(found: other, wanted: wanted))
+    }
+    try await log.close()
+  }
+
   @Test("the order of one partition is lost where its records lie in several, not where all are written to one")
   func order() {
     let names = TopicNames()

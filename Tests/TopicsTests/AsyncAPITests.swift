@@ -38,6 +38,7 @@ struct AsyncAPITests {
       #expect(Set(cleanup) == Set(topic.cleanup.map(\.rawValue)))
       let retention = configuration["retention.ms"]?.int.map(Int64.init)
       #expect(retention == (topic.cleanup.contains(.delete) ? topic.retentionMilliseconds ?? -1 : nil))
+      #expect(configuration["delete.retention.ms"]?.int.map(Int64.init) == topic.tombstoneMilliseconds)
       // Kafka counts its framing too.
       #expect(configuration["max.message.bytes"]?.int == topic.maximumMessageBytes + 1_024)
       #expect(configuration["message.timestamp.type"]?.string == (topic.logAppendTime ? "LogAppendTime" : nil))

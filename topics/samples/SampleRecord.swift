@@ -13,10 +13,12 @@ public struct SampleRecord: TopicValue, Hashable {
   /// The `schema` header of the records.
   public static let schemaName = "samples/1.0"
 
-  /// The topic's settings: one partition, because its order is the training order.
+  /// The topic's settings: one partition, because its order is the training order; tombstones that stay long, for
+  /// a trainer that is away.
   public static let topic = TopicSpecification(
-    name: "samples", key: "request id", cleanup: [.compact], logAppendTime: true, maximumMessageBytes: 24 << 20,
-    schemaName: schemaName, schema: PackageResources.samples_schema_json)
+    name: "samples", key: "request id", cleanup: [.compact], tombstoneMilliseconds: 90 * 86_400_000,
+    logAppendTime: true, maximumMessageBytes: 24 << 20, schemaName: schemaName,
+    schema: PackageResources.samples_schema_json)
 
   /// What this record is.
   public let kind: Kind

@@ -104,7 +104,9 @@ struct DoctorCommand: AsyncParsableCommand {
         let remedy =
           pair.found.partitions > pair.wanted.partitions
           ? DeploymentTopics.partitionAdvice : "run `retort topics apply`"
-        return Finding(subject: "topic \(pair.wanted.name)", problem: "has \(differences); \(remedy)", detail: "")
+        let text = "has \(differences); \(remedy)"
+        let isFault = !DeploymentTopics.lacksOnlyTombstoneTime(found: pair.found, wanted: pair.wanted)
+        return Finding(subject: "topic \(pair.wanted.name)", problem: isFault ? text : nil, detail: isFault ? "" : text)
       }
   }
 
