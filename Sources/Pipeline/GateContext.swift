@@ -28,11 +28,12 @@ package struct GateContext {
     }
     look = tries.count + 1
     var evidence: [Evidence] = []
-    if let deployed, let incumbent = history.first(where: { $0.manifest.version == deployed.manifest.version }) {
+    if let deployed, let incumbent = history.firstIndex(where: { $0.manifest.version == deployed.manifest.version }) {
+      // Up to there the incumbent was measured itself.
+      let end = GateWindow.end(of: 0, after: history[...incumbent].map(\.manifest))
       evidence.append(
         Evidence(
-          metric: "gate_fresh_share", value: window.share(from: incumbent.manifest.lineage.toOffset),
-          n: window.samples.count, subject: .incumbent))
+          metric: "gate_fresh_share", value: window.share(from: end), n: window.samples.count, subject: .incumbent))
     }
     self.evidence = evidence + window.labelEvidence
   }

@@ -3,7 +3,8 @@ package import Topics
 
 /// The newest gate samples with their places, who labelled them, and which of them were labelled anew.
 ///
-/// The window moves with the log, so that no two verdicts far apart are on the same samples.
+/// The window moves with the log, so that no two verdicts far apart are on the same samples; for a student that starts over
+/// it does not move back.
 package struct GateWindow {
   /// A gate sample as it stands now.
   package struct Entry: Sendable {
@@ -26,6 +27,19 @@ package struct GateWindow {
 
   /// The newest `limit` of the entries, which are in the order of the log.
   package init(_ entries: [Entry], limit: Int) { self.entries = entries.suffix(max(0, limit)) }
+
+  /// Up to where a candidate is measured: as far as its student has come, or any release before it. So an early release
+  /// point of a student that starts over must answer what the live release answers, of later traffic and functions too.
+  ///
+  /// Not up to the log's end: how many labels there are by then depends on the clock, and a verdict must not.
+  ///
+  /// - Parameters:
+  ///   - position: the offset of `samples` after the last one that the candidate's student has consumed.
+  ///   - releases: those of its name so far.
+  package static func end(of position: Int64, after releases: [Manifest]) -> Int64 {
+    // Offsets of a topic of relabelled samples are others.
+    releases.filter { $0.lineage.topic == nil }.reduce(position) { max($0, $1.lineage.toOffset) }
+  }
 
   /// The samples, oldest first.
   package var samples: [MeasuredSample] { entries.map(\.sample) }

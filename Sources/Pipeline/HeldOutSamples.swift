@@ -3,6 +3,8 @@ import RetortClient
 public import Topics
 
 /// The held-out samples below a position of `samples`: for thresholds (dev) and for the gate.
+///
+/// No training sees any, so that they may lie behind what a student has consumed; what is said of its labels does not.
 public struct HeldOutSamples: Sendable {
   /// Development samples, oldest first.
   public private(set) var dev: [MeasuredSample] = []
@@ -10,14 +12,14 @@ public struct HeldOutSamples: Sendable {
   public var gate: [MeasuredSample] { window.samples }
   /// The same with their places and teachers.
   let window: GateWindow
-  /// The producers of the labels.
-  private(set) var teachers: Set<String> = []
-  /// Calls to the teacher that the labels took, of all splits.
-  private(set) var teacherCalls = 0
-  /// Samples that have been erased.
-  private(set) var erased = 0
+  /// The producers of the labels that the student has consumed.
+  package private(set) var teachers: Set<String> = []
+  /// Calls to the teacher that these labels took, of all splits.
+  package private(set) var teacherCalls = 0
+  /// Samples that the student has consumed and that have been erased.
+  package private(set) var erased = 0
   /// Held-out samples that are left out, since what the user says in them was trained on: it is so where the shares of the split
-  /// were changed.
+  /// were changed. By whichever student: what one may not have seen, the one that it is compared with has.
   package private(set) var trained = 0
   /// The first offset that is still in the log.
   private(set) var firstOffset: Int64 = 0
@@ -31,14 +33,16 @@ public struct HeldOutSamples: Sendable {
   /// Reads them; of each id the newest version counts, and none that has been erased, at the position or behind it.
   ///
   /// - Parameters:
-  ///   - position: the offset after the last one that the student has consumed; all there are by default.
+  ///   - position: the offset after the last one that is read; all there are by default.
+  ///   - consumed: the offset after the last one that the student has consumed; `position` by default.
   ///   - devLimit: the most development samples, the newest.
   ///   - gateLimit: the most gate samples, the newest.
   public init(
-    log: any MessageLog, names: TopicNames, before position: Int64 = .max, devLimit: Int = devLimit,
-    gateLimit: Int = 4_000
+    log: any MessageLog, names: TopicNames, before position: Int64 = .max, consumed: Int64? = nil,
+    devLimit: Int = devLimit, gateLimit: Int = 4_000
   ) async throws {
     let partition = TopicPartition(topic: names.samples, partition: 0)
+    let consumed = consumed ?? position
     firstOffset = try await log.watermarks(of: partition).low
     var versions: [ExactString: (entry: GateWindow.Entry, split: Split)] = [:]
     var erasedIDs: Set<ExactString> = []
@@ -46,19 +50,22 @@ public struct HeldOutSamples: Sendable {
     var producers: Set<String> = []
     var calls = 0
     try await TopicScan.each(log: log, partition: partition, to: position) { record in
+      let isConsumed = record.offset < consumed
       guard record.value != nil else {
         let id = ExactString(String(decoding: record.key ?? [], as: UTF8.self))
         versions[id] = nil
-        erasedIDs.insert(id)
+        if isConsumed { erasedIDs.insert(id) }
         return
       }
       guard let sample = try? RecordCoding.value(of: record, as: SampleRecord.self), let call = sample.call,
         let split = sample.split
       else { return }
-      if let producer = sample.producer { producers.insert(producer) }
-      calls = min(calls + (sample.usage?.calls ?? 0), Self.maximumCalls)
       let id = ExactString(sample.id)
-      erasedIDs.remove(id)
+      if isConsumed {
+        if let producer = sample.producer { producers.insert(producer) }
+        calls = min(calls + (sample.usage?.calls ?? 0), Self.maximumCalls)
+        erasedIDs.remove(id)
+      }
       if split == .train {
         versions[id] = nil
         learned.insert(Self.text(of: sample.messages))
@@ -77,7 +84,7 @@ public struct HeldOutSamples: Sendable {
     // The ledger knows what deletion requests erased, also when compaction has taken the tombstones.
     let erasures = try await Erasures(log: log, names: names)
     erased =
-      erasures.samples(in: 0..<position).offsetCount + erasedIDs.count { erasures.accounts[.sha256($0.text)] == nil }
+      erasures.samples(in: 0..<consumed).offsetCount + erasedIDs.count { erasures.accounts[.sha256($0.text)] == nil }
     let gone = erasures.samples
     let whole = versions.values.filter { !gone.contains($0.entry.offset) }
     let ordered = whole.filter { !learned.contains(Self.text(of: $0.entry.sample.messages)) }

@@ -34,8 +34,9 @@ actor ReleaseWorker {
     let deployed = try await deployed()
     let epoch = try await stage.history.nextEpoch(of: stage.incumbent)
     // A replay is measured on all held-out samples: no training ever sees one, whatever its range.
+    let end = stage.replay == nil ? GateWindow.end(of: checkpoint.position, after: history.map(\.manifest)) : .max
     let samples = try await HeldOutSamples(
-      log: stage.log, names: stage.names, before: stage.replay == nil ? checkpoint.position : .max,
+      log: stage.log, names: stage.names, before: end, consumed: stage.replay == nil ? checkpoint.position : nil,
       gateLimit: stage.policy.gate.window)
     if samples.trained > 0 {
       stage.logger.notice(

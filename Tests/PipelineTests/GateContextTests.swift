@@ -12,7 +12,8 @@ import Topics
   private static func time(_ second: Int) -> String { RFC3339.text(milliseconds: Int64(second) * 1_000) }
 
   private static func release(
-    _ version: Int, promoted: Bool, to offset: Int64, second: Int = 0, parent: Manifest? = nil, difference: Double = 0
+    _ version: Int, promoted: Bool, to offset: Int64, of topic: String? = nil, second: Int = 0, parent: Manifest? = nil,
+    difference: Double = 0
   ) -> (manifest: Manifest, verdict: ReleaseVerdict?) {
     let evidence = Evidence(metric: "exact_match_difference", value: difference, n: 100, subject: .incumbent)
     let manifest = Manifest(
@@ -22,8 +23,8 @@ import Topics
         maximumPositions: 64), parameters: 1, quantization: "none", tokenizerDigest: .sha256([]), template: "t",
       functionsDigest: .sha256([]), minimumRuntime: "1", parent: parent?.digest,
       lineage: Lineage(
-        base: nil, chain: .sha256([]), fromOffset: 0, toOffset: offset, samples: 1, recipe: .sha256([]), seed: 0,
-        numerics: "n", code: "c", teachers: []), evidence: parent == nil ? [] : [evidence], licence: "none",
+        base: nil, chain: .sha256([]), topic: topic, fromOffset: 0, toOffset: offset, samples: 1, recipe: .sha256([]),
+        seed: 0, numerics: "n", code: "c", teachers: []), evidence: parent == nil ? [] : [evidence], licence: "none",
       created: "2026-01-01T00:00:00Z")
     let verdict = ReleaseVerdict(
       model: "m", version: version, manifestDigest: manifest.digest, promoted: promoted, reasons: ["Because."],
@@ -67,6 +68,25 @@ import Topics
     let context = GateContext(
       history: history, deployed: deployed(3, second: 3),
       window: GateWindow((0..<40).map { Self.entry($0) }, limit: 1_000))
+    #expect(context.evidence.first { $0.metric == "gate_fresh_share" }?.value == 0.25)
+  }
+
+  @Test("the window reaches as far as any release before, also for the early points of a student that starts over")
+  func reach() {
+    let history = [
+      Self.release(1, promoted: true, to: 30), Self.release(2, promoted: false, to: 60),
+      Self.release(3, promoted: true, to: 900, of: "retort.relabel.bigger.samples"),
+      Self.release(4, promoted: true, to: 20),
+    ]
+    let manifests = history.map(\.manifest)
+    #expect(GateWindow.end(of: 20, after: []) == 20)
+    #expect(GateWindow.end(of: 20, after: manifests) == 60)
+    #expect(GateWindow.end(of: 70, after: manifests) == 70)
+    // What the incumbent was measured on is not fresh, though its student had not come so far.
+    let deployed = DeploymentRecord(
+      epoch: 1, action: .promote, manifest: manifests[3], reason: "", time: Self.time(4))
+    let context = GateContext(
+      history: history, deployed: deployed, window: GateWindow((0..<80).map { Self.entry($0) }, limit: 1_000))
     #expect(context.evidence.first { $0.metric == "gate_fresh_share" }?.value == 0.25)
   }
 

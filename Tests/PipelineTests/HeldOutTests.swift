@@ -35,6 +35,34 @@ import Topics
     try await log.close()
   }
 
+  @Test("a candidate may be measured beyond its last sample; what is said of its labels ends there")
+  func beyond() async throws {
+    let bench = try await LabelStageTests.Bench()
+    let (log, names) = (bench.log, bench.names)
+    func sample(_ id: String, _ text: String, _ split: Split, by producer: String, calls: Int) -> NewRecord {
+      var sample = SampleRecord(
+        id: id, messages: [.user(text)], call: Call(name: "lock_door", arguments: ["door": "front", "locked": true]),
+        split: split)
+      sample.producer = producer
+      sample.usage = TokenUsage(promptTokens: 0, completionTokens: 0, calls: calls)
+      return RecordCoding.record(sample, topic: names.samples, key: id, partition: 0)
+    }
+    _ = try await log.append([
+      sample("a", "lock the front door", .train, by: "one", calls: 1),
+      sample("b", "open the front door", .gate, by: "one", calls: 2),
+      sample("c", "open the back door", .gate, by: "two", calls: 4),
+      sample("d", "lock the back door", .dev, by: "two", calls: 8),
+      NewRecord(topic: names.samples, partition: 0, key: Array("e".utf8), value: nil),
+    ])
+    let own = try await HeldOutSamples(log: log, names: names, consumed: 2)
+    #expect(own.gate.map(\.id) == ["b", "c"] && own.dev.map(\.id) == ["d"])
+    #expect(own.teachers == ["one"] && own.teacherCalls == 3 && own.erased == 0)
+    let all = try await HeldOutSamples(log: log, names: names)
+    #expect(all.gate.map(\.id) == ["b", "c"])
+    #expect(all.teachers == ["one", "two"] && all.teacherCalls == 15 && all.erased == 1)
+    try await log.close()
+  }
+
   @Test("what was erased is measured no more, though its tombstone lies behind the candidate's last sample")
   func erased() async throws {
     let bench = try await LabelStageTests.Bench()

@@ -56,6 +56,25 @@ import Training
     try await bench.log.close()
   }
 
+  @Test(
+    "a trainer starts over: its early release points are measured on all samples that the live release was measured on"
+  )
+  func measured() async throws {
+    let bench = try await Bench(learning: 150)
+    try await bench.release()
+    let before = try await bench.history.releases(of: Bench.model).map(\.manifest)
+    let last = try #require(before.last)
+    let (few, all) = (try #require(before.first?.latency?.n), try #require(last.latency?.n))
+    try #require(few < all)
+    try await bench.learn(0..<0, mayStartAnew: true, seed: 5)
+    try await bench.release()
+    let after = try await bench.history.releases(of: Bench.model).map(\.manifest).dropFirst(before.count)
+    let early = try #require(after.first)
+    try #require(early.lineage.toOffset < last.lineage.toOffset)
+    #expect(after.allSatisfy { $0.latency?.n == all })
+    try await bench.log.close()
+  }
+
   @Test("a release point whose checkpoint is gone is passed over for a newer one; the newest is not")
   func gone() async throws {
     let bench = try await Bench()
