@@ -28,7 +28,16 @@ public enum DeploymentTopics {
   ) async throws -> (
     missing: [TopicConfiguration], differing: [(found: TopicConfiguration, wanted: TopicConfiguration)]
   ) {
-    let found = Dictionary(uniqueKeysWithValues: try await log.topics().map { ($0.name, $0) })
+    plan(
+      found: try await log.topics(), names: names, requestPartitions: requestPartitions,
+      settingsAreKnown: settingsAreKnown)
+  }
+
+  /// The same of the topics that a log has.
+  package static func plan(
+    found topics: [TopicConfiguration], names: TopicNames, requestPartitions: Int, settingsAreKnown: Bool = true
+  ) -> (missing: [TopicConfiguration], differing: [(found: TopicConfiguration, wanted: TopicConfiguration)]) {
+    let found = Dictionary(uniqueKeysWithValues: topics.map { ($0.name, $0) })
     var missing: [TopicConfiguration] = []
     var differing: [(found: TopicConfiguration, wanted: TopicConfiguration)] = []
     let configurations = configurations(names: names, requestPartitions: requestPartitions)
@@ -37,7 +46,7 @@ public enum DeploymentTopics {
         missing.append(wanted)
         continue
       }
-      var same = settingsAreKnown ? wanted : existing
+      var same = settingsAreKnown ? keepingRetention(of: existing, in: wanted) : existing
       // Tombstones that stay longer harm nobody.
       same.deleteRetentionMilliseconds = max(existing.deleteRetentionMilliseconds, same.deleteRetentionMilliseconds)
       // Where no order hangs on them more partitions are an operator's decision, fewer nobody's.
@@ -46,6 +55,23 @@ public enum DeploymentTopics {
       if existing.canonical != same.canonical { differing.append((existing, same)) }
     }
     return (missing, differing)
+  }
+
+  /// What is wanted, with the retention that is found where that is longer or has no limit: an operator's decision too, and
+  /// a shorter one would delete what is there.
+  private static func keepingRetention(
+    of found: TopicConfiguration, in wanted: TopicConfiguration
+  ) -> TopicConfiguration {
+    // Deleting without any bound is not called deleting.
+    let found = found.canonical
+    guard found.cleanup.contains(.delete) || found.cleanup.union([.delete]) == wanted.cleanup,
+      let retention = wanted.retentionMilliseconds, found.retentionMilliseconds ?? .max > retention
+    else { return wanted }
+    var kept = wanted
+    kept.retentionMilliseconds = found.retentionMilliseconds
+    // The only bound that is left is kept as well, or disks would fill.
+    if found.retentionMilliseconds == nil { kept.retentionBytes = found.retentionBytes }
+    return kept
   }
 
   /// Whether records of a topic may be taken out of order, as it has more partitions than it should.

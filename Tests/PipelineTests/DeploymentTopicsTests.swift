@@ -54,6 +54,58 @@ import Topics
     try await log.close()
   }
 
+  @Test("a longer retention than a topic needs is an operator's decision, and stays when something else is corrected")
+  func retention() {
+    let names = TopicNames()
+    let wanted = DeploymentTopics.configurations(names: names, requestPartitions: 1)
+    let day: Int64 = 86_400_000
+    /// What is said of one topic where it is changed.
+    func differing(_ name: String, _ change: (inout TopicConfiguration) -> Void) -> [String] {
+      var found = wanted
+      for index in found.indices where found[index].name == name { change(&found[index]) }
+      let plan = DeploymentTopics.plan(found: found, names: names, requestPartitions: 1)
+      #expect(plan.missing.isEmpty && plan.differing.allSatisfy { $0.wanted.name == name })
+      return plan.differing.flatMap { DeploymentTopics.differences(found: $0.found, wanted: $0.wanted) }
+    }
+    #expect(differing(names.requests) { _ in } == [])
+    for name in [names.requests, names.deadLetters, names.feedback, names.adoptions] {
+      #expect(differing(name) { $0.retentionMilliseconds = 100 * day } == [], "\(name)")
+      #expect(differing(name) { $0.retentionMilliseconds = nil } == [], "\(name)")
+      // As a log says it that knows no deleting without a bound.
+      #expect(
+        differing(name) {
+          $0.retentionMilliseconds = nil
+          $0 = $0.canonical
+        } == [], "\(name)")
+    }
+    #expect(
+      differing(names.requests) { $0.retentionMilliseconds = day } == ["retention in ms 86400000, expected 604800000"])
+    #expect(
+      differing(names.requests) {
+        $0.retentionMilliseconds = 30 * day
+        $0.maximumMessageBytes = 1_000
+      } == ["largest message in bytes 1000, expected 16777216"])
+    // A bound in bytes may delete sooner; where it is the only one, without it nothing would ever be deleted.
+    #expect(
+      differing(names.requests) {
+        $0.retentionMilliseconds = 30 * day
+        $0.retentionBytes = 5_000
+      } == ["retention in bytes 5000, expected no limit"])
+    #expect(
+      differing(names.requests) {
+        $0.retentionMilliseconds = nil
+        $0.retentionBytes = 5_000
+      } == [])
+    // A compacted topic loses records however long its retention is; nothing of `releases` may go.
+    #expect(
+      differing(names.requests) {
+        $0.cleanup = [.compact, .delete]
+        $0.retentionMilliseconds = 30 * day
+      } == ["cleanup compact,delete, expected delete"])
+    #expect(!differing(names.requests) { $0.cleanup = [.compact] }.isEmpty)
+    #expect(!differing(names.releases) { $0.retentionMilliseconds = 100 * day }.isEmpty)
+  }
+
   @Test("the order of one partition is lost where its records lie in several, not where all are written to one")
   func order() {
     let names = TopicNames()
