@@ -34,7 +34,7 @@ public struct Status: Sendable {
   public private(set) var epoch: Int64 = 0
   /// What is wrong with what the log says, one sentence each; see ``problems(log:names:keys:model:)``.
   public private(set) var problems: [String] = []
-  /// The newest word of each subscriber.
+  /// The newest word of each subscriber that has not said that it ends.
   public private(set) var adoptions: [AdoptionRecord] = []
 
   /// Reads the status of a deployment.
@@ -79,7 +79,7 @@ public struct Status: Sendable {
       else { return }
       bySubscriber[adoption.subscriber] = adoption
     }
-    status.adoptions = bySubscriber.values.sorted { $0.subscriber < $1.subscriber }
+    status.adoptions = bySubscriber.values.filter { $0.until == nil }.sorted { $0.subscriber < $1.subscriber }
     return status
   }
 

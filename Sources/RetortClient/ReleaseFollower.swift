@@ -46,6 +46,8 @@ public actor ReleaseFollower {
   public private(set) var refusal: String?
   /// What was said on `adoptions` last.
   private var announced: (epoch: Int64, reason: String)?
+  /// The newest record for `adoptions`, whether or not the log has it.
+  private var record: AdoptionRecord?
 
   /// A release whose files were not whole, and when they are looked at again.
   private struct Shelved {
@@ -64,7 +66,8 @@ public actor ReleaseFollower {
   ///   - model: the model's name.
   ///   - keys: whose signatures count.
   ///   - folder: where files go; two followers do not share one.
-  ///   - subscriber: this process's name on `adoptions`.
+  ///   - subscriber: this process's name on `adoptions`: one that its next start has as well, whose word then takes this one's
+  ///     place, and nobody else at the same time.
   ///   - agent: the runtime and its version, for `adoptions` and the manifest's minimum.
   ///   - firstRetry: how long after a refusal for its files a release is first tried again; 30 s by default.
   ///   - shared: where models' packed weights are shared with other processes; nil: they are this process's own.
@@ -142,6 +145,24 @@ public actor ReleaseFollower {
   public func close() async {
     await reader?.close()
     reader = nil
+  }
+
+  /// Says on `adoptions` that this subscriber ends, so that what it ran does not count as running any more.
+  ///
+  /// Only a service that ends asks for this, also where its task is cancelled. Where the log is away nothing is said: the record
+  /// stays until the next start under this name replaces it.
+  ///
+  /// - Parameter limit: how long the log is waited for; 1 s by default.
+  public func leave(within limit: Duration = .seconds(1)) async {
+    guard var record else { return }
+    record.until = Self.now
+    let (log, last) = (log, RecordCoding.record(record, topic: names.adoptions, key: record.key))
+    do {
+      // A task of its own, as one that is cancelled waits for nothing.
+      _ = try await Task { try await FirstAnswer.of(within: limit) { try await log.append([last]) } }.value
+    } catch {
+      logger.warning("the log has not been told that this subscriber ends", metadata: ["reason": "\(error)"])
+    }
   }
 
   // MARK: - Reading
@@ -293,13 +314,17 @@ public actor ReleaseFollower {
   private func announce(
     _ deployment: DeploymentRecord, status: AdoptionRecord.Status, code: String?, reason: String?
   ) async throws {
-    let record = AdoptionRecord(
+    let said = AdoptionRecord(
       subscriber: subscriber, model: model, status: status, epoch: deployment.epoch,
       version: deployment.manifest.version, manifestDigest: deployment.manifestDigest,
-      since: RFC3339.text(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)), code: code,
-      reason: reason?.shortened(toBytes: 4_096), agent: agent)
-    _ = try await log.append([try RecordCoding.checked(record, topic: names.adoptions, key: record.key)])
+      since: Self.now, code: code, reason: reason?.shortened(toBytes: 4_096), agent: agent)
+    let entry = try RecordCoding.checked(said, topic: names.adoptions, key: said.key)
+    // Before it is known to be there, as it may be all the same.
+    record = said
+    _ = try await log.append([entry])
   }
+
+  private static var now: String { RFC3339.text(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)) }
 }
 
 /// `retort/0.1.0` or `0.1.0`, compared by its numbers.

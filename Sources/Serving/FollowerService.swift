@@ -3,7 +3,7 @@ import RetortClient
 import ServiceLifecycle
 import Topics
 
-/// Follows the releases of a model and swaps them in.
+/// Follows the releases of a model and swaps them in; told to stop, it says so on `adoptions`.
 struct FollowerService: Service {
   let open: @Sendable () async throws -> ReleaseFollower
   let slot: ModelSlot
@@ -22,12 +22,13 @@ struct FollowerService: Service {
   private func follow() async throws {
     var follower: ReleaseFollower?
     var unacknowledged: VerifiedRelease?
-    var delay = Duration.seconds(1)
+    var delay = Duration.zero
     var complaint = ""
     var hasSaidThatItWaits = false
     var hasGoneOn = false
     while true {
       do {
+        try await Task.sleep(for: delay)
         if follower == nil { follower = try await open() }
         guard let follower else { continue }
         if let release = try await follower.next(timeout: .seconds(2)) {
@@ -50,9 +51,10 @@ struct FollowerService: Service {
           unacknowledged = nil
           ModelFolder.retire(around: release.folder)
         }
-        (delay, complaint) = (.seconds(1), "")
+        (delay, complaint) = (.zero, "")
       } catch is CancellationError {
         await follower?.close()
+        await follower?.leave()
         throw CancellationError()
       } catch {
         let text = String(describing: error)
@@ -65,8 +67,7 @@ struct FollowerService: Service {
         }
         await follower?.close()
         // A reader that failed is spent; a follower without a reader opens a new one.
-        try await Task.sleep(for: delay)
-        delay = min(delay * 2, .seconds(30))
+        delay = max(.seconds(1), min(delay * 2, .seconds(30)))
       }
     }
   }

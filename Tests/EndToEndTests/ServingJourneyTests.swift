@@ -54,7 +54,13 @@ struct ServingJourneyTests {
       #expect(Set(answers.compactMap { $0.json["retort"]?["version"]?.integerValue }) == [1, last])
       #expect(answers.allSatisfy { $0.json["choices"]?[0]?["message"]?["role"] == "assistant" })
 
+      // Who runs what: whoever still runs.
+      let running = try await retort.json("status")["adoptions"]?.arrayValue ?? []
+      #expect(
+        running.count == 1 && running.first?["subscriber"]?.stringValue?.hasSuffix("/.retort/serve/small") == true,
+        "\(running)")
       #expect(try await server.end() == 0)
+      #expect(try await retort.json("status")["adoptions"] == [], "\(server.errors)")
       // What was answered is on the log once the server has ended, said by the student and so no label.
       let audit = try await retort.json("audit")
       #expect(audit["waiting"]?.integerValue == Int64(answers.count))

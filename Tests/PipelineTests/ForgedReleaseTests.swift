@@ -34,11 +34,11 @@ import Topics
     #expect(newest.epoch > real.epoch + 6 && newest.epoch < 100)
     #expect(newest.manifest.parent == real.manifestDigest || newest.manifest.version > real.manifest.version + 1)
 
-    // Compaction may have left the forged record alone, and subscribers be further than the topic says.
+    // Compaction may have left the forged record alone, and subscribers, also those that have ended, be further than the topic says.
     let adoption = AdoptionRecord(
       subscriber: "a", model: Bench.model, status: .adopted, epoch: 200, version: 1,
       manifestDigest: real.manifestDigest,
-      since: "2026-01-01T00:00:00Z")
+      since: "2026-01-01T00:00:00Z", until: "2026-01-02T00:00:00Z")
     _ = try await bench.log.append([RecordCoding.record(adoption, topic: bench.names.adoptions, key: adoption.key)])
     #expect(try await bench.history.nextEpoch(of: Bench.model) == 201)
     try await bench.log.close()

@@ -69,6 +69,28 @@ import Topics
     try await bench.log.close()
   }
 
+  @Test("who runs what is the newest word of each subscriber, and none of those that have ended")
+  func adoptions() async throws {
+    let bench = try await Bench()
+    func say(_ subscriber: String, _ version: Int, until: String? = nil) async throws {
+      let adoption = AdoptionRecord(
+        subscriber: subscriber, model: "assistant", status: .adopted, epoch: Int64(version), version: version,
+        manifestDigest: .sha256([]), since: "2026-01-01T00:00:00Z", until: until)
+      _ = try await bench.log.append([RecordCoding.record(adoption, topic: bench.names.adoptions, key: adoption.key)])
+    }
+    func running() async throws -> [String] {
+      try await Status.read(log: bench.log, names: bench.names, keys: nil, model: "assistant").adoptions
+        .map { "\($0.subscriber) \($0.version)" }
+    }
+    for subscriber in ["a", "b"] { try await say(subscriber, 1) }
+    try await say("a", 2)
+    try await say("b", 1, until: "2026-01-02T00:00:00Z")
+    #expect(try await running() == ["a 2"])
+    try await say("b", 2)
+    #expect(try await running() == ["a 2", "b 2"])
+    try await bench.log.close()
+  }
+
   @Test("what comes while an answer takes long is asked about beside it", .timeLimit(.minutes(1)))
   func besideASlowOne() async throws {
     let bench = try await Bench()

@@ -96,6 +96,39 @@ import Topics
     #expect(try await present.next(timeout: .seconds(5))?.deployment.epoch == 3)
   }
 
+  @Test(
+    "who ends says until when it ran, also in a task that is cancelled; a log that says nothing does not hold it up")
+  func leaving() async throws {
+    let bench = try await FollowerTests.Bench()
+    let probes = try bench.probes()
+    try await bench.publish(bench.weights)
+    try await bench.publish(Probe.write(probes))
+    try await bench.deploy(bench.manifest(version: 1, probes: probes), epoch: 7)
+    let log = TroubledLog(bench.log)
+    defer { log.speak() }
+    let follower = try bench.follower(over: log)
+    await follower.leave()
+    #expect(try await bench.adoptions().isEmpty, "it has said nothing that could end")
+    let release = try #require(try await follower.next(timeout: .seconds(5)))
+    try await follower.acknowledge(release)
+    log.fallSilent()
+    await follower.leave(within: .zero)
+    #expect(try await bench.adoptions().map(\.until) == [nil])
+    await follower.close()
+
+    let restarted = try bench.follower()
+    let again = try #require(try await restarted.next(timeout: .seconds(5)))
+    try await restarted.acknowledge(again)
+    let ending = Task {
+      while !Task.isCancelled { await Task.yield() }
+      await restarted.leave(within: .seconds(3_600))
+    }
+    ending.cancel()
+    await ending.value
+    let last = try #require(try await bench.adoptions().last)
+    #expect(last.until != nil && last.status == .adopted && last.subscriber == "a" && last.epoch == 7)
+  }
+
   @Test("a store whose answer is none, or is longer than it should be, is no fault of the release's for good")
   func store() async throws {
     let bench = try await FollowerTests.Bench()
@@ -124,7 +157,7 @@ import Topics
 }
 
 /// A log in which one topic is away once, and whose readers hand over one record at a time and nothing every other time; a
-/// silent one lets whoever asks for its topics wait, cancelled or not.
+/// silent one lets whoever asks for its topics or appends wait, cancelled or not.
 private final class TroubledLog: MessageLog {
   private let log: any MessageLog
   private let away: Mutex<String?>
@@ -138,10 +171,13 @@ private final class TroubledLog: MessageLog {
     waiting = Mutex(isSilent ? [] : nil)
   }
 
-  /// Waits until its topics have been asked for; the next call, until they have been once more.
+  /// Waits until its topics have been asked for, or an append; the next call, until they have been once more.
   func isAsked() async {
     for await _ in questions { return }
   }
+
+  /// Says nothing from now on.
+  func fallSilent() { waiting.withLock { $0 = [] } }
 
   /// Answers whoever has asked, and who asks from now on.
   func speak() {
@@ -150,6 +186,17 @@ private final class TroubledLog: MessageLog {
       return waiting ?? []
     }
     for continuation in waiting { continuation.resume() }
+  }
+
+  private func beAsked() async {
+    await withCheckedContinuation { continuation in
+      let isSilent = waiting.withLock { waiting in
+        waiting?.append(continuation)
+        return waiting != nil
+      }
+      if !isSilent { continuation.resume() }
+      asked.yield()
+    }
   }
 
   private func meet(_ topic: String) throws {
@@ -166,17 +213,11 @@ private final class TroubledLog: MessageLog {
   func create(_ topics: [TopicConfiguration]) async throws { try await log.create(topics) }
   func alter(_ topics: [TopicConfiguration]) async throws { try await log.alter(topics) }
   func topics() async throws -> [TopicConfiguration] {
-    await withCheckedContinuation { continuation in
-      let isSilent = waiting.withLock { waiting in
-        waiting?.append(continuation)
-        return waiting != nil
-      }
-      if !isSilent { continuation.resume() }
-      asked.yield()
-    }
+    await beAsked()
     return try await log.topics()
   }
   func append(_ records: [NewRecord]) async throws -> [RecordPosition] {
+    await beAsked()
     for record in records { try meet(record.topic) }
     return try await log.append(records)
   }

@@ -1,4 +1,4 @@
-/// What a subscriber did with a release: runs it since when, or refused it and why.
+/// What a subscriber did with a release: runs it since when (and ran it until when), or refused it and why.
 public struct AdoptionRecord: TopicValue, Hashable {
   /// What the subscriber did.
   public enum Status: String, Sendable, CaseIterable {
@@ -30,6 +30,8 @@ public struct AdoptionRecord: TopicValue, Hashable {
   public var manifestDigest: Digest
   /// Since when, RFC 3339.
   public var since: String
+  /// When the subscriber said that it ends, RFC 3339; nil while it has not.
+  public var until: String?
   /// The bounded code of a refusal.
   public var code: String?
   /// Why it refused, as a sentence; required with a refusal.
@@ -42,7 +44,8 @@ public struct AdoptionRecord: TopicValue, Hashable {
   /// An adoption, or a refusal with its reason.
   public init(
     subscriber: String, model: String, status: Status, epoch: Int64, version: Int, manifestDigest: Digest,
-    since: String, code: String? = nil, reason: String? = nil, agent: String? = nil, extra: JSONObject = [:]
+    since: String, until: String? = nil, code: String? = nil, reason: String? = nil, agent: String? = nil,
+    extra: JSONObject = [:]
   ) {
     self.subscriber = subscriber
     self.model = model
@@ -51,6 +54,7 @@ public struct AdoptionRecord: TopicValue, Hashable {
     self.version = version
     self.manifestDigest = manifestDigest
     self.since = since
+    self.until = until
     self.code = code
     self.reason = reason
     self.agent = agent
@@ -72,6 +76,7 @@ public struct AdoptionRecord: TopicValue, Hashable {
     version = try fields.int("version", 1...(1 << 53))
     manifestDigest = try fields.digest("manifest_digest")
     since = try fields.time("since")
+    until = try fields.optionalTime("until")
     code = try fields.optionalString("code", 1...128)
     reason = try fields.optionalString("reason", 1...4_096)
     if status == .refused, reason == nil {
@@ -88,6 +93,7 @@ public struct AdoptionRecord: TopicValue, Hashable {
       "epoch": .integer(epoch), "version": .integer(Int64(version)), "manifest_digest": .string(manifestDigest.hex),
       "since": .string(since),
     ]
+    object["until"] = until.map { .string($0) }
     object["code"] = code.map { .string($0) }
     object["reason"] = reason.map { .string($0) }
     object["agent"] = agent.map { .string($0) }

@@ -143,7 +143,7 @@ struct ServeCommand: AsyncParsableCommand {
       try ReleaseFollower(
         log: log, names: wiring.names, model: wiring.model, keys: try wiring.trustedKeys(),
         folder: ModelFolder(folder.path),
-        subscriber: "serve-\(ProcessInfo.processInfo.hostName)-\(ProcessInfo.processInfo.processIdentifier)",
+        subscriber: SubscribeCommand.standardName(of: folder.path),
         agent: "retort/\(BuildVersion.text)", logger: logger, shared: shared, firstAnswer: firstAnswer)
     }
   }

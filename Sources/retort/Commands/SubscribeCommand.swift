@@ -43,7 +43,7 @@ struct SubscribeCommand: AsyncParsableCommand {
       let folder = ModelFolder(dir)
       let follower = try ReleaseFollower(
         log: log, names: wiring.names, model: model ?? wiring.model, keys: try wiring.trustedKeys(), folder: folder,
-        subscriber: name ?? standardName, agent: "retort/\(BuildVersion.text)", logger: logger)
+        subscriber: name ?? Self.standardName(of: dir), agent: "retort/\(BuildVersion.text)", logger: logger)
       do {
         let subscriber = Subscriber(follower: follower, folder: folder, command: exec, logger: logger)
         repeat {
@@ -64,9 +64,10 @@ struct SubscribeCommand: AsyncParsableCommand {
     try await log.close()
   }
 
-  /// The host and the whole path, of which a name has no room for more than the end: services may have folders of one name.
-  private var standardName: String {
-    let path = URL(fileURLWithPath: dir).standardizedFileURL.path
+  /// The host and the whole path, of which a name has no room for more than the end: services may have folders of one name. Each has
+  /// one of its own, and finds it again when it is started anew.
+  static func standardName(of folder: String) -> String {
+    let path = URL(fileURLWithPath: folder).standardizedFileURL.path
     return "\(ProcessInfo.processInfo.hostName):\(String(decoding: path.utf8.suffix(160), as: UTF8.self))"
   }
 
