@@ -71,6 +71,10 @@ struct JourneyTests {
       try Data(labelled.joined(separator: "\n").utf8).write(to: URL(fileURLWithPath: "\(retort.folder)/labelled.jsonl"))
       let measured = try await retort.json("eval", "--file", "student.gguf", "--data", "labelled.jsonl")
       #expect(measured["n"]?.integerValue == 20)
+      // A threshold is not rounded upwards: who copies it would escalate what was said to be answered.
+      let alone = try await retort.run(
+        "eval", "--file", "student.gguf", "--data", "labelled.jsonl", "--set", "serve.threshold=0.123456789")
+      #expect(alone.output.contains(" answered from 0.1234 on"), "\(alone.output) \(alone.errors)")
       _ = try await retort.json("eval", "--perplexity", "--file", "student.gguf", "--data", "functions.json")
       #expect(try await retort.json("models", "show", version)["manifest"]?["version"] == last["version"])
 

@@ -156,10 +156,22 @@ private struct Fallback {
     return offers
   }
 
+  /// A threshold to copy: never above the one that was measured, and with as many places as it takes to answer the same requests.
+  private func threshold(of answers: SelectivePrediction) -> String {
+    for places in 4...15 {
+      for rounding in [FloatingPointRoundingRule.toNearestOrAwayFromZero, .down] {
+        let text = Figures.fixed(answers.threshold, places, rounding)
+        guard let rounded = Double(text), rounded <= answers.threshold else { continue }
+        if SelectivePrediction(cases, threshold: rounded).count == answers.count { return text }
+      }
+    }
+    return "\(answers.threshold)"
+  }
+
   var text: String {
     func line(_ answers: SelectivePrediction) -> String {
       let right = answers.exactMatch
-      return "\(Figures.percent(answers.coverage.estimate)) answered from \(Figures.fixed(answers.threshold, 4)) on, "
+      return "\(Figures.percent(answers.coverage.estimate)) answered from \(threshold(of: answers)) on, "
         + "\(Figures.percent(right.estimate)) of them right (95 %: \(Figures.percent(right.lower)) to \(Figures.percent(right.upper)))"
     }
     let own =

@@ -20,12 +20,14 @@ enum Figures {
   }
 
   /// A number with so many decimals.
-  static func fixed(_ value: Double, _ decimals: Int) -> String {
+  static func fixed(
+    _ value: Double, _ decimals: Int, _ rounding: FloatingPointRoundingRule = .toNearestOrAwayFromZero
+  ) -> String {
     var scale = 1.0
     for _ in 0..<decimals { scale *= 10 }
     // What is no number, or has more digits than a whole number holds, as Swift prints it.
     guard abs(value) * scale < 9e18 else { return "\(value)" }
-    let whole = Int64((abs(value) * scale).rounded())
+    let whole = Int64((abs(value) * scale).rounded(rounding))
     let sign = value < 0 && whole > 0 ? "-" : ""
     guard decimals > 0 else { return "\(sign)\(whole)" }
     let digits = String(whole)
