@@ -11,7 +11,9 @@ struct ReplayReport {
   var sameSamples: [Int] = []
   /// Versions of the live model whose weights file is the same.
   var sameFile: [Int] = []
-  var comparisons: [ComparisonReport] = []
+  /// By the live labels, and by those of the relabelling; nil where there is nothing to compare with or by.
+  var comparison: ComparisonReport?
+  var comparisonRelabelled: ComparisonReport?
 
   init(manifest: Manifest, labels: LabelProgress?) {
     self.manifest = manifest
@@ -25,7 +27,7 @@ struct ReplayReport {
       "sha256": .string(manifest.weights?.sha256.hex ?? ""), "bytes": .integer(manifest.weights?.bytes ?? 0),
       "manifest_digest": .string(manifest.digest.hex), "lineage": manifest.lineage.json,
       "same_samples_as": numbers(sameSamples), "same_file_as": numbers(sameFile),
-      "comparison": comparisons.first?.json ?? .null,
+      "comparison": comparison?.json ?? .null,
     ]
     if let labels {
       object["labels"] = [
@@ -33,7 +35,7 @@ struct ReplayReport {
         "skipped": .integer(Int64(labels.skipped.values.reduce(0, +))),
         "deadletters": .integer(Int64(labels.dead.values.reduce(0, +))),
       ]
-      object["comparison_relabelled"] = comparisons.dropFirst().first?.json ?? .null
+      object["comparison_relabelled"] = comparisonRelabelled?.json ?? .null
     }
     return .object(object)
   }
@@ -52,6 +54,7 @@ struct ReplayReport {
     } else if !sameSamples.isEmpty {
       lines.append("the same samples as the live version \(versions(sameSamples))")
     }
+    let comparisons = [comparison, comparisonRelabelled].compactMap(\.self)
     if comparisons.isEmpty { lines.append("nothing to compare with: no live release, or no held-out sample") }
     for comparison in comparisons { lines += ["", comparison.text] }
     lines += [

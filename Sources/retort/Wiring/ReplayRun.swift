@@ -102,15 +102,16 @@ struct ReplayRun {
     let incumbent = try await lookup.newest(wiring.model)
     let first = ModelReference.Loaded(incumbent, try await lookup.load(incumbent))
     let second = ModelReference.Loaded(manifest, try await lookup.load(manifest))
-    let sets = names.isRelabelled ? [wiring.names, names] : [names]
-    for (index, set) in sets.enumerated() {
-      let samples = try await HeldOutSamples(log: log, names: set).gate
-      guard !samples.isEmpty else { continue }
-      report.comparisons.append(
-        ComparisonReport(
-          first: first, second: second,
-          questions: index == 0 ? "held-out samples" : "held-out samples as \(name) is labelled",
-          comparison: try Answering.compare(first.model, second.model, on: samples)))
+    func comparison(by names: TopicNames, _ questions: String) async throws -> ComparisonReport? {
+      let samples = try await HeldOutSamples(log: log, names: names).gate
+      guard !samples.isEmpty else { return nil }
+      return ComparisonReport(
+        first: first, second: second, questions: questions,
+        comparison: try Answering.compare(first.model, second.model, on: samples))
+    }
+    report.comparison = try await comparison(by: wiring.names, "held-out samples")
+    if names.isRelabelled {
+      report.comparisonRelabelled = try await comparison(by: names, "held-out samples as \(name) is labelled")
     }
     return report
   }
