@@ -1,12 +1,10 @@
-import Pipeline
-import Synchronization
 import Topics
 
 /// What a replay made, and how it compares with the live model.
 struct ReplayReport {
   let manifest: Manifest
-  /// What relabelling came to.
-  let labels: LabelProgress?
+  /// What relabelling came to; nil where there was none.
+  let labels: [RequestOutcome: Int]?
   /// Versions of the live model that were trained on the same samples.
   var sameSamples: [Int] = []
   /// Versions of the live model whose weights file is the same.
@@ -15,7 +13,7 @@ struct ReplayReport {
   var comparison: ComparisonReport?
   var comparisonRelabelled: ComparisonReport?
 
-  init(manifest: Manifest, labels: LabelProgress?) {
+  init(manifest: Manifest, labels: [RequestOutcome: Int]?) {
     self.manifest = manifest
     self.labels = labels
   }
@@ -30,10 +28,10 @@ struct ReplayReport {
       "comparison": comparison?.json ?? .null,
     ]
     if let labels {
+      func count(_ outcome: RequestOutcome) -> JSON { .integer(Int64(labels[outcome] ?? 0)) }
       object["labels"] = [
-        "requests": .integer(Int64(labels.requests)), "samples": .integer(Int64(labels.sampled)),
-        "skipped": .integer(Int64(labels.skipped.values.reduce(0, +))),
-        "deadletters": .integer(Int64(labels.dead.values.reduce(0, +))),
+        "requests": .integer(Int64(labels.values.reduce(0, +))), "samples": count(.sampled),
+        "skipped": count(.skipped), "deadletters": count(.dead),
       ]
       object["comparison_relabelled"] = comparisonRelabelled?.json ?? .null
     }
@@ -64,13 +62,4 @@ struct ReplayReport {
     ]
     return lines.joined(separator: "\n")
   }
-}
-
-/// The last counts of a labelling, from whichever thread.
-final class LabelCount: Sendable {
-  private let last = Mutex(LabelProgress())
-
-  var value: LabelProgress { last.withLock { $0 } }
-
-  func set(_ progress: LabelProgress) { last.withLock { $0 = progress } }
 }

@@ -18,15 +18,14 @@ struct ReplayRun {
 
   func run(from start: ReplayBound, to end: ReplayBound, relabel: Bool) async throws -> ReplayReport {
     let progress = RunReport()
-    var labels: LabelProgress?
     let names: TopicNames
     let offsets: Range<Int64>
     if relabel {
       names = wiring.names.relabelled(as: name)
       if let begun = try await begun(to: end, names) {
-        (labels, offsets) = (LabelProgress(), begun)
+        offsets = begun
       } else {
-        labels = try await label(names, from: start, to: end, progress)
+        try await label(names, from: start, to: end, progress)
         offsets = try await range(from: .earliest, to: .latest, names)
       }
     } else {
@@ -40,7 +39,7 @@ struct ReplayRun {
       train: try wiring.train(log: log, replay: plan, logger: logger) { progress.take($0) },
       release: try await wiring.release(log: log, replay: plan, logger: logger) { progress.take($0) }, range: plan.range
     ).run()
-    return try await report(manifest, labels, names)
+    return try await report(manifest, names)
   }
 
   /// The samples of a replay that was begun under this name: `latest` stays what it was then, while the log goes on.
@@ -68,34 +67,38 @@ struct ReplayRun {
 
   private func label(
     _ names: TopicNames, from start: ReplayBound, to end: ReplayBound, _ progress: RunReport
-  ) async throws -> LabelProgress {
+  ) async throws {
     try await DeploymentTopics.ensure(
       log: log, names: names, requestPartitions: wiring.configuration.integer("log.partitions"))
     let range = try await RequestRange(from: start, to: end, log: log, names: wiring.names)
     try await range.checkNoneIsLeftOut(by: names, log: log)
     let teacher = try wiring.teacher(logger: logger)
     let stage = try wiring.label(log: log, teacher: teacher, relabelling: (names, range), logger: logger)
-    let last = LabelCount()
     do {
-      try await stage.run(.untilIdle) {
-        last.set($0)
-        progress.take(.labelled($0))
-      }
+      try await stage.run(.untilIdle) { progress.take(.labelled($0)) }
     } catch {
       await teacher.shutdown()
       throw error
     }
     await teacher.shutdown()
     progress.end()
-    return last.value
   }
 
-  private func report(
-    _ manifest: Manifest, _ labels: LabelProgress?, _ names: TopicNames
-  ) async throws -> ReplayReport {
+  /// How many requests of a relabelling had which outcome, in this run and those before it, which may have been killed.
+  private func outcomes(in names: TopicNames) async throws -> [RequestOutcome: Int] {
+    var outcomes: [RequestOutcome: Int] = [:]
+    try await TopicScan.each(log: log, topic: names.ledger) { record in
+      guard let account = try? RecordCoding.value(of: record, as: LedgerRecord.self) else { return }
+      for item in account.outcomes { outcomes[item.outcome, default: 0] += item.count }
+    }
+    return outcomes
+  }
+
+  private func report(_ manifest: Manifest, _ names: TopicNames) async throws -> ReplayReport {
     let lookup = ReleaseLookup(wiring: wiring, log: log)
     let live = try await wiring.history(in: log).releases(of: wiring.model).map(\.manifest)
-    var report = ReplayReport(manifest: manifest, labels: labels)
+    var report = ReplayReport(
+      manifest: manifest, labels: names.isRelabelled ? try await outcomes(in: names) : nil)
     report.sameSamples = live.filter { $0.lineage.chain == manifest.lineage.chain }.map(\.version)
     report.sameFile = live.filter { $0.weights?.sha256 == manifest.weights?.sha256 }.map(\.version)
     guard !live.isEmpty else { return report }
