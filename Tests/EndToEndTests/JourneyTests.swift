@@ -77,6 +77,8 @@ struct JourneyTests {
       #expect(alone.output.contains(" answered from 0.1234 on"), "\(alone.output) \(alone.errors)")
       _ = try await retort.json("eval", "--perplexity", "--file", "student.gguf", "--data", "functions.json")
       #expect(try await retort.json("models", "show", version)["manifest"]?["version"] == last["version"])
+      let shown = try await retort.run("models", "show", version).output
+      #expect(shown.contains("label_changes of labels by \(StandInTeacher.model)"), "\(shown)")
 
       // The file says how far it was released to look for better answers; who asks may say otherwise. One made of the folder
       // says the same.

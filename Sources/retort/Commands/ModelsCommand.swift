@@ -89,8 +89,9 @@ struct ModelsCommand: AsyncParsableCommand {
         let range =
           item.low.flatMap { low in item.high.map { " (\(Figures.fixed(low, 4)) to \(Figures.fixed($0, 4)))" } } ?? ""
         let slice = item.function.map { " on \($0)" } ?? ""
+        let teacher = item.extra["teacher"]?.stringValue.map { " of labels by \($0)" } ?? ""
         Output.print(
-          "evidence  \(item.subject.rawValue) \(item.metric)\(slice) \(Figures.fixed(item.value, 4))\(range), n \(item.n)"
+          "evidence  \(item.subject.rawValue) \(item.metric)\(slice)\(teacher) \(Figures.fixed(item.value, 4))\(range), n \(item.n)"
         )
       }
       for reason in verdict?.reasons ?? [] { Output.print("verdict   \(reason)") }

@@ -44,14 +44,21 @@ struct ComparisonReport {
       \(a.count) \(questions), the same for both
       \(table.text)
       both right \(pairs.both), only \(first.title) \(pairs.onlySecond), only \(second.title) \(pairs.onlyFirst), \
-      neither \(pairs.neither); McNemar's exact p \(Figures.short(comparison.exactMatch.exactPValue))
+      neither \(pairs.neither); McNemar's exact p \(Self.probability(comparison.exactMatch.exactPValue))
 
       \(slices.text)
       """
   }
 
+  /// None is 0.
+  private static func probability(_ value: Double) -> String { value < 0.001 ? "below 0.001" : Figures.short(value) }
+
   private static func points(_ difference: Interval) -> String {
-    func signed(_ value: Double) -> String { (value < 0 ? "−" : "+") + Figures.fixed(abs(value) * 100, 1) }
+    func signed(_ value: Double) -> String {
+      let text = Figures.fixed(value * 100, 1)
+      // What rounds to nothing has no sign there.
+      return text.hasPrefix("-") ? "−" + text.dropFirst() : "+" + text
+    }
     return "\(signed(difference.estimate)) points (\(signed(difference.lower)) to \(signed(difference.upper)))"
   }
 }
