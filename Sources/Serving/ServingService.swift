@@ -131,7 +131,7 @@ public struct ServingService: Service {
   private func application(_ engine: AnswerEngine, _ metrics: ServingMetrics) -> some ApplicationProtocol {
     let server = ChatServer(
       slot: slot, engine: engine, threshold: options.threshold, bodyTimeout: options.idleTimeout, spool: spool,
-      metrics: metrics, logger: logger)
+      leftSpools: forwarders.map(\.spool).filter { $0 !== spool }, metrics: metrics, logger: logger)
     let (announce, port) = (onListening, options.port)
     return Application(
       responder: CallbackResponder<BasicRequestContext> { request, _ in try await server.respond(to: request) },

@@ -215,6 +215,23 @@ struct SpoolTests {
     }
   }
 
+  @Test("what other servers have left counts as waiting, too, in the metrics and on the page")
+  func leftIsShown() async throws {
+    try await withFolder { folder in
+      let own = try Self.spool(folder + "/assistant/spool")
+      let left = try Self.spool(folder + "/assistant-2/spool")
+      left.append(Self.record(1))
+      let forwarder = SpoolForwarder(
+        spool: left, log: RecordingLog(failures: .max), names: TopicNames(), logger: TestServer.logger)
+      try await TestServer.run(ModelSlot(), spool: own, forwarder: forwarder) { server in
+        #expect(try await server.get("/status").json?["spool"]?["records"] == 1)
+        let metrics = try await server.get("/metrics").text
+        #expect(metrics.contains("\nretort_spool_records 1\n"), "\(metrics)")
+      }
+      await own.close()
+    }
+  }
+
   @Test("a served request is recorded with its answer, its producer and the caller's trace")
   func recorded() async throws {
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -16,20 +16,22 @@ final class ChatServer: Sendable {
   /// How long a body may take, so that nobody holds a connection and its memory with a byte now and then.
   private let bodyTimeout: Duration
   private let spool: RequestSpool?
+  /// What other servers have left, which this one forwards as well.
+  private let leftSpools: [RequestSpool]
   private let metrics: ServingMetrics
   private let logger: Logger
   private let shown = Mutex(RequestSpool.Figures())
 
   init(
     slot: ModelSlot, engine: AnswerEngine, threshold: Double?, bodyTimeout: Duration, spool: RequestSpool?,
-    metrics: ServingMetrics,
-    logger: Logger
+    leftSpools: [RequestSpool], metrics: ServingMetrics, logger: Logger
   ) {
     self.slot = slot
     self.engine = engine
     self.threshold = threshold
     self.bodyTimeout = bodyTimeout
     self.spool = spool
+    self.leftSpools = leftSpools
     self.metrics = metrics
     self.logger = logger
   }
@@ -144,17 +146,21 @@ final class ChatServer: Sendable {
     status["in_flight"] = .integer(Int64(engine.requestsInFlight))
     status["maximum_in_flight"] = .integer(Int64(engine.maximumRequests))
     status["spool"] =
-      spool.map(\.figures).map {
+      spooled.map {
         ["records": .integer(Int64($0.records)), "dropped": .integer(Int64($0.dropped))]
       } ?? .null
     return .object(status)
   }
 
+  /// What waits on this disk and did, of all that this server forwards; nil where nothing is recorded.
+  private var spooled: RequestSpool.Figures? {
+    spool.map { own in leftSpools.reduce(own.figures) { $0 + $1.figures } }
+  }
+
   private func metricsText() -> String {
     metrics.show(requestsInFlight: engine.requestsInFlight)
-    if let spool {
-      shown.withLock { last in
-        let now = spool.figures
+    shown.withLock { last in
+      if let now = spooled {
         metrics.show(spool: now, since: last)
         last = now
       }

@@ -22,6 +22,12 @@ public final class RequestSpool: @unchecked Sendable {
     public var dropped = 0
     /// Records that were appended to the log since the start.
     public var forwarded = 0
+
+    static func + (a: Figures, b: Figures) -> Figures {
+      Figures(
+        records: a.records + b.records, bytes: a.bytes + b.bytes, dropped: a.dropped + b.dropped,
+        forwarded: a.forwarded + b.forwarded)
+    }
   }
 
   private struct State {

@@ -10,7 +10,8 @@ public import Topics
 /// the spool, retried from 100 ms to 10 s apart; only what it will never take is dropped, and counted. Ends when the spool is closed
 /// and everything was tried.
 public struct SpoolForwarder: Service {
-  private let spool: RequestSpool
+  /// What it empties.
+  let spool: RequestSpool
   private let log: any MessageLog
   private let names: TopicNames
   private let logger: Logger
