@@ -242,7 +242,7 @@ actor TrainWorker {
     let use = try GarbageCollection.use(of: stage.checkpoints.folder)
     defer { withExtendedLifetime(use) {} }
     let file = try trainer.checkpoint(to: stage.checkpoints)
-    let tally = trainer.prequential
+    let tally = trainer.recentPrequential
     var record = CheckpointRecord(
       student: stage.model, digest: file.digest, uri: "file:\(stage.checkpoints.path(of: file.digest))",
       chain: trainer.chain, position: min(trainer.position, stage.range?.offsets.upperBound ?? .max),

@@ -99,6 +99,17 @@ import Training
     try await bench.log.close()
   }
 
+  @Test("how well a student predicts is said of its last rounds: what it could not do at first hides nothing")
+  func recent() async throws {
+    let bench = try await ReleaseStageTests.Bench(learning: 120)
+    let progress = try #require(
+      try await TrainStage.announced(log: bench.log, names: bench.names, model: "home").progress)
+    let trainer = try Trainer(restoring: progress.digest, from: bench.checkpoints)
+    #expect(progress.prequential == trainer.recentPrequential.score)
+    #expect(try #require(progress.prequential).n < trainer.prequential.count)
+    try await bench.log.close()
+  }
+
   @Test("the checkpoint that training went on from goes like any other")
   func restored() async throws {
     let bench = try await Bench()

@@ -24,7 +24,7 @@ public struct CheckpointRecord: TopicValue, Hashable {
   public var round: Int
   /// The number of the release that starts from here, from 1; nil for mere progress.
   public var releasePoint: Int?
-  /// How well the student predicted samples before it learned from them.
+  /// How well the student predicted the samples of its last rounds before it learned from them.
   public var prequential: PrequentialScore?
   /// Whether the traffic has drifted lately: audited samples were predicted worse than before, or samples say so.
   public var isDrifting = false
