@@ -25,7 +25,7 @@ public struct HeldOutSamples: Sendable {
   private(set) var firstOffset: Int64 = 0
 
   /// As many as evidence may say; a stranger's sample may claim any number.
-  private static let maximumCalls = 1_000_000_000_000_000
+  static let maximumCalls = 1_000_000_000_000_000
 
   /// The most development samples that a release is measured on.
   public static let devLimit = 2_000

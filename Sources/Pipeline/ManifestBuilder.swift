@@ -87,7 +87,8 @@ struct ManifestBuilder {
     return verdict.evidence + context.evidence + confidence.evidence + [
       evidence("function_accuracy", report.functionAccuracy), evidence("argument_f1", report.argumentF1),
       Evidence(
-        metric: "teacher_calls", value: Double(samples.teacherCalls), n: checkpoint.samplesSeen, subject: .candidate),
+        metric: "teacher_calls", value: Double(stage.replay?.range.teacherCalls ?? samples.teacherCalls),
+        n: checkpoint.samplesSeen, subject: .candidate),
     ]
   }
 

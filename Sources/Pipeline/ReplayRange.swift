@@ -19,6 +19,8 @@ public struct ReplayRange: Sendable {
   public let erased: Int
   /// The producers of the labels.
   public let teachers: Set<String>
+  /// Calls to the teacher that the labels took.
+  let teacherCalls: Int
   /// Which records are passed over.
   private let superseded: Superseded
   /// The offsets of the range that train samples had which were erased before.
@@ -41,6 +43,7 @@ public struct ReplayRange: Sendable {
     var records = 0
     var erased = erasures.samples(in: offsets)
     var teachers: Set<String> = []
+    var calls = 0
     try await TopicScan.each(log: log, partition: partition, from: start, to: offsets.upperBound) { record in
       if superseded.isErased(record) { erased.insert(contentsOf: record.offset..<record.offset + 1) }
       guard superseded.isNewest(record), let sample = try? RecordCoding.value(of: record, as: SampleRecord.self)
@@ -48,6 +51,7 @@ public struct ReplayRange: Sendable {
       stream.update(sample.digest.bytes)
       records += 1
       if let producer = sample.producer { teachers.insert(producer) }
+      calls = min(calls + (sample.usage?.calls ?? 0), HeldOutSamples.maximumCalls)
     }
     guard records > 0 else {
       throw PipelineError(
@@ -62,6 +66,7 @@ public struct ReplayRange: Sendable {
     self.records = records
     self.erased = erased.offsetCount
     self.teachers = teachers
+    teacherCalls = calls
   }
 
   /// Whether a record of `samples` is replayed.

@@ -1,5 +1,6 @@
 import Compression
 import Dispatch
+import MessageLog
 import Pipeline
 import RetortClient
 import SQLiteLog
@@ -37,6 +38,23 @@ import Training
     let settings = compression
     let refused = await #expect(throws: PipelineError.self) { _ = try await bench.replay(as: "small", settings) }
     #expect(refused?.code == .checkpoint && refused?.description.contains("choose another name") == true)
+    try await bench.log.close()
+  }
+
+  @Test("a replay's labels took the calls of its own range, not those of labels behind it")
+  func calls() async throws {
+    let bench = try await Bench()
+    let samples = [5, 7].map { (calls: Int) in
+      var sample = SampleRecord(
+        id: "asked \(calls) times", messages: [.user("a text that nobody learns")],
+        call: Call(name: "lock_door", arguments: ["door": "front", "locked": true]), split: .dev)
+      sample.usage = TokenUsage(promptTokens: 0, completionTokens: 0, calls: calls)
+      return RecordCoding.record(sample, topic: bench.names.samples, key: sample.id, partition: 0)
+    }
+    _ = try await bench.log.append(samples)
+    let end = try await bench.log.watermarks(of: TopicPartition(topic: bench.names.samples, partition: 0)).high
+    let early = try await bench.replay(to: end - 1, as: "early")
+    #expect(early.evidence.first { $0.metric == "teacher_calls" }?.value == 5)
     try await bench.log.close()
   }
 
