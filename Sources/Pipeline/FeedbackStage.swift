@@ -237,6 +237,8 @@ public struct FeedbackStage: Sendable {
     sample.choice = old.choice
     // What the student answered is not recorded, only whether it was the label: where it was, it is not this one.
     if sample.choice?.student?.exact == true { sample.choice?.student?.exact = old.call == label.call }
+    sample.usage = old.usage
+    sample.cost = old.cost
     sample.source = old.source
     return sample
   }

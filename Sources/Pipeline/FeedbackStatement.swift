@@ -76,7 +76,7 @@ extension FeedbackStatement {
 }
 
 extension SampleRecord {
-  /// The sample with other judgements; all else about the label is kept, but for what it took: that is counted once.
+  /// The sample with other judgements; all else about the label is kept, what it took too: compaction leaves nobody else who knows.
   init(_ old: SampleRecord, judged: [JudgedCall]) {
     self.init(
       id: old.id, messages: old.messages, call: old.call ?? Call(name: "", arguments: [:]), split: old.split ?? .train,
@@ -88,6 +88,8 @@ extension SampleRecord {
     verdicts = old.verdicts
     propensity = old.propensity
     choice = old.choice
+    usage = old.usage
+    cost = old.cost
     trace = old.trace
     source = old.source
     extra = old.extra

@@ -14,7 +14,8 @@ public struct HeldOutSamples: Sendable {
   let window: GateWindow
   /// The producers of the labels that the student has consumed.
   package private(set) var teachers: Set<String> = []
-  /// Calls to the teacher that these labels took, of all splits.
+  /// Calls to the teacher that these labels took, of all splits: of each id those of the newest version that says so, which
+  /// compaction leaves.
   package private(set) var teacherCalls = 0
   /// Samples that the student has consumed and that have been erased.
   package private(set) var erased = 0
@@ -48,7 +49,7 @@ public struct HeldOutSamples: Sendable {
     var erasedIDs: Set<ExactString> = []
     var learned: Set<Digest> = []
     var producers: Set<String> = []
-    var calls = 0
+    var calls: [Digest: Int] = [:]
     try await TopicScan.each(log: log, partition: partition, to: position) { record in
       let isConsumed = record.offset < consumed
       guard record.value != nil else {
@@ -63,7 +64,7 @@ public struct HeldOutSamples: Sendable {
       let id = ExactString(sample.id)
       if isConsumed {
         if let producer = sample.producer { producers.insert(producer) }
-        calls = min(calls + (sample.usage?.calls ?? 0), Self.maximumCalls)
+        if let usage = sample.usage { calls[.sha256(record.key ?? [])] = usage.calls }
         erasedIDs.remove(id)
       }
       if split == .train {
@@ -80,7 +81,7 @@ public struct HeldOutSamples: Sendable {
       }
     }
     teachers = producers
-    teacherCalls = calls
+    teacherCalls = calls.values.reduce(0) { min($0 + $1, Self.maximumCalls) }
     // The ledger knows what deletion requests erased, also when compaction has taken the tombstones.
     let erasures = try await Erasures(log: log, names: names)
     erased =

@@ -37,6 +37,7 @@ import Training
     #expect(new.id == old.id && new.call == Self.right && new.producer == "people")
     #expect(new.messages == old.messages && new.split == old.split && new.digest != old.digest)
     #expect(new.source == old.source)
+    #expect(old.usage != nil && new.usage == old.usage && new.cost == old.cost)
     // People complain of mistakes: what they correct says nothing of the traffic.
     #expect(old.audited && !new.audited)
     // The same again, and a second run: nothing new.
@@ -138,6 +139,7 @@ import Training
       let old = try #require(before.first { $0.id == sample.id })
       #expect(sample.judged == [JudgedCall(call: wrong, score: 0, producer: "people")])
       #expect(sample.call == old.call && sample.producer == old.producer && sample.digest != old.digest)
+      #expect(old.usage != nil && sample.usage == old.usage && sample.cost == old.cost)
       #expect(TrainingSample(sample)?.judged == sample.judged)
     }
     // Said again it changes nothing; a correction keeps what was judged.

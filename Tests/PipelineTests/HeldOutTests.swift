@@ -85,6 +85,28 @@ import Topics
     try await log.close()
   }
 
+  @Test("the calls that a label took are counted once, whether its older versions are compacted or not")
+  func calls() async throws {
+    let bench = try await LabelStageTests.Bench()
+    let (log, names) = (bench.log, bench.names)
+    func sample(_ id: String, calls: Int?) -> NewRecord {
+      var record = SampleRecord(
+        id: id, messages: [.user("lock the \(id) door")],
+        call: Call(name: "lock_door", arguments: ["door": "front", "locked": true]), split: .train)
+      record.usage = calls.map { TokenUsage(promptTokens: 0, completionTokens: 0, calls: $0) }
+      return RecordCoding.record(record, topic: names.samples, key: id, partition: 0)
+    }
+    _ = try await log.append([
+      sample("a", calls: 3), sample("b", calls: 2), sample("a", calls: 3),
+      // A version of a label that does not say what it took leaves what is known of it.
+      sample("b", calls: nil), sample("c", calls: nil),
+    ])
+    #expect(try await HeldOutSamples(log: log, names: names).teacherCalls == 5)
+    _ = try await log.erase([TopicPartition(topic: names.samples, partition: 0): [0]])
+    #expect(try await HeldOutSamples(log: log, names: names).teacherCalls == 5)
+    try await log.close()
+  }
+
   @Test("ids that are the same to a reader and not in the log are two samples")
   func twoForms() async throws {
     let bench = try await LabelStageTests.Bench()
