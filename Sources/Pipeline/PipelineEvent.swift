@@ -48,6 +48,4 @@ public struct ReleaseSummary: Sendable {
   public let parentExactMatch: Double
   /// Median milliseconds of one answer of the shipped file.
   public let latencyP50: Double
-  /// Train samples that its trunk had seen.
-  public let samplesSeen: Int
 }

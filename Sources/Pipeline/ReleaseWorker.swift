@@ -76,7 +76,7 @@ actor ReleaseWorker {
     return FinishedCandidate(
       manifest: manifest, use: use,
       records: try records(manifest: manifest, verdict: verdict, files: files, epoch: epoch, now: now),
-      summary: summary(manifest: manifest, verdict: verdict, made: made, measured: measured, checkpoint: checkpoint))
+      summary: summary(manifest: manifest, verdict: verdict, made: made, measured: measured))
   }
 
   /// What subscribers run now.
@@ -289,16 +289,14 @@ actor ReleaseWorker {
   }
 
   private func summary(
-    manifest: Manifest, verdict: Gate.Verdict, made: MadeCandidate, measured: GateMeasurement,
-    checkpoint: CheckpointRecord
+    manifest: Manifest, verdict: Gate.Verdict, made: MadeCandidate, measured: GateMeasurement
   ) -> ReleaseSummary {
     ReleaseSummary(
       version: manifest.version, isPromoted: verdict.isPromoted, reasons: verdict.reasons,
       sha256: manifest.weights?.sha256 ?? manifest.digest, bytes: Int(manifest.weights?.bytes ?? 0),
       parameters: Int(manifest.parameters), parentParameters: made.report.parametersBefore,
       gateSamples: measured.report.count, exactMatch: measured.report.exactMatch.estimate,
-      parentExactMatch: measured.parentExactMatch, latencyP50: measured.report.latency.p50,
-      samplesSeen: checkpoint.samplesSeen)
+      parentExactMatch: measured.parentExactMatch, latencyP50: measured.report.latency.p50)
   }
 }
 

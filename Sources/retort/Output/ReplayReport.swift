@@ -43,7 +43,7 @@ struct ReplayReport {
     var lines = [
       "\(manifest.model) version \(manifest.version): \(Figures.bytes(Int(manifest.weights?.bytes ?? 0))), "
         + "SHA-256 \(manifest.weights?.sha256.hex ?? "")",
-      "trained on \(lineage.samples) samples, \(lineage.topic ?? "samples") from offset \(lineage.fromOffset) to "
+      "read \(lineage.samples) samples, held-out ones too, of \(lineage.topic ?? "samples") from offset \(lineage.fromOffset) to "
         + "\(lineage.toOffset), \(lineage.erased) erased; chain \(lineage.chain.hex)",
     ]
     func versions(_ list: [Int]) -> String { list.map(String.init).joined(separator: ", ") }
