@@ -1,9 +1,9 @@
 import Evaluation
 import Inference
-import Topics
+package import Topics
 
 /// How sure a student is and how often it is right then, found on development samples; the gate's are for the gate alone.
-struct ConfidenceThreshold {
+package struct ConfidenceThreshold {
   /// The share of right answers wanted above the threshold.
   static let precision = 0.95
   /// Fewest development samples for a threshold or a calibration.
@@ -19,7 +19,7 @@ struct ConfidenceThreshold {
   /// The probability that an answer of some confidence is right; `nil` with too few samples.
   let calibration: ConfidenceCalibration?
   /// Of which share of the samples the student is sure, against which live traffic is held; empty with too few. Its n are
-  /// samples of equal weight that say as much.
+  /// different samples of equal weight that say as much.
   let evidence: [Evidence]
 
   /// Asks a model the development samples, each with the weight of its draw.
@@ -38,16 +38,18 @@ struct ConfidenceThreshold {
       SelectivePrediction.threshold(
         for: Self.precision, of: judged.map { ($0.confidence, curve.probability(of: $0.confidence), $0.weight) })
     }
-    evidence = calibration.map { [Self.evidence(judged, $0)] } ?? []
+    evidence =
+      calibration.map { curve in
+        [Self.evidence(judged.map { curve.probability(of: $0.confidence) >= Self.sure }, of: samples)]
+      } ?? []
   }
 
-  private typealias Judged = (confidence: Double, isRight: Bool, weight: Double)
-
-  private static func evidence(_ judged: [Judged], _ calibration: ConfidenceCalibration) -> Evidence {
-    let weights = SampleWeights(judged.map(\.weight))
-    let share = weights.share { calibration.probability(of: judged[$0].confidence) >= sure }
+  /// What is said of development samples, of each of which a student is sure or not.
+  package static func evidence(_ isSure: [Bool], of samples: [MeasuredSample]) -> Evidence {
+    let weights = SampleWeights(samples.map(\.weight), clusters: samples.map(\.question))
+    let share = weights.share { isSure[$0] }
     return Evidence(
-      metric: sureShare, value: share.estimate, n: Int(weights.effectiveCount), low: min(share.lower, share.estimate),
-      high: max(share.upper, share.estimate), subject: .candidate)
+      metric: sureShare, value: share.estimate, n: max(1, Int(weights.effectiveCount { isSure[$0] ? 1 : 0 })),
+      low: min(share.lower, share.estimate), high: max(share.upper, share.estimate), subject: .candidate)
   }
 }

@@ -12,6 +12,21 @@ import Topics
     (1...count).first { watch.look(isSure: $0 % unsure != 0) }
   }
 
+  @Test("a question that was asked again and again is one of the questions against which traffic is held")
+  func repeated() {
+    func evidence(_ texts: [String]) -> Evidence {
+      let samples = texts.enumerated().map {
+        MeasuredSample(
+          id: "\($0.offset)", messages: [.user($0.element)], call: Call(name: "lock_door", arguments: [:]))
+      }
+      return ConfidenceThreshold.evidence(samples.indices.map { $0 % 2 == 0 }, of: samples)
+    }
+    let different = (0..<20).map { "lock door \($0)" }
+    #expect(evidence(different).n == 20 && evidence(different).value == 0.5)
+    let repeated = evidence(different + [String](repeating: "lock the door", count: 300))
+    #expect((1...21).contains(repeated.n), "\(repeated.n)")
+  }
+
   @Test("a share as of development samples is no drift, a smaller one is, until the next release that is as sure again")
   func drift() throws {
     var watch = ConfidenceWatch()
