@@ -40,7 +40,7 @@ struct GateMeasurement {
       weights: SampleWeights(samples.map(\.weight), clusters: samples.map(\.question)),
       functions: samples.map(\.call.name),
       probes: (Self.summary(answers), Self.summary(try ReleaseCheck.answer(questions, model: parent))),
-      latency: report.latency.p50, bytes: bytes, look: look)
+      latency: samples.isEmpty ? nil : report.latency.p50, bytes: bytes, look: look)
   }
 
   private static func summary(_ answers: [Call?]) -> Gate.Measurements.ProbeAnswers {

@@ -32,11 +32,14 @@ struct ManifestBuilder {
       tokenizerDigest: made.tokenizerDigest, template: made.parent.codec.template.name,
       functionsDigest: made.functions.digest,
       minimumRuntime: stage.policy.codeVersion, parent: parent, lineage: lineage, evidence: evidence,
-      latency: Latency(p50: latency.p50, p99: latency.p99, n: measured.report.count),
+      latency: isMeasured ? Latency(p50: latency.p50, p99: latency.p99, n: measured.report.count) : nil,
       confidenceThreshold: confidence.threshold,
       confidenceCalibration: confidence.calibration, reasons: verdict.reasons, licence: stage.policy.licence,
       created: created)
   }
+
+  /// Whether there was a gate sample.
+  private var isMeasured: Bool { measured.report.count > 0 }
 
   private var architecture: Architecture {
     let configuration = measured.candidateModel.configuration
@@ -84,11 +87,13 @@ struct ManifestBuilder {
 
   private var evidence: [Evidence] {
     let report = measured.report
-    return verdict.evidence + context.evidence + confidence.evidence + [
-      evidence("function_accuracy", report.functionAccuracy), evidence("argument_f1", report.argumentF1),
+    let shares =
+      isMeasured
+      ? [evidence("function_accuracy", report.functionAccuracy), evidence("argument_f1", report.argumentF1)] : []
+    return verdict.evidence + context.evidence + confidence.evidence + shares + [
       Evidence(
         metric: "teacher_calls", value: Double(stage.replay?.range.teacherCalls ?? samples.teacherCalls),
-        n: checkpoint.samplesSeen, subject: .candidate),
+        n: checkpoint.samplesSeen, subject: .candidate)
     ]
   }
 

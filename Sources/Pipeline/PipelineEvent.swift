@@ -42,10 +42,10 @@ public struct ReleaseSummary: Sendable {
   public let parentParameters: Int
   /// Gate samples.
   public let gateSamples: Int
-  /// Exact match of the shipped file on the gate samples.
-  public let exactMatch: Double
+  /// Exact match of the shipped file on the gate samples; `nil` without any, as the next two.
+  public let exactMatch: Double?
   /// Exact match of the unpruned parent on the same.
-  public let parentExactMatch: Double
+  public let parentExactMatch: Double?
   /// Median milliseconds of one answer of the shipped file.
-  public let latencyP50: Double
+  public let latencyP50: Double?
 }

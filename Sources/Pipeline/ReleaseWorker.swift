@@ -291,12 +291,14 @@ actor ReleaseWorker {
   private func summary(
     manifest: Manifest, verdict: Gate.Verdict, made: MadeCandidate, measured: GateMeasurement
   ) -> ReleaseSummary {
-    ReleaseSummary(
+    let isMeasured = measured.report.count > 0
+    return ReleaseSummary(
       version: manifest.version, isPromoted: verdict.isPromoted, reasons: verdict.reasons,
       sha256: manifest.weights?.sha256 ?? manifest.digest, bytes: Int(manifest.weights?.bytes ?? 0),
       parameters: Int(manifest.parameters), parentParameters: made.report.parametersBefore,
-      gateSamples: measured.report.count, exactMatch: measured.report.exactMatch.estimate,
-      parentExactMatch: measured.parentExactMatch, latencyP50: measured.report.latency.p50)
+      gateSamples: measured.report.count, exactMatch: isMeasured ? measured.report.exactMatch.estimate : nil,
+      parentExactMatch: isMeasured ? measured.parentExactMatch : nil,
+      latencyP50: isMeasured ? measured.report.latency.p50 : nil)
   }
 }
 

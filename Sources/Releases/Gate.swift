@@ -20,10 +20,13 @@ public enum Gate {
   public static func verdict(_ measurements: Measurements, policy: GatePolicy = GatePolicy()) -> Verdict {
     var judge = GateJudge(measurements, policy)
     guard judge.samplesAreEnough() else { return judge.verdict }
-    judge.compareWithParent()
-    judge.compareWithIncumbent()
-    judge.compareWithBest()
-    judge.compareSlices()
+    // Without any there are no figures: 0 of 0 is none.
+    if !measurements.candidate.isEmpty {
+      judge.compareWithParent()
+      judge.compareWithIncumbent()
+      judge.compareWithBest()
+      judge.compareSlices()
+    }
     judge.askProbes()
     judge.measureCost()
     return judge.verdict

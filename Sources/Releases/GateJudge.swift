@@ -24,7 +24,7 @@ struct GateJudge {
 
   // MARK: - Whole calls
 
-  /// The minimum and the floor; whether there is anything to compare.
+  /// The minimum and the floor; whether the models were asked the same.
   mutating func samplesAreEnough() -> Bool {
     let n = measured.candidate.count
     let distinct = measured.weights.distinctCount
@@ -38,6 +38,7 @@ struct GateJudge {
       rule(false, "The models answered different numbers of gate samples, so that they cannot be compared in pairs.")
       return false
     }
+    guard n > 0 else { return true }
     let exact = measured.weights.share { measured.candidate[$0] }
     note("exact_match", exact, .candidate)
     rule(

@@ -1,6 +1,7 @@
 import Compression
 import Dispatch
 import Foundation
+import MessageLog
 import Pipeline
 import Releases
 import RetortClient
@@ -102,6 +103,26 @@ import Training
     try await bench.learn(60..<120)
     try await bench.release()
     #expect(try await bench.history.releases(of: Bench.model).count > count)
+    try await bench.log.close()
+  }
+
+  @Test("a candidate for which there is no gate sample is not promoted, and nothing is said to be measured of it")
+  func unmeasured() async throws {
+    let bench = try await Bench()
+    let samples = TopicPartition(topic: bench.names.samples, partition: 0)
+    var gate: Set<Int64> = []
+    try await TopicScan.each(log: bench.log, partition: samples, to: nil) { record in
+      if try RecordCoding.value(of: record, as: SampleRecord.self).split == .gate { gate.insert(record.offset) }
+    }
+    _ = try await bench.log.erase([samples: gate])
+    try await bench.release()
+    let releases = try await bench.history.releases(of: Bench.model)
+    #expect(!releases.isEmpty && releases.allSatisfy { $0.verdict?.promoted == false })
+    for manifest in releases.map(\.manifest) {
+      let metrics = Set(manifest.evidence.map(\.metric))
+      #expect(metrics.isDisjoint(with: ["exact_match", "function_accuracy", "argument_f1"]), "\(metrics)")
+      #expect(manifest.latency == nil)
+    }
     try await bench.log.close()
   }
 

@@ -27,7 +27,10 @@ struct GateTests {
   @Test("Fewer samples than the minimum never promote, not even none")
   func minimum() {
     #expect(!Self.verdict(Self.answers(99, of: 99)).isPromoted)
-    #expect(!Self.verdict([]).isPromoted)
+    let none = Self.verdict([], incumbent: [], best: [])
+    #expect(!none.isPromoted && none.reasons.first?.hasPrefix("There are 0 gate samples") == true)
+    // 0 of 0 is no figure.
+    #expect(none.evidence.isEmpty && none.reasons.count == 1, "\(none.reasons)")
     #expect(Self.verdict(Self.answers(9, of: 10), policy: GatePolicy(minimumSamples: 10)).isPromoted)
   }
 

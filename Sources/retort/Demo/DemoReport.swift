@@ -61,8 +61,9 @@ struct DemoReport {
     for release in result.releases {
       table.add([
         "              \(release.version)", release.isPromoted ? "promoted" : "rejected", Figures.bytes(release.bytes),
-        "\(Figures.percent(release.exactMatch)) of \(release.gateSamples)", Figures.percent(release.parentExactMatch),
-        "\(Figures.short(release.latencyP50)) ms",
+        release.exactMatch.map { "\(Figures.percent($0)) of \(release.gateSamples)" } ?? "not measured",
+        release.parentExactMatch.map(Figures.percent) ?? "",
+        release.latencyP50.map { "\(Figures.short($0)) ms" } ?? "",
       ])
     }
     let rejected = result.releases.filter { !$0.isPromoted }.map {

@@ -104,9 +104,12 @@ final class RunReport: Sendable {
 
   private static func text(_ release: ReleaseSummary) -> String {
     let verdict = release.isPromoted ? "promoted" : "rejected (\(release.reasons.first ?? ""))"
-    return "release  version \(release.version) \(verdict): \(Figures.bytes(release.bytes)), exact match "
-      + "\(Figures.percent(release.exactMatch)) of \(release.gateSamples) (uncompressed \(Figures.percent(release.parentExactMatch))), "
-      + "\(Figures.short(release.latencyP50)) ms"
+    let file = "release  version \(release.version) \(verdict): \(Figures.bytes(release.bytes)), "
+    guard let exact = release.exactMatch, let parent = release.parentExactMatch, let latency = release.latencyP50 else {
+      return file + "not measured: no gate samples"
+    }
+    return file + "exact match \(Figures.percent(exact)) of \(release.gateSamples) "
+      + "(uncompressed \(Figures.percent(parent))), \(Figures.short(latency)) ms"
   }
 
   /// Every release so far.
@@ -141,11 +144,12 @@ final class RunReport: Sendable {
 extension ReleaseSummary {
   /// The summary as the commands print it.
   var json: JSON {
-    [
+    func number(_ value: Double?) -> JSON { value.map { .number($0) } ?? .null }
+    return [
       "version": .integer(Int64(version)), "promoted": .bool(isPromoted), "sha256": .string(sha256.hex),
-      "bytes": .integer(Int64(bytes)), "parameters": .integer(Int64(parameters)), "exact_match": .number(exactMatch),
-      "parent_exact_match": .number(parentExactMatch), "gate_samples": .integer(Int64(gateSamples)),
-      "latency_ms_p50": .number(latencyP50), "reasons": .array(reasons.map { .string($0) }),
+      "bytes": .integer(Int64(bytes)), "parameters": .integer(Int64(parameters)), "exact_match": number(exactMatch),
+      "parent_exact_match": number(parentExactMatch), "gate_samples": .integer(Int64(gateSamples)),
+      "latency_ms_p50": number(latencyP50), "reasons": .array(reasons.map { .string($0) }),
     ]
   }
 }
