@@ -103,21 +103,23 @@ struct GateJudge {
     let z = Interval.normalQuantile(1 - policy.sliceAlpha / Double(slices.count * rivals.count))
     for (subject, other) in rivals {
       let found = slices.map {
-        (name: $0.name, count: $0.indices.count, difference: paired(other, on: $0.indices, z: z))
+        (name: $0.name, indices: $0.indices, difference: paired(other, on: $0.indices, z: z))
       }
       // A verdict holds as much evidence as its topic allows: of very many functions those that lost most.
       let noted = Set(
         found.indices.sorted { (found[$0].difference.upper, $0) < (found[$1].difference.upper, $1) }.prefix(
           Self.notedSlices))
       for slice in found.indices.filter(noted.contains).map({ found[$0] }) {
+        // What decides is of the level that all slices share; what is noted is of 95 %, as all evidence.
+        let difference = paired(other, on: slice.indices)
         evidence.append(
           Evidence(
-            metric: "slice_difference", value: slice.difference.estimate, n: slice.count,
-            low: min(slice.difference.lower, slice.difference.estimate),
-            high: max(slice.difference.upper, slice.difference.estimate), subject: subject, function: slice.name))
+            metric: "slice_difference", value: difference.estimate, n: slice.indices.count,
+            low: min(difference.lower, difference.estimate), high: max(difference.upper, difference.estimate),
+            subject: subject, function: slice.name))
       }
       let worse = found.filter { $0.difference.upper < 0 }.map {
-        "\($0.name) \(Self.signed($0.difference.estimate)) points of \($0.count)"
+        "\($0.name) \(Self.signed($0.difference.estimate)) points of \($0.indices.count)"
       }
       let whom = subject == .parent ? "the unpruned parent" : "the incumbent"
       rule(

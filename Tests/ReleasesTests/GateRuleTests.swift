@@ -106,6 +106,8 @@ struct GateRuleTests {
     let entries = verdict(rare).evidence.filter { $0.metric == "slice_difference" && $0.subject == .incumbent }
     #expect(entries.map(\.function) == ["light", "timer", "rare functions"])
     let entry = try #require(entries.last)
+    let lost = PairedComparison(both: 42, onlyFirst: 0, onlySecond: 18, neither: 0).difference()
+    #expect(entry.low == lost.lower && entry.high == lost.upper, "of 95 %, whatever the level that decides")
     #expect(try Evidence(json: entry.json) == entry)
   }
 
