@@ -1,6 +1,7 @@
 public import Evaluation
 public import MessageLog
 import RetortClient
+import Teacher
 public import Topics
 
 /// What labelling cost, and how right the released student was on live requests: accuracy against teacher calls spent.
@@ -21,12 +22,16 @@ public struct LabellingReport: Sendable {
   public private(set) var skipped: [String: Int] = [:]
   /// One entry a release that was asked, by version; only with a labelling policy.
   public private(set) var live: [LiveAccuracy] = []
+  /// Requests of the uniform share that came when a day's budget was spent, since the last of ``live`` was first asked: its accuracy
+  /// is of the hours before.
+  public private(set) var missed = 0
 
   /// What a release answered to a request that was labelled afterwards.
   private struct Opinion {
     let student: LabelChoice.StudentAnswer
     let weight: Double
     let text: Digest
+    let time: Int64
   }
 
   /// Reads the ledger and the newest `limit` records of `samples`.
@@ -34,11 +39,15 @@ public struct LabellingReport: Sendable {
     -> LabellingReport
   {
     var report = LabellingReport()
+    var missed: [(time: Int64, count: Int)] = []
     try await TopicScan.each(log: log, topic: names.ledger) { record in
       guard let entry = try? RecordCoding.value(of: record, as: LedgerRecord.self) else { return }
       report.asked += entry.asked.reduce(0) { $0 + $1.count }
       for item in entry.outcomes where item.outcome == .skipped {
         report.skipped[item.reason ?? "", default: 0] += item.count
+        if item.reason == LabellingPolicy.SkipReason.auditBudget.rawValue {
+          missed.append((record.timestamp, item.count))
+        }
       }
     }
     let partition = TopicPartition(topic: names.samples, partition: 0)
@@ -50,7 +59,9 @@ public struct LabellingReport: Sendable {
       let sample = record.value == nil ? nil : try? RecordCoding.value(of: record, as: SampleRecord.self)
       newest[id] = sample.flatMap { sample in
         sample.choice?.student.map {
-          Opinion(student: $0, weight: 1 / (sample.propensity ?? 1), text: .sha256(NormalisedText.of(sample.messages)))
+          Opinion(
+            student: $0, weight: 1 / (sample.propensity ?? 1), text: .sha256(NormalisedText.of(sample.messages)),
+            time: record.timestamp)
         }
       }
     }
@@ -60,6 +71,10 @@ public struct LabellingReport: Sendable {
         return LiveAccuracy(
           version: version, count: answers.count, exactMatch: weights.share { answers[$0].student.exact })
       }
+    let last = report.live.last?.version
+    if let start = newest.values.lazy.filter({ $0.student.version == last }).map(\.time).min() {
+      report.missed = missed.reduce(0) { $0 + ($1.time >= start ? $1.count : 0) }
+    }
     return report
   }
 

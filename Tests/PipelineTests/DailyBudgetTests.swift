@@ -1,5 +1,6 @@
 import MessageLog
 import Pipeline
+import RetortClient
 import SQLiteLog
 import Teacher
 import Testing
@@ -30,6 +31,40 @@ import Topics
     #expect(samples.contains { $0.choice?.reason == .audit && $0.propensity == 0.1 })
     let audit = try await Audit.run(log: bench.log, names: bench.names)
     #expect(audit.holds && audit.requests == 400, "\(audit.findings)")
+    try await bench.log.close()
+  }
+
+  @Test(
+    "what a spent budget left out of the newest release's figure is told, and not what it left out before that release")
+  func missed() async throws {
+    let bench = try await Bench()
+    func skip(_ count: Int, timestamp: Int64) async throws {
+      let account = LedgerRecord(
+        transaction: "\(count) skipped", ranges: [OffsetRange(partition: 0, from: 0, to: Int64(count))],
+        requests: count, outcomes: [OutcomeCount(outcome: .skipped, reason: "budget_audit", count: count)],
+        skipped: (0..<count).map { SkippedRequest(partition: 0, offset: Int64($0), reason: "budget_audit") })
+      var record = RecordCoding.record(account, topic: bench.names.ledger, key: account.transaction)
+      record.timestamp = timestamp
+      _ = try await bench.log.append([record])
+    }
+    func ask(version: Int) async throws {
+      var sample = SampleRecord(
+        id: "\(version)", messages: [.user("lock the door")], call: Call(name: "lock_door", arguments: [:]),
+        split: .train)
+      sample.choice = LabelChoice(
+        reason: .audit, student: .init(version: version, confidence: 0.5, exact: true))
+      sample.propensity = 0.1
+      _ = try await bench.log.append([
+        RecordCoding.record(sample, topic: bench.names.samples, key: sample.id, partition: 0)
+      ])
+    }
+    try await ask(version: 1)
+    try await skip(7, timestamp: 1_000)
+    try await ask(version: 2)
+    try await skip(3, timestamp: 4_000_000_000_000)
+    let report = try await LabellingReport.read(log: bench.log, names: bench.names)
+    #expect(report.live.map(\.version) == [1, 2] && report.skipped["budget_audit"] == 10)
+    #expect(report.missed == 3)
     try await bench.log.close()
   }
 

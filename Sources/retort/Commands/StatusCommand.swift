@@ -3,7 +3,6 @@ import Evaluation
 import MessageLog
 import Pipeline
 import RetortClient
-import Teacher
 import Topics
 
 /// `retort status`: how far each stage is.
@@ -42,10 +41,11 @@ struct StatusCommand: AsyncParsableCommand {
           + "(95 %: \(Figures.percent(live.exactMatch.lower)) to \(Figures.percent(live.exactMatch.upper)); \(live.count) asked)"
       )
     }
-    if let missed = labelling.skipped[LabellingPolicy.SkipReason.auditBudget.rawValue], !labelling.live.isEmpty {
+    if labelling.missed > 0, let last = labelling.live.last {
       lines.append(
-        "         of the uniform share \(missed) requests came when a day's budget was spent: such figures are of the hours before; "
-          + "raise label.requests_per_day, or lower label.audit_share")
+        "         of the uniform share \(labelling.missed) requests came when a day's budget was spent since version \(last.version) "
+          + "was first asked: its figure is of the hours before; raise label.requests_per_day, or lower label.audit_share"
+      )
     }
     for adoption in status.adoptions {
       lines.append(
