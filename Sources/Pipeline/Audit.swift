@@ -2,7 +2,7 @@ public import MessageLog
 import RetortClient
 public import Topics
 
-/// The proof of conservation, read from the log: every request below the committed position has exactly one outcome.
+/// The proof of conservation, read from the log: every request below labelling's position has exactly one outcome.
 ///
 /// Three accounts must agree: the requests that are still in the log, the ranges and counts of the ledger, and the
 /// samples and dead letters themselves, by the coordinates of the request they came from. A request that retention has
@@ -10,7 +10,7 @@ public import Topics
 /// counted, but not held against the log, where they may have been marks of producers' transactions. A sample that a newer
 /// version has replaced is found by the request's id; one that a deletion request erased by the ledger's account of it.
 public struct Audit: Sendable {
-  /// Requests below the committed position, by the ledger.
+  /// Requests below labelling's position, by the ledger.
   public private(set) var requests = 0
   /// Requests that became samples.
   public private(set) var samples = 0
@@ -22,7 +22,7 @@ public struct Audit: Sendable {
   public private(set) var duplicates = 0
   /// Requests without an outcome, or whose outcome is not where the ledger says.
   public private(set) var missing = 0
-  /// Requests above the committed position, which wait.
+  /// Requests above labelling's position, which wait.
   public private(set) var waiting = 0
   /// Offsets that retention removed and no account names: about as many requests were never labelled.
   public private(set) var removed = 0
@@ -45,7 +45,7 @@ public struct Audit: Sendable {
 
   /// Audits a deployment's log; labelling may go on meanwhile.
   ///
-  /// - Parameter all: whether every request in the log must have its outcome, whatever the committed position says.
+  /// - Parameter all: whether every request in the log must have its outcome, whatever labelling's position says.
   /// - Throws: an error of the log; what does not add up is a finding, not an error.
   public static func run(log: any MessageLog, names: TopicNames, all: Bool = false) async throws -> Audit {
     var audit = Audit()
@@ -62,17 +62,18 @@ public struct Audit: Sendable {
   /// How far a partition of `requests` goes.
   private struct Extent {
     let partition: TopicPartition
-    let committed: Int64?
+    /// Up to where requests have outcomes; nil where nothing says so.
+    let position: Int64?
     let marks: Watermarks
   }
 
   private static func extents(_ log: any MessageLog, _ names: TopicNames) async throws -> [Extent] {
-    let committed = try await log.committedOffsets(group: names.labelGroup)
+    let labelled = try await GroupProgress.decided(log: log, names: names)
     var extents: [Extent] = []
     for partition in try await log.topics().first(where: { $0.name == names.requests })?.topicPartitions ?? [] {
       extents.append(
         Extent(
-          partition: partition, committed: committed[partition], marks: try await log.watermarks(of: partition)))
+          partition: partition, position: labelled[partition], marks: try await log.watermarks(of: partition)))
     }
     return extents
   }
@@ -144,13 +145,13 @@ public struct Audit: Sendable {
     let superseding = try await supersededRequests(log, names)
     let erased = try await Erasures(log: log, names: names)
     for extent in extents {
-      let (partition, position) = (extent.partition, extent.committed ?? 0)
+      let (partition, position) = (extent.partition, extent.position ?? 0)
       let sorted = (ranges[partition.partition] ?? []).sorted { $0.from < $1.from }
       for (one, next) in zip(sorted, sorted.dropFirst()) where next.from < one.to {
         duplicates += 1
         note("requests/\(partition.partition): offsets \(next.from) to \(one.to - 1) were labelled twice")
       }
-      countRemoved(partition, sorted, position: extent.committed, low: extent.marks.low)
+      countRemoved(partition, sorted, position: extent.position, low: extent.marks.low)
       let accounted = max(position, sorted.map(\.to).max() ?? 0)
       let end = try await log.watermarks(of: partition).high
       if accounted > end {

@@ -28,21 +28,65 @@ enum GroupProgress {
     return problems
   }
 
-  /// The partitions of `requests` that end before what the ledger accounts for: the topic was deleted and made anew.
-  static func madeAnew(log: any MessageLog, names: TopicNames) async throws -> [(
-    TopicPartition, accounted: Int64, end: Int64
-  )] {
-    var accounted: [Int: Int64] = [:]
+  /// How far labelling has come in a partition of `requests`, by the ledger.
+  struct Accounted {
+    /// One past the last request that has an outcome.
+    var end: Int64
+    /// When the newest of the partition's accounts was written, in milliseconds since 1970.
+    var time: Int64
+  }
+
+  /// Up to where the requests of each partition have outcomes, by the ledger.
+  static func accounted(log: any MessageLog, names: TopicNames) async throws -> [TopicPartition: Accounted] {
+    var accounted: [TopicPartition: Accounted] = [:]
     try await TopicScan.each(log: log, topic: names.ledger) { record in
       guard record.value != nil, let entry = try? RecordCoding.value(of: record, as: LedgerRecord.self) else { return }
-      for range in entry.ranges { accounted[range.partition] = max(accounted[range.partition] ?? 0, range.to) }
+      for range in entry.ranges {
+        let partition = TopicPartition(topic: names.requests, partition: range.partition)
+        let before = accounted[partition] ?? Accounted(end: 0, time: record.timestamp)
+        accounted[partition] = Accounted(end: max(before.end, range.to), time: max(before.time, record.timestamp))
+      }
     }
-    var found: [(TopicPartition, accounted: Int64, end: Int64)] = []
+    return accounted
+  }
+
+  /// Up to where the requests of each partition have been decided on: the label group's positions and, where it has none, what
+  /// the ledger accounts for. A broker forgets the positions of a group that is away for long, and each was written with an account.
+  static func decided(log: any MessageLog, names: TopicNames) async throws -> [TopicPartition: Int64] {
+    let committed = try await log.committedOffsets(group: names.labelGroup)
+    let partitions = try await log.topics().first { $0.name == names.requests }?.topicPartitions ?? []
+    // The ledger is long.
+    if partitions.allSatisfy({ committed[$0] != nil }) { return committed }
+    return committed.merging(try await accounted(log: log, names: names).mapValues(\.end)) { committed, _ in committed }
+  }
+
+  /// The partitions of `requests` that do not hold what the ledger accounts for, with what is found there: the topic was deleted
+  /// and made anew.
+  static func madeAnew(
+    _ accounted: [TopicPartition: Accounted], committed: [TopicPartition: Int64], log: any MessageLog, names: TopicNames
+  ) async throws -> [(TopicPartition, accounted: Int64, found: String)] {
+    var found: [(TopicPartition, accounted: Int64, found: String)] = []
     for partition in try await log.topics().first(where: { $0.name == names.requests })?.topicPartitions ?? [] {
+      guard let account = accounted[partition] else { continue }
       let end = try await log.watermarks(of: partition).high
-      if let reached = accounted[partition.partition], reached > end { found.append((partition, reached, end)) }
+      if account.end > end {
+        found.append((partition, account.end, "an end at \(end)"))
+      } else if committed[partition] == nil, try await isYounger(partition, than: account, log: log) {
+        found.append((partition, account.end, "requests that came after those outcomes"))
+      }
     }
     return found
+  }
+
+  /// By how much the clocks of producers may be ahead, in milliseconds.
+  private static let clockSkew: Int64 = 60_000
+
+  /// Whether the oldest of the requests that have outcomes came after the newest of these was written.
+  private static func isYounger(
+    _ partition: TopicPartition, than account: Accounted, log: any MessageLog
+  ) async throws -> Bool {
+    guard let oldest = try await log.offset(of: partition, at: 0), oldest < account.end else { return false }
+    return try await log.offset(of: partition, at: account.time + clockSkew) == oldest
   }
 
   /// Waits until a group has committed these offsets.

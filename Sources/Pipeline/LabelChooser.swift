@@ -220,7 +220,7 @@ actor LabelChooser {
   ) async throws -> [[ChatMessage]] {
     var seen: [(time: Int64, messages: [ChatMessage])] = []
     let erasures = try await Erasures(log: stage.log, names: stage.names)
-    for (partition, end) in try await stage.log.committedOffsets(group: stage.names.labelGroup)
+    for (partition, end) in try await GroupProgress.decided(log: stage.log, names: stage.names)
     where partition.topic == stage.names.requests {
       let low = try await stage.log.watermarks(of: partition).low
       let start = max(low, end - Int64(Double(watchedAgain) / LabellingPolicy.watchedShare))

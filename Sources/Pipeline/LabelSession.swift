@@ -19,6 +19,8 @@ struct LabelSession {
   private let lag: LagMeter
   /// The partitions whose samples the index knows up to the moment when they were taken.
   private var indexed: [TopicPartition: Int64] = [:]
+  /// Up to where requests have outcomes in partitions of which the group had no position: those before are not read again.
+  private let accounted: [TopicPartition: Int64]
   /// What the group has committed, by the partitions that are read here.
   private var committed: [TopicPartition: Int64] = [:]
 
@@ -33,8 +35,9 @@ struct LabelSession {
     case tick
   }
 
-  init(stage: LabelStage, done: LabelProgress) async throws {
+  init(stage: LabelStage, accounted: [TopicPartition: Int64], done: LabelProgress) async throws {
     self.stage = stage
+    self.accounted = accounted
     self.done = done
     range = stage.range
     duplicates = DuplicateIndex()
@@ -123,7 +126,7 @@ struct LabelSession {
     var requests: [OpenRequest] = []
     try await forgetErased()
     var isUpToDate = false
-    for record in records where range?.holds(record) ?? true {
+    for record in records where range?.holds(record) ?? (record.offset >= accounted[record.topicPartition] ?? 0) {
       let partition = record.topicPartition
       guard let number = owned[partition], before[partition] ?? number == number else {
         throw MessageLogError(
@@ -217,7 +220,8 @@ struct LabelSession {
       let group = try await stage.log.committedOffsets(group: stage.names.labelGroup)
       positions = range.bounded(positions).filter { group[$0.key] ?? 0 < $0.value }
     }
-    positions = positions.filter { committed[$0.key] != $0.value }
+    // One before what has outcomes would have those labelled again.
+    positions = positions.filter { committed[$0.key] != $0.value && accounted[$0.key] ?? 0 <= $0.value }
     if positions.isEmpty { return }
     try await reader.commit(positions)
     committed.merge(positions) { $1 }

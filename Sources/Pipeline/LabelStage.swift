@@ -96,11 +96,8 @@ public struct LabelStage: Sendable {
   private func runSession(
     _ mode: RunMode, _ done: inout LabelProgress, progress: @Sendable (LabelProgress) -> Void
   ) async throws {
-    if range == nil {
-      try await refuseOtherRequests()
-      try await warnOfRemovedRequests()
-    }
-    var session = try await LabelSession(stage: self, done: done)
+    let accounted = try await range == nil ? accounted() : [:]
+    var session = try await LabelSession(stage: self, accounted: accounted, done: done)
     do {
       try await session.run(mode, progress: progress)
     } catch {
@@ -111,21 +108,30 @@ public struct LabelStage: Sendable {
     await session.close()
   }
 
-  /// Requests of a topic that was made anew would be taken for those that had their offsets before.
-  private func refuseOtherRequests() async throws {
-    guard let (partition, accounted, end) = try await GroupProgress.madeAnew(log: log, names: names).first else {
-      return
+  /// Up to where requests have outcomes in the partitions of which the group has no position.
+  ///
+  /// - Throws: ``PipelineError`` with `not_found`: requests of a topic that was made anew would be taken for those that had their
+  ///   offsets before.
+  private func accounted() async throws -> [TopicPartition: Int64] {
+    // In this order: what was committed is then in the ledger.
+    let committed = try await log.committedOffsets(group: names.labelGroup)
+    let accounted = try await GroupProgress.accounted(log: log, names: names)
+    if let (partition, end, found) = try await GroupProgress.madeAnew(
+      accounted, committed: committed, log: log, names: names
+    ).first {
+      throw PipelineError(
+        .notFound, "\(partition)", expected: "the requests up to offset \(end), which have outcomes in the ledger",
+        found: found, advice: "the topic was deleted and made anew: start over under another prefix")
     }
-    throw PipelineError(
-      .notFound, "\(partition)", expected: "the requests up to offset \(accounted), which have outcomes in the ledger",
-      found: "an end at \(end)", advice: "the topic was deleted and made anew: start over under another prefix")
+    let open = accounted.mapValues(\.end).filter { committed[$0.key] == nil }
+    try await warnOfRemovedRequests(from: committed.merging(open) { committed, _ in committed })
+    return open
   }
 
   /// Says which requests retention took before they had an outcome.
-  private func warnOfRemovedRequests() async throws {
-    let committed = try await log.committedOffsets(group: names.labelGroup)
+  private func warnOfRemovedRequests(from positions: [TopicPartition: Int64]) async throws {
     for partition in try await log.topics().first(where: { $0.name == names.requests })?.topicPartitions ?? [] {
-      let (position, low) = (committed[partition] ?? 0, try await log.watermarks(of: partition).low)
+      let (position, low) = (positions[partition] ?? 0, try await log.watermarks(of: partition).low)
       guard position < low else { continue }
       logger.warning(
         "label: requests were removed before they were labelled",

@@ -12,7 +12,7 @@ struct RequestTraces {
   private(set) var conversations: [[ChatMessage]] = []
 
   init(id: String, log: any MessageLog, names: TopicNames) async throws {
-    let committed = try await log.committedOffsets(group: names.labelGroup)
+    let labelled = try await GroupProgress.decided(log: log, names: names)
     try await TopicScan.each(log: log, topic: names.requests) { record in
       if let request = try? RecordCoding.value(of: record, as: RequestRecord.self) {
         guard ExactString.equal(request.id, id) else { return }
@@ -22,7 +22,7 @@ struct RequestTraces {
         guard record.key == Array(id.utf8) else { return }
       }
       let place = RequestPlace(partition: record.partition, offset: record.offset)
-      if record.offset < committed[record.topicPartition] ?? 0 { decided.append(place) } else { waiting.append(place) }
+      if record.offset < labelled[record.topicPartition] ?? 0 { decided.append(place) } else { waiting.append(place) }
     }
   }
 }

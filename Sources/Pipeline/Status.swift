@@ -42,10 +42,10 @@ public struct Status: Sendable {
     log: any MessageLog, names: TopicNames, keys: TrustedKeys?, model: String
   ) async throws -> Status {
     var status = Status()
-    let committed = try await log.committedOffsets(group: names.labelGroup)
+    let labelled = try await GroupProgress.decided(log: log, names: names)
     for topic in try await log.topics() where topic.name == names.requests {
       for partition in topic.topicPartitions {
-        let waiting = try await Self.waiting(log, partition, from: committed[partition] ?? 0) { _ in true }
+        let waiting = try await Self.waiting(log, partition, from: labelled[partition] ?? 0) { _ in true }
         status.unlabelled += waiting.count
         status.areRequestsCounted = status.areRequestsCounted && waiting.isCounted
       }
@@ -90,10 +90,13 @@ public struct Status: Sendable {
     let positions = try await GroupProgress.problems(group: names.labelGroup, of: names.requests, log: log)
     var problems = positions
     // Where the group's position says so already, the ledger need not.
-    for (partition, accounted, end) in try await GroupProgress.madeAnew(log: log, names: names)
+    let committed = try await log.committedOffsets(group: names.labelGroup)
+    let accounted = try await GroupProgress.accounted(log: log, names: names)
+    for (partition, end, found) in try await GroupProgress.madeAnew(
+      accounted, committed: committed, log: log, names: names)
     where !positions.contains(where: { $0.hasPrefix("\(partition) ") }) {
       problems.append(
-        "\(partition) ends at offset \(end), before \(accounted), up to which its requests have outcomes: it was made anew; "
+        "\(partition): expected the requests before \(end), which have outcomes, found \(found): it was made anew; "
           + "start over under another prefix")
     }
     problems += try await GroupProgress.problems(group: names.feedbackGroup, of: names.feedback, log: log)

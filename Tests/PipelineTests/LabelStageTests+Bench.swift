@@ -3,6 +3,7 @@ import Foundation
 import Logging
 import MessageLog
 import Pipeline
+import RetortClient
 import SQLiteLog
 import Teacher
 import Topics
@@ -34,6 +35,22 @@ extension LabelStageTests {
     }
 
     func append(_ text: String, key: String) async throws { try await append(Array(text.utf8), key: key) }
+
+    /// Another log with the same records, in which no group has a position: as after a broker has forgotten them.
+    func withoutPositions() async throws -> Bench {
+      let other = try await Bench()
+      for topic in try await log.topics() {
+        var records: [NewRecord] = []
+        try await TopicScan.each(log: log, topic: topic.name) { record in
+          records.append(
+            NewRecord(
+              topic: record.topic, partition: record.partition, key: record.key, value: record.value,
+              headers: record.headers, timestamp: record.timestamp))
+        }
+        if !records.isEmpty { _ = try await other.log.append(records) }
+      }
+      return other
+    }
 
     /// Labels all that waits, or a range, by the answers that stand in the requests.
     func label(
