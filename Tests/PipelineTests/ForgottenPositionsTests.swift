@@ -15,7 +15,7 @@ import Topics
     for id in ["a", "gone", "b"] {
       try await before.append(Bench.answered.replacing(#""good""#, with: #""\#(id)""#), key: id)
     }
-    try await before.append(#"{"id":"dead","text":"nobody answers"}"#, key: "dead")
+    try await before.append("{not json", key: "dead")
     try await before.label()
     // As where records stay until retention removes them: the account is there, and so is the request.
     let place = [OffsetRange(partition: 0, from: 1, to: 2)]
