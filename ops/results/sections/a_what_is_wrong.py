@@ -29,4 +29,5 @@ def text(figures):
         + table(["what is wrong", "answers", "of the wrong", "points"], rows)
         + f"\n\nAll students have {share(found['all_wrong'], found['n'])} of the requests wrong, and {share(found['all_right'], found['n'])} "
         f"right. A word that no label has stands in {share(found['all_wrong_unknown'], found['all_wrong'])} of the former, and in "
-        f"{share(found['all_right_unknown'], found['all_right'])} of the latter.")
+        f"{share(found['all_right_unknown'], found['all_right'])} of the latter. What each step brought stands in the table above and, with what "
+        "was tried without gain, under “What experiments decided” in ARCHITECTURE.md.")
