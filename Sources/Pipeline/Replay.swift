@@ -106,14 +106,16 @@ public struct Replay: Sendable {
     let announced = try await TrainStage.announced(log: train.log, names: train.names, model: train.model)
     guard let point = announced.releasePoint, point.isReplay(of: range) else { return nil }
     let compression = release.compression(of: train.recipe).digest
-    // Of a checkpoint that is gone the base is not known.
+    // Where the checkpoint is gone the lineage says the base, but not whether it is one of layers that had lessons.
+    let mayHaveLessons = train.base == nil && train.recipe.baseSteps > 0
     let made = try? train.checkpoints.summary(of: point.digest)
     if let made, try !train.startsFrom(made.modelDigest) { return nil }
     return try await release.history.releases(of: release.model)
       .map(\.manifest).last {
-        $0.lineage.chain == point.chain && $0.lineage.recipe == train.recipe.digest
-          && $0.lineage.compression ?? compression == compression
-          && (made == nil || made?.baseDigest == $0.lineage.base)
+        let lineage = $0.lineage
+        return try lineage.chain == point.chain && lineage.recipe == train.recipe.digest
+          && lineage.compression ?? compression == compression
+          && made.map { $0.baseDigest == lineage.base } ?? (mayHaveLessons || train.startsFrom(lineage.base))
       }
   }
 }

@@ -7,6 +7,8 @@ TITLE = "Banking77"
 DEFAULT = {"precision": "bf16"}
 RECIPES = {
     "banking77-default": ("default recipe", DEFAULT),
+    "banking77-long-dropout": ("with dropout 0.25", DEFAULT | {"dropout": 0.25}),
+    "banking77-more-dropout": ("with dropout 0.25 and twice the presentations", DEFAULT | {"dropout": 0.25, "replay_per_sample": 31}),
     "banking77-short": ("a rate that falls over 1,500 steps", SHORT | DEFAULT),
     "banking77-default-dropout": ("the same with dropout 0.25", SHORT | DEFAULT | {"dropout": 0.25}),
     "banking77-dropout": ("2,000 pieces, dropout 0.25", SMALL | {"dropout": 0.25}),
