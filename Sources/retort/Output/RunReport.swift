@@ -73,7 +73,7 @@ final class RunReport: Sendable {
     let name: String
     var isAnnounced = false
     switch step.phase {
-    case .lessons: name = "train    base"
+    case .lessons: name = "train    lessons"
     case .round: (name, isAnnounced) = ("train    round", true)
     case .branch: (name, isAnnounced) = ("release  branch", true)
     case .imitation: name = "release  on-policy distillation"
