@@ -34,13 +34,28 @@ static void turn_keys(ptrdiff_t keys, ptrdiff_t size, const float *x, ptrdiff_t 
   for (ptrdiff_t j = 0; j < keys; j += 16) pack_rows(smaller(16, keys - j), size, x + j * ldx, ldx, out + j * size);
 }
 
+static void copy_wide(const attention_job *job, ptrdiff_t rows, const float *x, ptrdiff_t ldx, float *copy) {
+  for (ptrdiff_t r = 0; r < rows; r++) {
+    memcpy(copy + r * job->width, x + r * ldx, (size_t)job->size * sizeof(float));
+    memset(copy + r * job->width + job->size, 0, (size_t)(job->width - job->size) * sizeof(float));
+  }
+}
+
 /// Rows that can be loaded 16 channels at a time: x itself, or a zero-padded copy where the head size is no multiple of 16.
 static const float *wide_rows(const attention_job *job, ptrdiff_t rows, const float *x, ptrdiff_t *ldx, float *copy) {
   if (job->size == job->width) return x;
-  for (ptrdiff_t r = 0; r < rows; r++) {
-    memcpy(copy + r * job->width, x + r * *ldx, (size_t)job->size * sizeof(float));
-    memset(copy + r * job->width + job->size, 0, (size_t)(job->width - job->size) * sizeof(float));
-  }
+  copy_wide(job, rows, x, *ldx, copy);
+  *ldx = job->width;
+  return copy;
+}
+
+/// As wide_rows, one head's keys (or values) of a sequence: side by side in the copy where some of them are another sequence's.
+static const float *wide_keys(const attention_job *job, const retort_sequence *q, const float *prefix, const float *own, ptrdiff_t key_head,
+                              ptrdiff_t *ldx, float *copy) {
+  ptrdiff_t column = key_head * job->size;
+  if (q->prefix == 0) return wide_rows(job, q->keys, own + column, ldx, copy);
+  copy_wide(job, q->prefix, prefix + column, *ldx, copy);
+  copy_wide(job, q->keys - q->prefix, own + column, *ldx, copy + q->prefix * job->width);
   *ldx = job->width;
   return copy;
 }
@@ -101,10 +116,12 @@ static void attention_forward_task(void *context, ptrdiff_t index, int worker) {
   if (q->turned) {
     turned = q->turned + key_head * q->turned_stride;
   } else {
-    turn_keys(q->keys, size, q->k + key_head * size, q->ldk, s.keys_turned);
+    ptrdiff_t ldk = q->ldk;
+    const float *keys = wide_keys(job, q, q->prefix_k, q->k, key_head, &ldk, s.keys);
+    turn_keys(q->keys, size, keys, ldk, s.keys_turned);
   }
   ptrdiff_t ldv = q->ldv;
-  const float *values = wide_rows(job, q->keys, q->v + key_head * size, &ldv, s.values);
+  const float *values = wide_keys(job, q, q->prefix_v, q->v, key_head, &ldv, s.values);
   if (q->queries == 1) {
     attention_single(job, q, &s, turned, values, ldv, key_head);
     return;
@@ -139,9 +156,9 @@ static void kernel_attention_forward(const retort_sequence *sequences, ptrdiff_t
 static void attention_score_gradients(const attention_job *job, const retort_sequence *q, const retort_sequence_gradient *g,
                                       const attention_space *s, const float *keys, ptrdiff_t ldk, ptrdiff_t head, ptrdiff_t first,
                                       ptrdiff_t rows) {
-  ptrdiff_t size = job->size, padded = round_up(first + rows, 16);
+  ptrdiff_t size = job->size, padded = round_up(q->prefix + first + rows, 16);
   for (ptrdiff_t i = 0; i < rows; i += MR) {
-    ptrdiff_t count = smaller(MR, rows - i), limit = first + i + count, columns = round_up(limit, 16);
+    ptrdiff_t count = smaller(MR, rows - i), limit = q->prefix + first + i + count, columns = round_up(limit, 16);
     row_of_tiles((int)count, 1, columns, size, g->dout + (first + i) * q->ldo + head * size, q->ldo, s->values_turned, 16, 16 * size,
                  s->ds + i * s->padded, s->padded, START_ZERO, NULL);
     for (ptrdiff_t r = i; r < i + count; r++) {
@@ -157,42 +174,58 @@ static void attention_score_gradients(const attention_job *job, const retort_seq
   }
 }
 
-/// out[keys, size] += weightsᵀ·rows for one block of query rows; key j takes no part before query row j.
-static void attention_key_gradients(const attention_job *job, const attention_space *s, const float *weights, const float *x,
-                                    ptrdiff_t ldx, float *out, ptrdiff_t ldo, ptrdiff_t first, ptrdiff_t rows) {
-  for (ptrdiff_t j = 0; j < first + rows; j += MR) {
-    ptrdiff_t count = smaller(MR, first + rows - j), skip = j > first ? j - first : 0;
-    row_of_tiles((int)count, 0, job->size, rows - skip, weights + skip * s->padded + j, s->padded, x + skip * ldx, ldx, 16,
+/// out[keys, size] += weightsᵀ·x for one block of query rows, whose weights begin at key `key`; key j of these takes no part before
+/// query row j − ahead.
+static void attention_key_gradients(const attention_job *job, const attention_space *s, const float *weights, ptrdiff_t key, ptrdiff_t keys,
+                                    ptrdiff_t ahead, const float *x, ptrdiff_t ldx, float *out, ptrdiff_t ldo, ptrdiff_t rows) {
+  for (ptrdiff_t j = 0; j < keys; j += MR) {
+    ptrdiff_t count = smaller(MR, keys - j), skip = j > ahead ? j - ahead : 0;
+    row_of_tiles((int)count, 0, job->size, rows - skip, weights + skip * s->padded + key + j, s->padded, x + skip * ldx, ldx, 16,
                  out + j * ldo, ldo, START_C, NULL);
   }
 }
 
-static void attention_backward_task(void *context, ptrdiff_t index, int worker) {
-  const attention_job *job = context;
-  const retort_sequence *q = job->sequences + index / job->key_heads;
-  const retort_sequence_gradient *g = job->gradients + index / job->key_heads;
-  ptrdiff_t key_head = index % job->key_heads, size = job->size, count = q->keys;
-  attention_space s = attention_space_of(job, count, worker);
-  turn_keys(count, size, q->k + key_head * size, q->ldk, s.keys_turned);
-  turn_keys(count, size, q->v + key_head * size, q->ldv, s.values_turned);
-  ptrdiff_t ldk = q->ldk;
-  const float *keys = wide_rows(job, count, q->k + key_head * size, &ldk, s.keys);
-  float *dk = g->dk + key_head * size, *dv = g->dv + key_head * size;
-  for (ptrdiff_t j = 0; j < count; j++) {
+/// One sequence's gradients of one key head; those of its prefix's keys are added to what is there.
+static void attention_backward_sequence(const attention_job *job, const retort_sequence *q, const retort_sequence_gradient *g,
+                                        ptrdiff_t key_head, int worker) {
+  ptrdiff_t size = job->size, column = key_head * size, prefix = q->prefix;
+  attention_space s = attention_space_of(job, q->keys, worker);
+  ptrdiff_t ldk = q->ldk, ldv = q->ldv;
+  const float *keys = wide_keys(job, q, q->prefix_k, q->k, key_head, &ldk, s.keys);
+  const float *values = wide_keys(job, q, q->prefix_v, q->v, key_head, &ldv, s.values);
+  turn_keys(q->keys, size, keys, ldk, s.keys_turned);
+  turn_keys(q->keys, size, values, ldv, s.values_turned);
+  float *dk = g->dk + column, *dv = g->dv + column;
+  for (ptrdiff_t j = 0; j < q->queries; j++) {
     memset(dk + j * q->ldk, 0, (size_t)size * sizeof(float));
     memset(dv + j * q->ldv, 0, (size_t)size * sizeof(float));
   }
   for (ptrdiff_t head = key_head * job->group; head < (key_head + 1) * job->group; head++) {
-    for (ptrdiff_t first = 0; first < count; first += RETORT_ATTENTION_BLOCK) {
-      ptrdiff_t rows = smaller(RETORT_ATTENTION_BLOCK, count - first), ldq = q->ldq, ldo = q->ldo;
+    for (ptrdiff_t first = 0; first < q->queries; first += RETORT_ATTENTION_BLOCK) {
+      ptrdiff_t rows = smaller(RETORT_ATTENTION_BLOCK, q->queries - first), ldq = q->ldq, ldo = q->ldo;
       attention_probabilities(job, q, &s, s.keys_turned, head, first, rows);
       attention_score_gradients(job, q, g, &s, keys, ldk, head, first, rows);
       const float *queries = wide_rows(job, rows, q->q + first * q->ldq + head * size, &ldq, s.queries);
       const float *dout = wide_rows(job, rows, g->dout + first * q->ldo + head * size, &ldo, s.dout);
-      attention_key_gradients(job, &s, s.ds, queries, ldq, dk, q->ldk, first, rows);
-      attention_key_gradients(job, &s, s.p, dout, ldo, dv, q->ldv, first, rows);
+      if (prefix > 0) {
+        attention_key_gradients(job, &s, s.ds, 0, prefix, prefix, queries, ldq, g->prefix_dk + column, q->ldk, rows);
+        attention_key_gradients(job, &s, s.p, 0, prefix, prefix, dout, ldo, g->prefix_dv + column, q->ldv, rows);
+      }
+      attention_key_gradients(job, &s, s.ds, prefix, first + rows, first, queries, ldq, dk, q->ldk, rows);
+      attention_key_gradients(job, &s, s.p, prefix, first + rows, first, dout, ldo, dv, q->ldv, rows);
     }
   }
+}
+
+/// A sequence, and behind it those that continue it, in their order: they add to its keys' gradients.
+static void attention_backward_task(void *context, ptrdiff_t index, int worker) {
+  const attention_job *job = context;
+  ptrdiff_t sequence = index / job->key_heads, key_head = index % job->key_heads;
+  if (job->sequences[sequence].prefix > 0) return;
+  do {
+    attention_backward_sequence(job, job->sequences + sequence, job->gradients + sequence, key_head, worker);
+    sequence = job->gradients[sequence].next;
+  } while (sequence > 0);
 }
 
 static void kernel_attention_backward(const retort_sequence *sequences, const retort_sequence_gradient *gradients, ptrdiff_t count,

@@ -172,13 +172,19 @@ void retort_reference_rope(ptrdiff_t rows, ptrdiff_t heads, ptrdiff_t head_size,
 }
 
 /// Probabilities of query row i of one head over its keys, in double.
+/// Row j of a sequence's keys or values, or of their gradients.
+static float *reference_key(const retort_sequence *q, const float *prefix, const float *own, ptrdiff_t ld, ptrdiff_t j) {
+  return (float *)(j < q->prefix ? prefix + j * ld : own + (j - q->prefix) * ld);
+}
+
 static void reference_probabilities(const retort_sequence *q, ptrdiff_t head, ptrdiff_t key_head, ptrdiff_t size, float scale, ptrdiff_t i,
                                     double *p) {
   ptrdiff_t limit = q->keys - q->queries + i + 1;
   double maximum = -1e300, sum = 0;
   for (ptrdiff_t j = 0; j < limit; j++) {
+    const float *k = reference_key(q, q->prefix_k, q->k, q->ldk, j) + key_head * size;
     double s = 0;
-    for (ptrdiff_t d = 0; d < size; d++) s += (double)q->q[i * q->ldq + head * size + d] * (double)q->k[j * q->ldk + key_head * size + d];
+    for (ptrdiff_t d = 0; d < size; d++) s += (double)q->q[i * q->ldq + head * size + d] * (double)k[d];
     p[j] = s * (double)scale;
     if (p[j] > maximum) maximum = p[j];
   }
@@ -197,7 +203,8 @@ void retort_reference_attention_forward(const retort_sequence *sequences, ptrdif
         reference_probabilities(q, head, key_head, head_size, scale, i, p);
         for (ptrdiff_t d = 0; d < head_size; d++) {
           double sum = 0;
-          for (ptrdiff_t j = 0; j <= q->keys - q->queries + i; j++) sum += p[j] * (double)q->v[j * q->ldv + key_head * head_size + d];
+          for (ptrdiff_t j = 0; j <= q->keys - q->queries + i; j++)
+            sum += p[j] * (double)reference_key(q, q->prefix_v, q->v, q->ldv, j)[key_head * head_size + d];
           q->out[i * q->ldo + head * head_size + d] = (float)sum;
         }
       }
@@ -212,18 +219,20 @@ static void reference_row_backward(const retort_sequence *q, const retort_sequen
   float *dq = g->dq + i * q->ldq + head * size;
   double mean = 0;
   reference_probabilities(q, head, key_head, size, scale, i, p);
-  for (ptrdiff_t j = 0; j <= i; j++) {
+  for (ptrdiff_t j = 0; j <= q->prefix + i; j++) {
+    const float *v = reference_key(q, q->prefix_v, q->v, q->ldv, j) + key_head * size;
     dp[j] = 0;
-    for (ptrdiff_t d = 0; d < size; d++) dp[j] += (double)dout[d] * (double)q->v[j * q->ldv + key_head * size + d];
+    for (ptrdiff_t d = 0; d < size; d++) dp[j] += (double)dout[d] * (double)v[d];
     mean += p[j] * dp[j];
   }
   for (ptrdiff_t d = 0; d < size; d++) {
+    ptrdiff_t column = key_head * size + d;
     double sum = 0;
-    for (ptrdiff_t j = 0; j <= i; j++) {
+    for (ptrdiff_t j = 0; j <= q->prefix + i; j++) {
       double ds = p[j] * (dp[j] - mean) * (double)scale;
-      sum += ds * (double)q->k[j * q->ldk + key_head * size + d];
-      g->dk[j * q->ldk + key_head * size + d] += (float)(ds * (double)q->q[i * q->ldq + head * size + d]);
-      g->dv[j * q->ldv + key_head * size + d] += (float)(p[j] * (double)dout[d]);
+      sum += ds * (double)reference_key(q, q->prefix_k, q->k, q->ldk, j)[column];
+      reference_key(q, g->prefix_dk, g->dk, q->ldk, j)[column] += (float)(ds * (double)q->q[i * q->ldq + head * size + d]);
+      reference_key(q, g->prefix_dv, g->dv, q->ldv, j)[column] += (float)(p[j] * (double)dout[d]);
     }
     dq[d] = (float)sum;
   }
@@ -234,7 +243,7 @@ void retort_reference_attention_backward(const retort_sequence *sequences, const
   for (ptrdiff_t n = 0; n < count; n++) {
     const retort_sequence *q = sequences + n;
     double p[q->keys > 0 ? q->keys : 1], dp[q->keys > 0 ? q->keys : 1];
-    for (ptrdiff_t j = 0; j < q->keys; j++) {
+    for (ptrdiff_t j = 0; j < q->queries; j++) {
       memset(gradients[n].dk + j * q->ldk, 0, (size_t)(key_value_heads * head_size) * sizeof(float));
       memset(gradients[n].dv + j * q->ldv, 0, (size_t)(key_value_heads * head_size) * sizeof(float));
     }

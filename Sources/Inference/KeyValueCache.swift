@@ -58,7 +58,8 @@ final class KeyValueCache {
     guard let (keys, values) = parts(layer) else { return nil }
     return retort_sequence(
       q: queries, k: nil, v: values, out: output, ldq: queryStride, ldk: 0, ldv: width, ldo: outputStride,
-      queries: Int32(count), keys: Int32(length + count), turned: keys, turned_stride: headStride)
+      queries: Int32(count), keys: Int32(length + count), turned: keys, turned_stride: headStride, prefix_k: nil,
+      prefix_v: nil, prefix: 0)
   }
 
   /// Takes over the first `count` tokens of `other`; this cache must be empty and have room.

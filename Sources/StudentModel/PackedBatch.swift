@@ -12,6 +12,8 @@ public struct PackedBatch: Sendable, Hashable {
   public var softTargets: [SoftTarget] = []
   /// How much the divergence from them counts in the loss of their rows, against the target; 0…1, default 0.
   public var softShare: Float = 0
+  /// The earlier sequence that each sequence continues as if its rows stood before its own, or −1, `[sequences]`; empty where none does.
+  package internal(set) var continued: [Int32] = []
 
   /// An empty batch, to append to.
   public init() {
@@ -96,8 +98,14 @@ extension PackedBatch {
   /// The rows of one sequence.
   func rows(ofSequence index: Int) -> Range<Int> { Int(sequenceStarts[index])..<Int(sequenceStarts[index + 1]) }
 
-  /// The longest sequence.
-  var longestSequence: Int { (0..<sequenceCount).map { rows(ofSequence: $0).count }.max() ?? 0 }
+  /// The positions of a sequence's rows, behind those that it continues.
+  func positions(ofSequence index: Int) -> Range<Int32> {
+    let start = Int32(prefix(ofSequence: index).count)
+    return start..<start + Int32(rows(ofSequence: index).count)
+  }
+
+  /// The longest sequence, with what it continues.
+  var longestSequence: Int { (0..<sequenceCount).map { Int(positions(ofSequence: $0).upperBound) }.max() ?? 0 }
 
   /// Checks the arrays against each other and against a model.
   func validate(vocabularySize: Int, maximumPositions: Int) throws(StudentError) {

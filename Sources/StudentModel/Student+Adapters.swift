@@ -103,6 +103,7 @@ extension Student {
     }
     let merged = Student(checked: configuration, parameters: storage, precision: precision)
     merged.recomputesActivations = recomputesActivations
+    merged.sharesPrefixes = sharesPrefixes
     return merged
   }
 }

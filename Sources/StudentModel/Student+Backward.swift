@@ -92,6 +92,7 @@ extension Student {
     _ batch: PackedBatch, _ objective: Objective, each: (ArraySlice<retort_row_loss>) -> Void = { _ in }
   ) throws(StudentError) -> LossReport {
     try batch.validate(vocabularySize: sizes.V, maximumPositions: configuration.maximumPositions)
+    let batch = computed(batch, mergingTargets: false)
     let wanted = batch.targetRows
     try check(objective, batch, rows: wanted.count)
     guard !wanted.isEmpty else { return LossReport() }
@@ -126,11 +127,13 @@ extension Student {
     _ batch: PackedBatch, _ objective: Objective, dropout: Dropout?, accumulate: Bool, normalizer: Float?
   ) throws(StudentError) -> LossReport {
     try batch.validate(vocabularySize: sizes.V, maximumPositions: configuration.maximumPositions)
+    let divisor = normalizer.map(Double.init) ?? batch.targetWeight
+    // A teacher's or a policy's numbers belong to one target each.
+    let batch = computed(batch, mergingTargets: objective.teacher == nil && objective.policy == nil)
     let wanted = batch.targetRows
     try check(objective, batch, rows: wanted.count)
     let rate = dropout?.rate ?? 0
     try require(rate >= 0 && rate < 1, .numberRange, "the dropout rate", "0..<1", "\(rate)", "correct the recipe")
-    let divisor = normalizer.map(Double.init) ?? batch.targetWeight
     try require(
       divisor >= 0 && divisor.isFinite, .numberRange, "the normalizer", "a positive number", "\(divisor)",
       "give Σ weight or nil")
@@ -310,12 +313,20 @@ extension Student {
   }
 
   private func attentionGradients(_ pass: Pass) -> [retort_sequence_gradient] {
-    let (space, s) = (pass.space, sizes)
-    return (0..<pass.batch.sequenceCount).map { index in
-      let first = pass.batch.rows(ofSequence: index).lowerBound
-      let dq = space.dQKV + first * s.QKV
+    let (space, s, batch) = (pass.space, sizes, pass.batch)
+    var gradients = (0..<batch.sequenceCount).map { index in
+      let (first, prefix) = (batch.rows(ofSequence: index).lowerBound, batch.prefix(ofSequence: index).lowerBound)
+      let (dq, prefixKeys) = (space.dQKV + first * s.QKV, space.dQKV + prefix * s.QKV + s.HD)
       return retort_sequence_gradient(
-        dout: space.dAttention + first * s.HD, dq: dq, dk: dq + s.HD, dv: dq + s.HD + s.KVD)
+        dout: space.dAttention + first * s.HD, dq: dq, dk: dq + s.HD, dv: dq + s.HD + s.KVD, prefix_dk: prefixKeys,
+        prefix_dv: prefixKeys + s.KVD, next: 0)
     }
+    // From the sequence that is continued to the first that does, and from each to the next.
+    var last = Array(gradients.indices)
+    for (index, continued) in batch.continued.enumerated() where continued >= 0 {
+      gradients[last[Int(continued)]].next = Int32(index)
+      last[Int(continued)] = index
+    }
+    return gradients
   }
 }

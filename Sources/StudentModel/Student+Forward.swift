@@ -18,7 +18,7 @@ struct Pass {
   ) {
     (self.batch, self.space, self.wanted, self.dropout) = (batch, space, wanted, dropout)
     self.accumulates = accumulates
-    positions = (0..<batch.sequenceCount).flatMap { Int32(0)..<Int32(batch.rows(ofSequence: $0).count) }
+    positions = (0..<batch.sequenceCount).flatMap { batch.positions(ofSequence: $0) }
   }
 
   /// Whether every row goes through the last layer (no subset).
@@ -35,6 +35,7 @@ extension Student {
   /// - Throws: ``StudentError`` on a batch that does not fit the model.
   public func forward(_ batch: PackedBatch, rows: [Int32]? = nil) throws(StudentError) -> [Float] {
     try batch.validate(vocabularySize: sizes.V, maximumPositions: configuration.maximumPositions)
+    let batch = rows == nil ? computed(batch, mergingTargets: false) : batch
     let wanted = rows ?? batch.targetRows
     let limit = Int32(batch.rowCount)
     for (index, row) in wanted.enumerated() {
@@ -51,6 +52,14 @@ extension Student {
       count = wanted.count * V
     }
   }
+
+  /// The batch as a pass computes it: with shared prefixes, where they are wanted.
+  func computed(_ batch: PackedBatch, mergingTargets: Bool) -> PackedBatch {
+    sharesPrefixes ? batch.sharingPrefixes(mergingTargets: mergingTargets) : batch
+  }
+
+  /// The rows that a training pass over a batch computes.
+  package func computedRows(_ batch: PackedBatch) -> Int { computed(batch, mergingTargets: true).rowCount }
 
   /// Embeds, runs all layers and normalises the wanted rows into `space.finalNorm`.
   func runLayers(_ pass: Pass) {
@@ -145,11 +154,13 @@ extension Student {
   func attentionSequences(_ pass: Pass, layer: Int) -> [retort_sequence] {
     let (a, s) = (pass.space.layers[layer], sizes)
     return (0..<pass.batch.sequenceCount).map { index in
-      let rows = pass.batch.rows(ofSequence: index)
+      let (rows, prefix) = (pass.batch.rows(ofSequence: index), pass.batch.prefix(ofSequence: index))
       let q = a.qkv + rows.lowerBound * s.QKV
+      let prefixKeys = a.qkv + prefix.lowerBound * s.QKV + s.HD
       return retort_sequence(
         q: q, k: q + s.HD, v: q + s.HD + s.KVD, out: a.attention + rows.lowerBound * s.HD, ldq: s.QKV, ldk: s.QKV,
-        ldv: s.QKV, ldo: s.HD, queries: Int32(rows.count), keys: Int32(rows.count), turned: nil, turned_stride: 0)
+        ldv: s.QKV, ldo: s.HD, queries: Int32(rows.count), keys: Int32(prefix.count + rows.count), turned: nil,
+        turned_stride: 0, prefix_k: prefixKeys, prefix_v: prefixKeys + s.KVD, prefix: Int32(prefix.count))
     }
   }
 }

@@ -10,7 +10,7 @@ public import ModelFiles
 /// Reference: Qwen Team 2024, arXiv 2407.10671, section 2.2.
 ///
 /// A row's logits are a function of its own sequence's tokens up to it and of the parameters: the same bits whatever else is in the
-/// batch, whatever the threads. Gradients are sums over rows in the batch's order.
+/// batch, whatever the threads, and whether prefixes are shared or not. Gradients are sums over rows in the batch's order.
 ///
 /// Not thread-safe, and not `Sendable`: one owner uses it at a time. It does not hold optimizer state.
 public final class Student {
@@ -27,6 +27,9 @@ public final class Student {
   public var recomputesActivations = false {
     didSet { if recomputesActivations != oldValue { workspace = nil } }
   }
+  /// Whether rows with which several sequences of a batch begin are computed once for all of them, forward and backward: the same
+  /// mathematics, in another order of sums. Off by default.
+  public var sharesPrefixes = false
 
   let sizes: Sizes
   let layers: [LayerMap]
@@ -120,6 +123,7 @@ public final class Student {
     let copy = Student(
       checked: configuration, parameters: storage, precision: precision, frozen: frozen, adapters: adapters)
     copy.recomputesActivations = recomputesActivations
+    copy.sharesPrefixes = sharesPrefixes
     return copy
   }
 

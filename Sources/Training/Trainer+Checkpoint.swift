@@ -186,7 +186,7 @@ extension CheckpointParts {
       recipe.adapters.map { ParameterLayout(configuration, adapters: $0) } ?? ParameterLayout(configuration)
     do {
       let student = try self.student(file, configuration, header: header, store: store, path: path)
-      student.recomputesActivations = recipe.recomputeActivations == 1
+      student.follow(recipe)
       let optimizer = AdamW(layout: student.layout, step: header.optimizerStep, state: recipe.optimizerState)
       for (name, moment) in [("first", optimizer.first), ("second", optimizer.second)] {
         let bytes = try file.tensor("trunk.\(name)_moment").bytes

@@ -43,7 +43,7 @@ extension Trainer {
   ) throws -> Trunk {
     let limit = min(recipe.maximumSequence, student.configuration.maximumPositions)
     let encoder = try SampleEncoder(tokenizer: tokenizer, functions: functions, maximumSequence: limit)
-    student.recomputesActivations = recipe.recomputeActivations == 1
+    student.follow(recipe)
     return Trunk(
       student: student, tokenizer: tokenizer, encoder: encoder,
       optimizer: AdamW(layout: student.layout, state: recipe.optimizerState))

@@ -61,6 +61,7 @@ extension TrainingRecipe {
       choice("clip_scope", \.clipScopeName, ClipScope.self),
       .integer("accumulation_steps", \.accumulationSteps, 1...4_096),
       .integer("recompute_activations", \.recomputeActivations, 0...1),
+      .integer("share_prefixes", \.sharePrefixes, 0...1),
       .integer("lora_rank", \.loraRank, 0...1_024),
       .number("lora_alpha", \.loraAlpha, 1e-3...1e5),
       .text("lora_targets", \.loraTargets, allowed: "names of q k v o gate up down, commas between") { text in

@@ -92,6 +92,9 @@ public struct TrainingRecipe: Sendable, Hashable {
   public var accumulationSteps = 1
   /// 1: a layer's activations are computed again in the backward pass instead of being kept (the same bits); default 0.
   public var recomputeActivations = 0
+  /// 1: rows with which several samples of a pass begin (a chat template's head, a system message) are computed once for all of
+  /// them: the same mathematics, but other bits; default 0.
+  public var sharePrefixes = 0
 
   /// The rank of low-rank adapters on a frozen bf16 base; 0 trains all weights; default 0. Needs `precision` `bf16` and
   /// `clip_scope` `global`. Adapters are merged into the weights when a branch is released.
@@ -255,4 +258,12 @@ public struct TrainingRecipe: Sendable, Hashable {
 
   /// The SHA-256 of the canonical JSON of all knobs, defaults included.
   public var digest: Digest { Digest.sha256(json.canonical) }
+}
+
+extension Student {
+  /// Sets how passes are computed, as a recipe says.
+  func follow(_ recipe: TrainingRecipe) {
+    recomputesActivations = recipe.recomputeActivations == 1
+    sharesPrefixes = recipe.sharePrefixes == 1
+  }
 }

@@ -26,7 +26,7 @@ extension Trunk {
     sizes.vocabularySize = max(sizes.vocabularySize, (tokenizer.vocabularySize + 31) / 32 * 32)
     let rows = GrownRows(from: self.tokenizer, to: tokenizer, width: sizes.hiddenSize)
     let student = try self.student.grown(to: sizes, rows)
-    student.recomputesActivations = self.student.recomputesActivations
+    student.follow(recipe)
     return Trunk(
       student: student, tokenizer: tokenizer, encoder: encoder,
       optimizer: optimizer.grown(from: self.student.layout, to: student.layout))

@@ -7,38 +7,39 @@ import Testing
 /// meanwhile cannot tell.
 @Suite(.serialized) struct DeterminismTests {
   /// The gradients' bits and the report after one pass with dropout.
-  static func pass(_ batch: PackedBatch) throws -> ([UInt32], LossReport) {
+  static func pass(_ batch: PackedBatch, sharesPrefixes: Bool = false) throws -> ([UInt32], LossReport) {
     let student = try Student(configuration: Small.configuration, seed: 11)
+    student.sharesPrefixes = sharesPrefixes
     let report = try student.forwardBackward(batch, dropout: Dropout(rate: 0.1, seed: 5, step: 2))
     return (student.gradients.map(\.bitPattern), report)
   }
 
-  @Test("a training pass has the same bits with 1, 2, 3 and 5 threads")
-  func threads() throws {
+  @Test("a training pass has the same bits with 1, 2, 3 and 5 threads", arguments: [false, true])
+  func threads(sharesPrefixes: Bool) throws {
     let before = KernelPool.threads
     defer { KernelPool.setThreads(before) }
-    let batch = Small.batch([61, 5, 33, 17, 29, 64, 1, 40, 90, 7])
+    let batch = sharesPrefixes ? Small.families() : Small.batch([61, 5, 33, 17, 29, 64, 1, 40, 90, 7])
     KernelPool.setThreads(1)
-    let expected = try Self.pass(batch)
+    let expected = try Self.pass(batch, sharesPrefixes: sharesPrefixes)
     for count in [2, 3, 5] {
       KernelPool.setThreads(count)
-      let found = try Self.pass(batch)
+      let found = try Self.pass(batch, sharesPrefixes: sharesPrefixes)
       #expect(found.0 == expected.0, "\(count) threads")
       #expect(found.1 == expected.1)
     }
   }
 
-  @Test("a training pass has the same bits at every level this machine has")
-  func levels() throws {
+  @Test("a training pass has the same bits at every level this machine has", arguments: [false, true])
+  func levels(sharesPrefixes: Bool) throws {
     let before = retort_kernels_level()
     defer { retort_kernels_select(before) }
-    let batch = Small.batch()
+    let batch = sharesPrefixes ? Small.families() : Small.batch()
     retort_kernels_select(RETORT_LEVEL_PORTABLE)
-    let expected = try Self.pass(batch)
+    let expected = try Self.pass(batch, sharesPrefixes: sharesPrefixes)
     for level in [RETORT_LEVEL_AVX2, RETORT_LEVEL_AVX512, RETORT_LEVEL_AVX512_BF16]
     where level.rawValue <= retort_kernels_best().rawValue {
       #expect(retort_kernels_select(level) == level)
-      let found = try Self.pass(batch)
+      let found = try Self.pass(batch, sharesPrefixes: sharesPrefixes)
       #expect(found.0 == expected.0, "level \(level.rawValue)")
       #expect(found.1 == expected.1)
     }

@@ -80,6 +80,18 @@ enum Small {
     return (tokens, (0..<length).map { $0 % 3 == 1 || length == 1 ? next() : -1 })
   }
 
+  /// Sequences of which some begin alike: the first, third and last with 20 tokens, the second and fourth with 9, and one with no other.
+  static func families() -> PackedBatch {
+    let stems = [sequence(20, seed: 90), sequence(9, seed: 91), ([], [])]
+    var batch = PackedBatch()
+    for (index, stem) in [0, 1, 0, 1, 2, 0].enumerated() {
+      let (tokens, targets) = sequence([7, 30, 1, 4, 25, 44][index], seed: UInt64(index))
+      batch.append(
+        tokens: stems[stem].0 + tokens, targets: stems[stem].1 + targets, weight: 1 + Float(index) / 4)
+    }
+    return batch
+  }
+
   static func batch(_ lengths: [Int] = [5, 1, 61, 7, 33]) -> PackedBatch {
     var batch = PackedBatch()
     for (index, length) in lengths.enumerated() {

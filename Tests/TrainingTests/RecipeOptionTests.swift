@@ -15,6 +15,7 @@ import Training
     ("tensor clipping", { $0.clipScope = .tensor }),
     ("accumulation", { $0.accumulationSteps = 3 }),
     ("recomputation", { $0.recomputeActivations = 1 }),
+    ("shared prefixes", { $0.sharePrefixes = 1 }),
     (
       "all of them",
       {
@@ -160,6 +161,7 @@ import Training
     arguments: [
       ["precision": "fp16"], ["precision": 16], ["optimizer_state": "int4"], ["clip_scope": "layer"],
       ["accumulation_steps": 0], ["accumulation_steps": 2, "clip_scope": "tensor"], ["recompute_activations": 2],
+      ["share_prefixes": -1],
       ["lora_rank": 8], ["lora_rank": -1], ["lora_rank": 8, "precision": "bf16", "clip_scope": "tensor"],
       ["lora_rank": 8, "precision": "bf16", "lora_targets": "q,q"],
       ["lora_rank": 8, "precision": "bf16", "lora_targets": "q,w"],

@@ -29,7 +29,7 @@ void retort_rope(ptrdiff_t rows, ptrdiff_t heads, ptrdiff_t head_size, float *x,
                  const float *cosine, const float *sine, int inverse);
 
 /// One sequence of causal attention: query i (0..<queries) sees keys 0…(keys − queries + i). A packed training sequence has
-/// queries = keys; decoding with a cache has queries = 1. Head h of a row lies at h·head_size; several query heads share a key head (GQA).
+/// queries = keys, or queries = keys − prefix where it continues another one; decoding with a cache has queries = 1. Head h of a row lies at h·head_size; several query heads share a key head (GQA).
 typedef struct retort_sequence {
   const float *q, *k, *v;
   float *out;
@@ -38,6 +38,10 @@ typedef struct retort_sequence {
   /// NULL, or the keys as retort_turn_keys wrote them, a head's floats `turned_stride` apart, instead of k and ldk (forward only).
   const float *turned;
   ptrdiff_t turned_stride;
+  /// Where a sequence continues another: the first `prefix` keys and values are that one's, at prefix_k and prefix_v, rows ldk and ldv
+  /// apart; k and v have the others. Needs turned = NULL. 0: none.
+  const float *prefix_k, *prefix_v;
+  int32_t prefix;
 } retort_sequence;
 
 /// Adds the keys of rows first..<first + rows to a cache of keys in the order in which they are multiplied: for each head panels of 16
@@ -59,9 +63,14 @@ void retort_attention_forward(const retort_sequence *sequences, ptrdiff_t count,
 typedef struct retort_sequence_gradient {
   const float *dout;
   float *dq, *dk, *dv;
+  /// The gradients of the keys and values of its prefix: dk and dv of the sequence that it continues.
+  float *prefix_dk, *prefix_dv;
+  /// The index of the next sequence that continues the same one (of a sequence that others continue: of the first of them); 0: none.
+  int32_t next;
 } retort_sequence_gradient;
 
-/// Overwrites dq, dk, dv. Needs queries = keys. Probabilities are computed again from q and k.
+/// Overwrites dq, dk, dv; what continues a sequence adds to that one's dk and dv, in the order of `next`. Needs queries = keys − prefix.
+/// Probabilities are computed again from q and k.
 void retort_attention_backward(const retort_sequence *sequences, const retort_sequence_gradient *gradients, ptrdiff_t count,
                                ptrdiff_t heads, ptrdiff_t key_value_heads, ptrdiff_t head_size, float scale, float *scratch,
                                int threads);

@@ -99,16 +99,35 @@ struct BenchCommand: AsyncParsableCommand {
     var recipe: String?
     @Option(name: .long, help: "Steps to take the best of, after one that warms up.")
     var steps = 20
+    @Option(
+      name: .long,
+      help: ArgumentHelp(
+        "Tokens of the shortest sequence; the others lie evenly up to --sequence, as long as it by default.",
+        valueName: "tokens"))
+    var shortest: Int?
+    @Option(
+      name: .long,
+      help: ArgumentHelp(
+        "Tokens with which all sequences begin alike; computed once with \"share_prefixes\": 1.", valueName: "tokens"))
+    var prefix = 0
 
     func run() async throws {
       try options.wire()
       guard (1...100_000).contains(steps) else {
         throw ConfigurationError("--steps: expected 1 to 100000, found \(steps)")
       }
+      let longest = options.sequence ?? 32
+      let batch = TrainingBenchmark.Batch(
+        sequences: options.batch ?? 16, longest: longest, shortest: shortest, prefix: prefix)
+      guard (2...longest).contains(batch.shortest) else {
+        throw ConfigurationError("--shortest: expected 2 to \(longest), found \(batch.shortest)")
+      }
+      guard (0..<batch.shortest).contains(prefix) else {
+        throw ConfigurationError("--prefix: expected 0 to \(batch.shortest - 1), found \(prefix)")
+      }
       let recipe = try recipe.map { try TrainingRecipe(json: JSON.parse($0)) } ?? TrainingRecipe()
       let report = try TrainingBenchmark.run(
-        configuration: options.configuration(), recipe: recipe, batch: options.batch ?? 16,
-        sequence: options.sequence ?? 32, steps: steps)
+        configuration: options.configuration(), recipe: recipe, batch: batch, steps: steps)
       let precision = recipe.adapters == nil ? recipe.precision : .bf16
       let limit = MachineLimits.productRate(bfloat: precision == .bf16) / 1e9
       let result: JSON = [

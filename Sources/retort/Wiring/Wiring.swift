@@ -170,6 +170,8 @@ struct Wiring: Sendable {
     }
     // A pretrained model has had other lessons.
     if object["base_steps"] == nil, basePath != nil { object["base_steps"] = 0 }
+    // Its chat template begins every prompt with the same rows.
+    if object["share_prefixes"] == nil, basePath != nil { object["share_prefixes"] = 1 }
     if object["distill_teacher"] == nil, configuration.text("train.teacher") == TrainingRecipe.samples {
       object["distill_teacher"] = .string(TrainingRecipe.samples)
     }
