@@ -1,11 +1,9 @@
-import MessageLog
-import RetortClient
 import Teacher
 import Topics
 
 /// Which request ids have been sampled, and with what: so that a producer that sends twice costs no second label.
 ///
-/// Holds 24 bytes an id for the newest `capacity` ids, rebuilt from `samples` when the stage starts. Beyond that an old
+/// Holds 24 bytes an id for the newest `capacity` ids, read from `samples` when the stage starts. Beyond that an old
 /// id that comes again is labelled again and supersedes its sample, which the key of `samples` makes harmless.
 struct DuplicateIndex {
   /// How a request relates to what was sampled under its id.
@@ -29,38 +27,26 @@ struct DuplicateIndex {
 
   private var known: [UInt64: Known] = [:]
   private var order: [UInt64] = []
-  /// Up to where `samples` has been read.
-  private var learned: [TopicPartition: Int64] = [:]
+  /// What was known of the ids of a transaction before it, in its order; empty once it is committed.
+  private var replaced: [(id: UInt64, known: Known?)] = []
   private let capacity: Int
 
   init(capacity: Int = 1_000_000) {
     self.capacity = capacity
   }
 
-  /// Learns what `samples` holds beyond what was learned before.
-  mutating func update(log: any MessageLog, names: TopicNames) async throws {
-    guard let topic = try await log.topics().first(where: { $0.name == names.samples }) else { return }
-    for partition in topic.topicPartitions {
-      let end = try await log.watermarks(of: partition).high
-      let start = learned[partition].map { StartPosition.offset($0) } ?? .earliest
-      if case .offset(let offset) = start, offset >= end { continue }
-      try await TopicScan.each(log: log, partition: partition, from: start, to: end) { record in
-        guard !record.isTombstone else {
-          // What was erased has no word in what becomes of its id.
-          if let key = record.key { known[Self.hash(key)] = nil }
-          return
-        }
-        guard let sample = try? RecordCoding.value(of: record, as: SampleRecord.self), sample.kind == .sample
-        else { return }
-        // In logs of earlier versions scored labels say so, too; their call is that of the version before.
-        let isCorrection =
-          record.headers.text(RecordHeaders.sourceTopic) == names.feedback
-          && known[Self.hash(Array(sample.id.utf8))]?.call != sample.call.map(Self.hash)
-        learn(id: sample.id, messages: sample.messages, call: isCorrection ? nil : sample.call)
-      }
-      learned[partition] = end
-    }
+  /// Learns the next record of `samples`.
+  ///
+  /// - Parameter isOfFeedback: whether its headers name feedback as what it comes from.
+  mutating func learn(_ sample: SampleRecord, isOfFeedback: Bool) {
+    // In logs of earlier versions scored labels say so, too; their call is that of the version before.
+    let isCorrection =
+      isOfFeedback && known[Self.hash(Array(sample.id.utf8))]?.call != sample.call.map(Self.hash)
+    learn(id: sample.id, messages: sample.messages, call: isCorrection ? nil : sample.call)
   }
+
+  /// Forgets an id whose sample was erased: that has no word in what becomes of it.
+  mutating func forget(_ key: [UInt8]) { known[Self.hash(key)] = nil }
 
   /// How a request relates to what is known.
   func relation(of request: RequestRecord, trusted: Set<String>) -> Relation {
@@ -72,10 +58,21 @@ struct DuplicateIndex {
     return .relabelled
   }
 
-  /// Remembers what was written.
+  /// Remembers what the next transaction writes: for good once it is committed, which ``keepWritten()`` says.
   mutating func learn(_ outcome: LabelledRequest) {
     guard case .sampled(let request, let label, _) = outcome else { return }
+    let id = Self.hash(Array(request.id.utf8))
+    replaced.append((id, known[id]))
     learn(id: request.id, messages: request.messages, call: label.call)
+  }
+
+  /// The transaction is committed.
+  mutating func keepWritten() { replaced = [] }
+
+  /// Knows what it knew before a transaction that is not known to be committed; if it is, `samples` says so.
+  mutating func forgetUnwritten() {
+    for (id, before) in replaced.reversed() where known[id] != nil { known[id] = before }
+    replaced = []
   }
 
   private mutating func learn(id: String, messages: [ChatMessage], call: Call?) {

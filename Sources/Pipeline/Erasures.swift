@@ -33,26 +33,23 @@ struct Erasures {
 
   /// Learns what the ledger holds beyond what was learned before.
   mutating func update(log: any MessageLog, names: TopicNames) async throws {
-    let topics = try await log.topics()
     var news: [Account] = []
-    for partition in topics.first(where: { $0.name == names.ledger })?.topicPartitions ?? [] {
-      let end = try await log.watermarks(of: partition).high
-      let start = learned[partition].map { StartPosition.offset($0) } ?? .earliest
-      if case .offset(let offset) = start, offset >= end { continue }
-      try await TopicScan.each(log: log, partition: partition, from: start, to: end) { record in
-        guard record.value != nil, let entry = try? RecordCoding.value(of: record, as: LedgerRecord.self),
-          let erasure = entry.erasure
-        else { return }
-        let time = entry.time.flatMap { RFC3339.milliseconds(of: $0) } ?? record.timestamp
-        news.append(Account(erasure: erasure, time: time))
-      }
-      learned[partition] = end
-    }
+    let end = try await TopicScan.news(
+      log: log, topic: names.ledger, after: learned, anew: { self = Erasures() },
+      { record in
+        if let account = Account(record) { news.append(account) }
+      })
+    try await add(news, log: log, names: names)
+    learned = end
+  }
+
+  /// Takes in accounts that have been read; nothing where it throws.
+  mutating func add(_ news: [Account], log: any MessageLog, names: TopicNames) async throws {
     if news.isEmpty { return }
     // What a stranger's account names beyond the end of a topic is not there.
     var ends: [TopicPartition: Int64] = [:]
-    for topic in topics where [names.requests, names.samples, names.deadLetters].contains(topic.name) {
-      for partition in topic.topicPartitions { ends[partition] = try await log.watermarks(of: partition).high }
+    for topic in [names.requests, names.samples, names.deadLetters] {
+      ends.merge(try await log.ends(of: topic)) { $1 }
     }
     for var account in news {
       account.erasure.requests = Self.clamped(account.erasure.requests, names.requests, ends)
@@ -88,6 +85,17 @@ struct Erasures {
 
   /// The offsets of a range that erased samples had.
   func samples(in offsets: Range<Int64>) -> RangeSet<Int64> { samples.intersection(RangeSet(offsets)) }
+}
+
+extension Erasures.Account {
+  /// What a record of the ledger says of an erasure; `nil` of one of labels or functions, which nearly all are: their key says so,
+  /// and they are not parsed.
+  init?(_ record: Record) {
+    guard record.key?.starts(with: "forget/".utf8) ?? false,
+      let entry = try? RecordCoding.value(of: record, as: LedgerRecord.self), let erasure = entry.erasure
+    else { return nil }
+    self.init(erasure: erasure, time: entry.time.flatMap { RFC3339.milliseconds(of: $0) } ?? record.timestamp)
+  }
 }
 
 extension Erasures {

@@ -53,6 +53,7 @@ public struct FeedbackStage: Sendable {
   ///   - mode: for ever, or until all feedback in the log is joined and no more labels will come.
   ///   - upstreamIsIdle: whether labelling has ended; asked only in ``RunMode/untilIdle``.
   public func run(_ mode: RunMode, upstreamIsIdle: @escaping UpstreamCheck = { true }) async throws {
+    var subjects = FeedbackSubjects(log: log, names: names)
     try await StageRetry.run("feedback", logger: logger) { _ in
       let reader = try await log.groupReader(
         group: names.feedbackGroup, topics: [names.feedback], options: ReaderOptions(onLostRange: .skip))
@@ -60,7 +61,7 @@ public struct FeedbackStage: Sendable {
         let member = try await reader.membership.memberID
         let writer = try await log.transactionalWriter(id: "\(names.feedbackGroup).\(member)")
         do {
-          try await loop(mode, reader: reader, writer: writer, upstreamIsIdle: upstreamIsIdle)
+          try await loop(mode, &subjects, reader: reader, writer: writer, upstreamIsIdle: upstreamIsIdle)
         } catch {
           await writer.close()
           throw error
@@ -76,11 +77,12 @@ public struct FeedbackStage: Sendable {
   }
 
   private func loop(
-    _ mode: RunMode, reader: any GroupReader, writer: any TransactionalWriter, upstreamIsIdle: UpstreamCheck
+    _ mode: RunMode, _ subjects: inout FeedbackSubjects, reader: any GroupReader, writer: any TransactionalWriter,
+    upstreamIsIdle: UpstreamCheck
   ) async throws {
-    var functions = try await TaskFunctions(functions, log: log, names: names)
+    try await subjects.updateLedger()
+    var functions = TaskFunctions(functions, in: subjects.ledger, names: names)
     try functions.checkNoneIsMissing()
-    var subjects = FeedbackSubjects(log: log, names: names)
     var passed: [TopicPartition: Int64] = [:]
     while !Task.isCancelled {
       var isLast = mode == .untilIdle
@@ -107,7 +109,7 @@ public struct FeedbackStage: Sendable {
           let account = LedgerRecord(functions: set)
           return RecordCoding.record(account, topic: names.ledger, key: account.transaction)
         }
-        let known = subjects.erasures
+        let known = subjects.ledger.erasures
         var starts: [TopicPartition: Int64] = [:]
         for record in records {
           starts[record.topicPartition] = min(starts[record.topicPartition] ?? .max, record.offset)
@@ -193,7 +195,7 @@ public struct FeedbackStage: Sendable {
     try await subjects.update()
     let erased = joined.compactMap(\.key).filter { key in
       let id = Digest.sha256(key)
-      return subjects.erasures.accounts[id]?.erasure != known.accounts[id]?.erasure
+      return subjects.ledger.erasures.accounts[id]?.erasure != known.accounts[id]?.erasure
     }
     if erased.isEmpty { return }
     let headers = RecordCoding.headers(of: SampleRecord.topic)

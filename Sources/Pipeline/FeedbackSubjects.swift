@@ -36,16 +36,18 @@ struct FeedbackSubjects {
     let erasure: Erasure?
   }
 
-  /// What deletion requests have erased, as of the last look.
-  private(set) var erasures = Erasures()
+  /// What the ledger says, as of the last look.
+  private(set) var ledger = LedgerView()
   private let log: any MessageLog
   private let names: TopicNames
   /// The offset of the newest sample, by the hash of its id.
   private var samples: [UInt64: Int64] = [:]
   /// The newest request, by the hash of its id.
   private var requests: [UInt64: RequestPlace] = [:]
-  /// Up to where `samples` and `requests` have been read.
-  private var learned: [TopicPartition: Int64] = [:]
+  /// Up to where `samples` has been read.
+  private var learnedSamples: [TopicPartition: Int64] = [:]
+  /// Up to where `requests` has been read.
+  private var learnedRequests: [TopicPartition: Int64] = [:]
 
   init(log: any MessageLog, names: TopicNames) {
     self.log = log
@@ -72,7 +74,7 @@ struct FeedbackSubjects {
     }
     try await addAnswers(of: judged, to: &found)
     try await addUnlabelled(
-      ids.filter { found.subjects[$0] == nil && erasures.accounts[.sha256($0)] == nil }, committed, to: &found)
+      ids.filter { found.subjects[$0] == nil && ledger.erasures.accounts[.sha256($0)] == nil }, committed, to: &found)
     return found
   }
 
@@ -84,18 +86,20 @@ struct FeedbackSubjects {
 
   /// Learns what the log holds of samples and erasures beyond what was learned before.
   mutating func update() async throws {
-    try await erasures.update(log: log, names: names)
-    let partition = TopicPartition(topic: names.samples, partition: 0)
-    guard let (start, end) = try await news(of: partition) else { return }
-    try await TopicScan.each(log: log, partition: partition, from: start, to: end) { record in
-      guard let key = record.key else { return }
-      samples[Self.hash(of: key)] = record.isTombstone ? nil : record.offset
-    }
-    learned[partition] = end
+    try await updateLedger()
+    learnedSamples = try await TopicScan.news(
+      log: log, topic: names.samples, after: learnedSamples, anew: { samples = [:] },
+      { record in
+        guard record.partition == 0, let key = record.key else { return }
+        samples[Self.hash(of: key)] = record.isTombstone ? nil : record.offset
+      })
   }
 
+  /// Learns what the ledger holds beyond what was learned before.
+  mutating func updateLedger() async throws { try await ledger.update(log: log, names: names) }
+
   private func state(of id: String) -> State {
-    State(sample: samples[Self.hash(of: id)], erasure: erasures.accounts[.sha256(id)]?.erasure)
+    State(sample: samples[Self.hash(of: id)], erasure: ledger.erasures.accounts[.sha256(id)]?.erasure)
   }
 
   /// The answers that stand in the requests that samples came from.
@@ -118,14 +122,12 @@ struct FeedbackSubjects {
     _ ids: Set<String>, _ committed: [TopicPartition: Int64], to found: inout Found
   ) async throws {
     if ids.isEmpty { return }
-    for partition in try await log.topics().first(where: { $0.name == names.requests })?.topicPartitions ?? [] {
-      guard let (start, end) = try await news(of: partition) else { continue }
-      try await TopicScan.each(log: log, partition: partition, from: start, to: end) { record in
+    learnedRequests = try await TopicScan.news(
+      log: log, topic: names.requests, after: learnedRequests, anew: { requests = [:] },
+      { record in
         guard let request = try? RecordCoding.value(of: record, as: RequestRecord.self) else { return }
         requests[Self.hash(of: request.id)] = RequestPlace(partition: record.partition, offset: record.offset)
-      }
-      learned[partition] = end
-    }
+      })
     var places: [TopicPartition: [Int64]] = [:]
     for place in ids.compactMap({ requests[Self.hash(of: $0)] }) {
       let partition = TopicPartition(topic: names.requests, partition: place.partition)
@@ -143,13 +145,6 @@ struct FeedbackSubjects {
           messages: request.messages, sample: nil, unlabelled: Self.sample(of: request, record))
       }
     }
-  }
-
-  /// What a partition holds beyond what was learned of it.
-  private func news(of partition: TopicPartition) async throws -> (start: StartPosition, end: Int64)? {
-    let end = try await log.watermarks(of: partition).high
-    guard let offset = learned[partition] else { return (.earliest, end) }
-    return offset < end ? (.offset(offset), end) : nil
   }
 
   /// How many records are rather read than passed over.

@@ -1,5 +1,4 @@
 import MessageLog
-import RetortClient
 import Topics
 
 /// How far a group of consumers has come.
@@ -38,16 +37,7 @@ enum GroupProgress {
 
   /// Up to where the requests of each partition have outcomes, by the ledger.
   static func accounted(log: any MessageLog, names: TopicNames) async throws -> [TopicPartition: Accounted] {
-    var accounted: [TopicPartition: Accounted] = [:]
-    try await TopicScan.each(log: log, topic: names.ledger) { record in
-      guard record.value != nil, let entry = try? RecordCoding.value(of: record, as: LedgerRecord.self) else { return }
-      for range in entry.ranges {
-        let partition = TopicPartition(topic: names.requests, partition: range.partition)
-        let before = accounted[partition] ?? Accounted(end: 0, time: record.timestamp)
-        accounted[partition] = Accounted(end: max(before.end, range.to), time: max(before.time, record.timestamp))
-      }
-    }
-    return accounted
+    try await LedgerView(log: log, names: names).accounted
   }
 
   /// Up to where the requests of each partition have been decided on: the label group's positions and, where it has none, what

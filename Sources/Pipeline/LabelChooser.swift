@@ -15,8 +15,6 @@ actor LabelChooser {
   private let thread = StageThread("retort.choose")
   private let stage: LabelStage
   private let selection: LabelSelection
-  private var requests = SeenRequests()
-  private var spending = Spending()
   private var student: ReleasedStudent?
   private var epoch: Int64 = 0
   private var watch = ConfidenceWatch()
@@ -37,13 +35,6 @@ actor LabelChooser {
     self.selection = selection
   }
 
-  /// Learns what other members have written since.
-  func update() async throws {
-    // Read first and taken in at once: labels that come meanwhile are settled in between.
-    let news = try await requests.news(log: stage.log, names: stage.names)
-    requests.merge(news)
-  }
-
   /// One decision a request, in order.
   ///
   /// - Parameters:
@@ -52,21 +43,19 @@ actor LabelChooser {
   ///   - owned: the partitions that are read here; a day's budget is shared out by partitions, so that nobody need know
   ///     what others have under way.
   ///   - partitions: how many there are.
+  ///   - memory: what the stage knows, brought up to date where that matters; it learns what is asked about.
   func decide(
-    on open: [OpenRequest], asked: [String: [Int: Int]], owned: [Int], partitions: Int
+    on open: [OpenRequest], asked: [String: [Int: Int]], owned: [Int], partitions: Int, _ memory: inout LabelMemory
   ) async throws -> [LabelDecision] {
     if open.isEmpty { return [] }
     // What others have labelled meanwhile is not asked about again.
-    if owned.count < partitions { try await update() }
-    try await followReleases()
+    if owned.count < partitions { try await memory.updateSamples(log: stage.log, names: stage.names) }
+    try await followReleases(&memory.ledger)
     try await followCheckpoints()
-    if selection.policy.dailyBudget > 0 {
-      var spent = spending
-      try await spent.update(log: stage.log, names: stage.names)
-      spending = spent
-    }
+    if selection.policy.dailyBudget > 0 { try await memory.ledger.update(log: stage.log, names: stage.names) }
+    let spending = memory.ledger.spending
     let plans = open.map(plan)
-    let opinions = try opinions(on: plans)
+    let opinions = try opinions(on: plans, seen: memory.seen)
     var asked = asked
     return plans.indices.map { index in
       let plan = plans[index]
@@ -78,19 +67,14 @@ actor LabelChooser {
       }
       let spent = LabellingPolicy.Spent(
         asked: owned.reduce(0) { $0 + count($1) }, owned: owned, partitions: partitions)
-      let decision = decision(on: plan, opinion: opinions[index], spent: spent)
+      let decision = decision(on: plan, opinion: opinions[index], spent: spent, seen: memory.seen)
       guard case .label(var chosen) = decision else { return decision }
       let payer = selection.policy.payer(of: spent, asked: count) ?? plan.open.record.partition
       asked[day, default: [:]][payer, default: 0] += 1
-      requests.ask(plan.open.request.messages)
+      memory.ask(plan.open.request.messages)
       chosen.payer = payer
       return .label(chosen)
     }
-  }
-
-  /// Takes in what became of requests that were asked about: written, or lost with their partitions.
-  func settle(_ settled: [(messages: [ChatMessage], isLabelled: Bool)]) {
-    for request in settled { requests.settle(request.messages, isLabelled: request.isLabelled) }
   }
 
   /// What is known of a request without the student.
@@ -113,14 +97,14 @@ actor LabelChooser {
   }
 
   /// The student's opinions on the requests whose label or estimate they may concern, and on those by which it is watched.
-  private func opinions(on plans: [Plan]) throws -> [ReleasedStudent.Opinion?] {
+  private func opinions(on plans: [Plan], seen: SeenRequests) throws -> [ReleasedStudent.Opinion?] {
     guard let student else { return plans.map { _ in nil } }
     let concerned = plans.indices.filter { index in
       let plan = plans[index]
       if plan.open.isFree { return false }
       let share = selection.policy.uniformShare(of: plan.split, isDrifting: true)
       if plan.coin < max(share, LabellingPolicy.watchedShare) { return true }
-      return plan.split == .train && !requests.hasSeen(plan.open.request.messages)
+      return plan.split == .train && !seen.hasSeen(plan.open.request.messages)
     }
     let given = try student.opinions(on: concerned.map { plans[$0].open.request.messages })
     var opinions = [ReleasedStudent.Opinion?](repeating: nil, count: plans.count)
@@ -129,12 +113,12 @@ actor LabelChooser {
   }
 
   private func decision(
-    on plan: Plan, opinion: ReleasedStudent.Opinion?, spent: LabellingPolicy.Spent
+    on plan: Plan, opinion: ReleasedStudent.Opinion?, spent: LabellingPolicy.Spent, seen: SeenRequests
   ) -> LabelDecision {
     let messages = plan.open.request.messages
     let facts = LabellingPolicy.Facts(
       split: plan.split, coin: plan.coin, confidence: student == nil ? nil : opinion?.confidence ?? 1,
-      novelty: requests.novelty(of: messages), isRepeated: requests.hasSeen(messages), spent: spent,
+      novelty: seen.novelty(of: messages), isRepeated: seen.hasSeen(messages), spent: spent,
       isDrifting: watch.hasFallen || trainerSeesDrift)
     switch selection.policy.decision(on: facts) {
     case .skip(let reason): return .skip(reason: reason.rawValue)
@@ -149,8 +133,8 @@ actor LabelChooser {
   /// again, ever more rarely: a store may be away, a disk full, a file of keys not there yet.
   ///
   /// - Throws: an error of the log, so that the session begins anew.
-  private func followReleases() async throws {
-    let ends = try await ends(of: stage.names.models)
+  private func followReleases(_ ledger: inout LedgerView) async throws {
+    let ends = try await stage.log.ends(of: stage.names.models)
     let isNews = ends != deploymentsEnd
     guard isNews || nextLook.map({ $0 <= .now }) ?? false else { return }
     if isNews { wait = selection.nextLook }
@@ -195,7 +179,7 @@ actor LabelChooser {
       }
     }
     watch.follow(student?.expected)
-    if let time = RFC3339.milliseconds(of: newest.time) { try await watchAgain(since: time) }
+    if let time = RFC3339.milliseconds(of: newest.time) { try await watchAgain(since: time, &ledger) }
   }
 
   private func lookAgain() {
@@ -208,20 +192,23 @@ actor LabelChooser {
 
   /// Looks at what has been decided on since the release was deployed, as members before this one did: the watch is what the log
   /// makes it, however often `label` is started.
-  private func watchAgain(since deployment: Int64) async throws {
+  private func watchAgain(since deployment: Int64, _ ledger: inout LedgerView) async throws {
     guard let student else { return }
-    let requests = try await Self.watched(stage, selection.policy, since: deployment)
+    let requests = try await Self.watched(stage, selection.policy, since: deployment, &ledger)
     for opinion in try student.opinions(on: requests) { look(at: opinion) }
   }
 
   /// The newest watched requests that were decided on, in the order of their times.
   private static func watched(
-    _ stage: LabelStage, _ policy: LabellingPolicy, since deployment: Int64
+    _ stage: LabelStage, _ policy: LabellingPolicy, since deployment: Int64, _ ledger: inout LedgerView
   ) async throws -> [[ChatMessage]] {
     var seen: [(time: Int64, messages: [ChatMessage])] = []
-    let erasures = try await Erasures(log: stage.log, names: stage.names)
-    for (partition, end) in try await GroupProgress.decided(log: stage.log, names: stage.names)
-    where partition.topic == stage.names.requests {
+    // In this order: what was committed is then in the ledger.
+    let committed = try await stage.log.committedOffsets(group: stage.names.labelGroup)
+    try await ledger.update(log: stage.log, names: stage.names)
+    let erasures = ledger.erasures
+    for partition in try await stage.log.ends(of: stage.names.requests).keys {
+      guard let end = committed[partition] ?? ledger.accounted[partition]?.end else { continue }
       let low = try await stage.log.watermarks(of: partition).low
       let start = max(low, end - Int64(Double(watchedAgain) / LabellingPolicy.watchedShare))
       guard start < end else { continue }
@@ -239,20 +226,11 @@ actor LabelChooser {
 
   /// Whether the trainer has lately seen the traffic drift.
   private func followCheckpoints() async throws {
-    let ends = try await ends(of: stage.names.checkpoints)
+    let ends = try await stage.log.ends(of: stage.names.checkpoints)
     guard ends != checkpointsEnd else { return }
     trainerSeesDrift =
       try await TrainStage.announced(log: stage.log, names: stage.names, model: selection.model).progress?.isDrifting
       ?? false
     checkpointsEnd = ends
-  }
-
-  /// The ends of a topic's partitions: nothing has come while they stay the same.
-  private func ends(of topic: String) async throws -> [TopicPartition: Int64] {
-    var ends: [TopicPartition: Int64] = [:]
-    for partition in try await stage.log.topics().first(where: { $0.name == topic })?.topicPartitions ?? [] {
-      ends[partition] = try await stage.log.watermarks(of: partition).high
-    }
-    return ends
   }
 }

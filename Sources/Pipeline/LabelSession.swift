@@ -9,15 +9,14 @@ struct LabelSession {
   private let reader: any GroupReader
   private let writer: any TransactionalWriter
   private var window = LabelWindow<LabelledRequest>()
-  private var duplicates: DuplicateIndex
   private var functions: TaskFunctions
+  /// What the stage knows, which it puts here while the session runs.
+  var memory: LabelMemory
   private var range: RequestRange?
   private let chooser: LabelChooser?
   private var asked = AskedRequests()
-  /// What the stage has done, sessions before this one included.
-  private(set) var done: LabelProgress
   private let lag: LagMeter
-  /// The partitions whose samples the index knows up to the moment when they were taken.
+  /// The partitions whose samples the memory has up to the moment when they were taken.
   private var indexed: [TopicPartition: Int64] = [:]
   /// Up to where requests have outcomes in partitions of which the group had no position: those before are not read again.
   private let accounted: [TopicPartition: Int64]
@@ -35,14 +34,12 @@ struct LabelSession {
     case tick
   }
 
-  init(stage: LabelStage, accounted: [TopicPartition: Int64], done: LabelProgress) async throws {
+  init(stage: LabelStage, functions: TaskFunctions, accounted: [TopicPartition: Int64]) async throws {
     self.stage = stage
+    self.functions = functions
     self.accounted = accounted
-    self.done = done
+    memory = LabelMemory(isSelective: false)
     range = stage.range
-    duplicates = DuplicateIndex()
-    functions = try await TaskFunctions(stage.functions, log: stage.log, names: stage.names)
-    try functions.checkNoneIsMissing()
     lag = LagMeter(stage: "label", log: stage.log)
     chooser = stage.selection.map { LabelChooser(stage: stage, selection: $0) }
     reader = try await stage.log.groupReader(
@@ -115,7 +112,7 @@ struct LabelSession {
   /// Reads as many requests as there is room for and starts on them.
   private mutating func read(into tasks: inout ThrowingTaskGroup<Event, any Error>) async throws {
     let before = await reader.ownership
-    await keepOnly(before)
+    keepOnly(before)
     let room = stage.window - window.waiting - window.finished
     guard room > 0, window.bytes < Self.windowBytes else { return }
     let timeout: Duration = window.isEmpty ? .milliseconds(250) : .zero
@@ -146,21 +143,20 @@ struct LabelSession {
 
   /// What must be done about a request. The sample of an earlier one was perhaps erased meanwhile: then that has no word in it.
   private mutating func reading(of record: Record, _ isUpToDate: inout Bool) async throws -> RequestReading {
-    let reading = RequestReading.read(record, duplicates: duplicates, trusted: stage.trustedProducers)
+    let reading = RequestReading.read(record, duplicates: memory.duplicates, trusted: stage.trustedProducers)
     guard case .duplicate = reading, !isUpToDate else { return reading }
-    try await duplicates.update(log: stage.log, names: stage.names)
+    try await memory.updateSamples(log: stage.log, names: stage.names)
     isUpToDate = true
-    return RequestReading.read(record, duplicates: duplicates, trusted: stage.trustedProducers)
+    return RequestReading.read(record, duplicates: memory.duplicates, trusted: stage.trustedProducers)
   }
 
   /// Forgets what is under way in partitions that others have, or had meanwhile: whoever reads those requests decides on
   /// them anew.
-  private mutating func keepOnly(_ owned: [TopicPartition: Int64]) async {
+  private mutating func keepOnly(_ owned: [TopicPartition: Int64]) {
     window.keepOnly(owned)
     // How far others get there is their lag.
     committed = committed.filter { owned[$0.key] != nil }
-    let lost = asked.keepOnly(owned)
-    if !lost.isEmpty { await chooser?.settle(lost.map { ($0, isLabelled: false) }) }
+    memory.settle(asked.keepOnly(owned), isLabelled: false)
   }
 
   /// Learns what has been erased of a relabelling's range.
@@ -192,22 +188,21 @@ struct LabelSession {
   }
 
   /// What the policy says of requests; nil without one.
-  private func decisions(on requests: [OpenRequest]) async throws -> [LabelDecision]? {
+  private mutating func decisions(on requests: [OpenRequest]) async throws -> [LabelDecision]? {
     guard let chooser else { return nil }
     let owned = await reader.ownership.keys.map(\.partition).sorted()
     let topic = try await stage.log.topics().first { $0.name == stage.names.requests }
     return try await chooser.decide(
       on: requests, asked: asked.byDay, owned: owned,
-      partitions: max(topic?.topicPartitions.count ?? 1, (owned.last ?? 0) + 1))
+      partitions: max(topic?.topicPartitions.count ?? 1, (owned.last ?? 0) + 1), &memory)
   }
 
-  /// Who had a partition before has perhaps written samples since the index was made.
+  /// Who had a partition before has perhaps written samples since they were read.
   private mutating func index(_ owned: [TopicPartition: Int64]) async throws {
     guard owned.contains(where: { indexed[$0.key] != $0.value }) else { return }
     let group = try await stage.log.committedOffsets(group: stage.names.labelGroup)
     committed = Dictionary(uniqueKeysWithValues: owned.keys.map { ($0, group[$0] ?? 0) })
-    try await duplicates.update(log: stage.log, names: stage.names)
-    try await chooser?.update()
+    try await memory.updateSamples(log: stage.log, names: stage.names)
     indexed = owned
   }
 
@@ -230,7 +225,7 @@ struct LabelSession {
   /// The outcome in the light of everything before it: a request that was sent twice was perhaps labelled twice at once, and one
   /// of a relabelling was perhaps erased meanwhile. (Of others that wait a deletion request says so.)
   ///
-  /// If the transaction fails the session ends, and the next one reads the index from the log again.
+  /// If the transaction fails the session ends, and the next one knows nothing of it: ``LabelMemory/forgetUnwritten()``.
   private mutating func settle(
     _ item: LabelWindow<LabelledRequest>.Finished
   ) -> LabelWindow<LabelledRequest>.Finished {
@@ -238,24 +233,24 @@ struct LabelSession {
       return .init(record: item.record, outcome: .skipped(reason: "erased"))
     }
     guard case .sampled(let request, _, _) = item.outcome else { return item }
-    if let decided = RequestReading.duplicate(request, duplicates, trusted: stage.trustedProducers) {
+    if let decided = RequestReading.duplicate(request, memory.duplicates, trusted: stage.trustedProducers) {
       return .init(record: item.record, outcome: decided)
     }
-    duplicates.learn(item.outcome)
+    memory.duplicates.learn(item.outcome)
     return item
   }
 
   private func relabels(_ item: LabelWindow<LabelledRequest>.Finished) -> Bool {
     guard case .sampled(let request, _, _) = item.outcome else { return false }
-    return duplicates.relation(of: request, trusted: stage.trustedProducers) == .relabelled
+    return memory.duplicates.relation(of: request, trusted: stage.trustedProducers) == .relabelled
   }
 
   /// What was written is what others are like from now on.
-  private mutating func settle(_ written: [LabelWindow<LabelledRequest>.Finished]) async {
-    let settled = written.compactMap { item in
-      asked.remove(item.record).map { (messages: $0, isLabelled: item.outcome.isSampled) }
+  private mutating func settle(_ written: [LabelWindow<LabelledRequest>.Finished]) {
+    memory.duplicates.keepWritten()
+    for item in written {
+      if let messages = asked.remove(item.record) { memory.settle([messages], isLabelled: item.outcome.isSampled) }
     }
-    await chooser?.settle(settled)
   }
 
   /// Writes the contiguous finished prefix of every partition, in transactions.
@@ -264,12 +259,14 @@ struct LabelSession {
       // In this order: what is still owned after the membership was taken was owned under it.
       let membership = try await reader.membership
       let owned = await reader.ownership
-      await keepOnly(owned)
+      keepOnly(owned)
       try await forgetErased()
       let ready = window.ready(
         limit: stage.transactionRecords, bytes: Self.transactionBytes, size: LabelTransaction.byteCount(of:))
       // What has another answer than its sample was perhaps corrected meanwhile.
-      if ready.contains(where: { relabels($0) }) { try await duplicates.update(log: stage.log, names: stage.names) }
+      if ready.contains(where: { relabels($0) }) {
+        try await memory.updateSamples(log: stage.log, names: stage.names)
+      }
       let batch = ready.map { settle($0) }
       guard !batch.isEmpty else { return }
       let transaction = LabelTransaction(
@@ -279,9 +276,9 @@ struct LabelSession {
       functions.haveBeenWritten()
       committed.merge(transaction.offsets) { $1 }
       window.remove(batch)
-      await settle(batch)
-      done.add(transaction.progress)
-      progress(done)
+      settle(batch)
+      memory.done.add(transaction.progress)
+      progress(memory.done)
       StageMetrics.labelled(transaction.progress)
     }
   }

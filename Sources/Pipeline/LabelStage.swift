@@ -84,24 +84,32 @@ public struct LabelStage: Sendable {
   ///   - progress: called after each transaction.
   /// - Throws: an error of the log that no retry can help.
   public func run(_ mode: RunMode, progress: @Sendable (LabelProgress) -> Void = { _ in }) async throws {
-    var done = LabelProgress()
+    var memory = LabelMemory(isSelective: selection != nil)
     try await StageRetry.run("label", logger: logger) { _ in
       // Partitions that moved to another member, or a member that was away for too long: what was not written is labelled
       // again from the committed position, out of the cache.
-      try await runSession(mode, &done, progress: progress)
+      try await runSession(mode, &memory, progress: progress)
     }
     try Task.checkCancellation()
   }
 
   private func runSession(
-    _ mode: RunMode, _ done: inout LabelProgress, progress: @Sendable (LabelProgress) -> Void
+    _ mode: RunMode, _ memory: inout LabelMemory, progress: @Sendable (LabelProgress) -> Void
   ) async throws {
-    let accounted = try await range == nil ? accounted() : [:]
-    var session = try await LabelSession(stage: self, accounted: accounted, done: done)
+    // In this order: what was committed is then in the ledger.
+    let committed = try await log.committedOffsets(group: names.labelGroup)
+    try await memory.ledger.update(log: log, names: names)
+    let accounted = try await range == nil ? accounted(memory.ledger.accounted, committed: committed) : [:]
+    let functions = TaskFunctions(functions, in: memory.ledger, names: names)
+    try functions.checkNoneIsMissing()
+    memory.forgetUnwritten()
+    var session = try await LabelSession(stage: self, functions: functions, accounted: accounted)
+    // Not copied: it is large.
+    swap(&session.memory, &memory)
+    defer { swap(&session.memory, &memory) }
     do {
       try await session.run(mode, progress: progress)
     } catch {
-      done = session.done
       await session.close()
       throw error
     }
@@ -110,12 +118,12 @@ public struct LabelStage: Sendable {
 
   /// Up to where requests have outcomes in the partitions of which the group has no position.
   ///
+  /// - Parameter accounted: how far labelling has come, by the ledger.
   /// - Throws: ``PipelineError`` with `not_found`: requests of a topic that was made anew would be taken for those that had their
   ///   offsets before.
-  private func accounted() async throws -> [TopicPartition: Int64] {
-    // In this order: what was committed is then in the ledger.
-    let committed = try await log.committedOffsets(group: names.labelGroup)
-    let accounted = try await GroupProgress.accounted(log: log, names: names)
+  private func accounted(
+    _ accounted: [TopicPartition: GroupProgress.Accounted], committed: [TopicPartition: Int64]
+  ) async throws -> [TopicPartition: Int64] {
     if let (partition, end, found) = try await GroupProgress.madeAnew(
       accounted, committed: committed, log: log, names: names
     ).first {

@@ -1,5 +1,3 @@
-import MessageLog
-import RetortClient
 package import Topics
 
 /// The words of the requests that have been labelled or are being asked about: which requests were the same words, and which words
@@ -13,36 +11,9 @@ package struct SeenRequests {
   private var words: Set<UInt64> = []
   /// How many requests of these words are being asked about.
   private var asking: [UInt64: Int] = [:]
-  private var learned: [TopicPartition: Int64] = [:]
   private let capacity: Int
 
   package init(capacity: Int = 1_000_000) { self.capacity = capacity }
-
-  /// What `samples` holds beyond what was learned before.
-  func news(log: any MessageLog, names: TopicNames) async throws -> SeenRequests {
-    var news = SeenRequests(capacity: capacity)
-    news.learned = learned
-    let partition = TopicPartition(topic: names.samples, partition: 0)
-    let end = try await log.watermarks(of: partition).high
-    let start = learned[partition].map { StartPosition.offset($0) } ?? .earliest
-    if case .offset(let offset) = start, offset >= end { return news }
-    try await TopicScan.each(log: log, partition: partition, from: start, to: end) { record in
-      guard let sample = try? RecordCoding.value(of: record, as: SampleRecord.self), sample.kind == .sample
-      else { return }
-      news.learn(sample.messages)
-    }
-    news.learned[partition] = end
-    return news
-  }
-
-  /// Learns news of its own.
-  mutating func merge(_ news: SeenRequests) {
-    if requests.count + news.requests.count > capacity { requests = [] }
-    if words.count + news.words.count > capacity { words = [] }
-    requests.formUnion(news.requests)
-    words.formUnion(news.words)
-    learned = news.learned
-  }
 
   /// Remembers a request.
   package mutating func learn(_ messages: [ChatMessage]) {
@@ -65,6 +36,9 @@ package struct SeenRequests {
     }
     if isLabelled { learn(messages) }
   }
+
+  /// Forgets what is being asked about: whoever asked is gone.
+  package mutating func forgetAsked() { asking = [:] }
 
   /// The request's words together, and each of them.
   private static func hashes(of messages: [ChatMessage]) -> [UInt64] {

@@ -1,5 +1,4 @@
 import MessageLog
-import RetortClient
 import Topics
 
 /// The sets of functions that a task has had, by digest: their definitions stand in the ledger, in the account of the first
@@ -13,18 +12,16 @@ struct TaskFunctions {
   private let ledger: String
   private var known: [Digest: FunctionSet]
 
-  /// Reads what the ledger has.
-  init(_ configured: FunctionSet, log: any MessageLog, names: TopicNames) async throws {
+  /// - Parameter view: what the ledger has.
+  init(_ configured: FunctionSet, in view: LedgerView, names: TopicNames) {
     self.configured = configured
     ledger = names.ledger
-    var found: [Digest: FunctionSet] = [:]
-    try await TopicScan.each(log: log, topic: names.ledger) { record in
-      guard record.value != nil, let entry = try? RecordCoding.value(of: record, as: LedgerRecord.self),
-        let set = try entry.functions.map({ try FunctionSet(json: $0) })
-      else { return }
-      found[set.digest] = set
-    }
-    known = found
+    known = view.functions
+  }
+
+  /// Reads what the ledger has.
+  init(_ configured: FunctionSet, log: any MessageLog, names: TopicNames) async throws {
+    self.init(configured, in: try await LedgerView(log: log, names: names), names: names)
   }
 
   /// The configured functions, where the ledger does not have them yet: whoever writes samples of them writes them along.

@@ -1,4 +1,5 @@
 import DemoWorld
+import MessageLog
 import Pipeline
 import Releases
 import RetortClient
@@ -93,6 +94,29 @@ import Topics
     #expect(try await LabellingReport.read(log: plain.log, names: plain.names).skipped == skipped)
     let audit = try await Audit.run(log: bench.log, names: bench.names)
     #expect(audit.holds && audit.requests == 30, "\(audit.findings)")
+    try await plain.log.close()
+    try await bench.log.close()
+  }
+
+  @Test("requests whose transaction is refused are decided on anew and labelled, not taken for what was asked already")
+  func refusedTransaction() async throws {
+    let (plain, bench) = (try await Bench(), try await Bench())
+    try await plain.append(0..<30)
+    try await plain.label()
+    try await bench.append(0..<30)
+    let isRefused = Atomic(false)
+    try await bench.label(
+      hooked: HookedLog(
+        bench.log,
+        willCommit: {
+          guard !isRefused.exchange(true, ordering: .relaxed) else { return }
+          throw MessageLogError(.fenced, "others have it", advice: "read on", isRetriable: true)
+        }))
+    let expected = try await plain.samples()
+    #expect(expected.count > 20)
+    #expect(try await bench.samples().map(\.id) == expected.map(\.id))
+    let skipped = try await LabellingReport.read(log: bench.log, names: bench.names).skipped
+    #expect(try await LabellingReport.read(log: plain.log, names: plain.names).skipped == skipped)
     try await plain.log.close()
     try await bench.log.close()
   }
