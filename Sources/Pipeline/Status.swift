@@ -22,7 +22,7 @@ public struct Status: Sendable {
   public private(set) var areSamplesCounted = true
   /// The newest checkpoint's round.
   public private(set) var round = 0
-  /// Its prequential exact match of its last 8 rounds, in 0…1; `nil` where they predicted nothing.
+  /// Its prequential exact match of its last 8 rounds, in 0…1; `nil` where they predicted nothing of the uniform share.
   public private(set) var prequential: Double?
   /// What labelling cost, and how right the released student was meanwhile.
   public private(set) var labelling = LabellingReport()

@@ -242,12 +242,11 @@ actor TrainWorker {
     let use = try GarbageCollection.use(of: stage.checkpoints.folder)
     defer { withExtendedLifetime(use) {} }
     let file = try trainer.checkpoint(to: stage.checkpoints)
-    let tally = trainer.recentPrequential
     var record = CheckpointRecord(
       student: stage.model, digest: file.digest, uri: "file:\(stage.checkpoints.path(of: file.digest))",
       chain: trainer.chain, position: min(trainer.position, stage.range?.offsets.upperBound ?? .max),
       samplesSeen: file.samplesSeen, round: trainer.round,
-      releasePoint: releasePoint, prequential: tally.count == 0 ? nil : tally.score, numerics: stage.recipe.numerics,
+      releasePoint: releasePoint, prequential: trainer.recentPrequential.score, numerics: stage.recipe.numerics,
       recipe: stage.recipe.digest
     ).replaying(stage.range)
     record.isDrifting = trainer.isDrifting

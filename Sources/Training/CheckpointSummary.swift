@@ -32,7 +32,7 @@ public struct CheckpointSummary: Sendable, Hashable {
   public let samplesLearned: Int
   /// The release points so far.
   public let releasePoints: Int
-  /// All predictions made before learning.
+  /// All predictions of audited samples made before learning.
   public let prequential: PredictionTally
 
   init(digest: Digest, bytes: Int, header: CheckpointHeader) {

@@ -1,7 +1,8 @@
 public import Evaluation
 public import Topics
 
-/// Predictions made before learning: each sample is first a question, then a lesson.
+/// Predictions made before learning: each sample is first a question, then a lesson. Of the uniform share alone, so that they need
+/// no weights.
 ///
 /// Reference: Dawid 1984, "Statistical theory: the prequential approach".
 public struct PredictionTally: Sendable, Hashable {
@@ -28,8 +29,10 @@ public struct PredictionTally: Sendable, Hashable {
   /// The share of exact calls, in 0…1; 0 of nothing.
   public var exactMatch: Double { count == 0 ? 0 : Double(exact) / Double(count) }
 
-  /// The same as a topic's value.
-  public var score: PrequentialScore { PrequentialScore(n: count, exactMatch: exactMatch) }
+  /// The same as a topic's value; nil of nothing.
+  public var score: PrequentialScore? {
+    count == 0 ? nil : PrequentialScore(n: count, exactMatch: exactMatch)
+  }
 
   /// The sum of two scores.
   public static func + (a: PredictionTally, b: PredictionTally) -> PredictionTally {

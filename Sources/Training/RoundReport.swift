@@ -18,6 +18,7 @@ public struct RoundReport: Sendable, Hashable {
   public let tokens: Int
   /// The mean loss of a target token over the round, in nats.
   public let meanLoss: Double
-  /// How well the trunk did on the new samples before it learned from them; `nil` without a predictor.
+  /// How well the trunk did on the new audited samples before it learned from them; `nil` without a predictor, and where it predicted
+  /// none.
   public let prequential: PredictionTally?
 }

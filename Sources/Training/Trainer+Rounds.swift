@@ -30,18 +30,20 @@ extension Trainer {
     memory.learn(entries, skipping: unlearnable)
     state.round += 1
     let totals = try learn(newSamples: lessons.count, trunk)
-    let score = scores.map { PredictionTally($0) }
-    if let score { state.add(score) }
+    // What was chosen out of interest says what is hard, not how right the student is on the traffic.
+    let uniform = zip(lessons, scores ?? []).filter(\.0.audited).map(\.1)
+    let score = PredictionTally(uniform)
+    if scores != nil { state.add(score) }
     state.watch(
-      zip(lessons, scores ?? []).filter(\.0.audited).map(\.1.isExact), isTold: lessons.contains(where: \.drifting),
-      newSamples: lessons.count, recipe: recipe)
+      uniform.map(\.isExact), isTold: lessons.contains(where: \.drifting), newSamples: lessons.count, recipe: recipe)
     state.samplesLearned += lessons.count
     state.sinceRelease += lessons.count
     state.isReleaseDue = state.sinceRelease >= state.releaseInterval(recipe)
     return RoundReport(
       round: state.round, newSamples: lessons.count, skipped: skipped, softSamples: soft.used,
       unlikeSamples: soft.unlike, steps: totals.steps,
-      presentations: totals.presentations, tokens: totals.tokens, meanLoss: totals.loss.meanLoss, prequential: score)
+      presentations: totals.presentations, tokens: totals.tokens, meanLoss: totals.loss.meanLoss,
+      prequential: score.count == 0 ? nil : score)
   }
 
   private func predict(_ samples: [TrainingSample], _ trunk: Trunk) throws -> [CallScore]? {

@@ -180,9 +180,9 @@ extension Trainer {
   public var releasePoints: Int { state.releasePoints }
   /// The train samples that wait for their round.
   public var pendingSamples: Int { memory.pendingCount }
-  /// All predictions made before learning.
+  /// All predictions of audited samples made before learning.
   public var prequential: PredictionTally { state.prequential }
-  /// The predictions of the last 8 rounds.
+  /// Those of the last 8 rounds.
   public var recentPrequential: PredictionTally { state.recent.reduce(PredictionTally(), +) }
   /// Whether the traffic counts as drifting: audited samples were lately predicted worse than before, or samples say so.
   public var isDrifting: Bool { state.isDrifting }

@@ -21,9 +21,9 @@ package struct TrainerState: Sendable, Hashable {
   package var isCut = false
   /// Whether enough samples were learned for a release point.
   package var isReleaseDue = false
-  /// All predictions made before learning.
+  /// All predictions of audited samples made before learning.
   package var prequential = PredictionTally()
-  /// Those of the last rounds, oldest first, at most ``recentRounds``.
+  /// Those of the last rounds, oldest first, at most ``recentRounds``; a round without audited samples has none.
   package var recent: [PredictionTally] = []
 
   /// Watches the predictions of audited samples; nil where the recipe watches nothing, or there was nothing to see.

@@ -79,6 +79,17 @@ import Training
   }
 
   @Test(
+    "How well a student predicts is said of audited samples: what was chosen out of interest is harder than the traffic"
+  )
+  func prequential() throws {
+    // Every other sample is audited; after 120, which are predicted rightly, come 120 that are not, and of these none is.
+    let (_, trainer) = try Self.releases { $0 < 120 && $0.isMultiple(of: 2) }
+    #expect(trainer.prequential == PredictionTally(count: 60, exact: 60, functions: 60))
+    // The last rounds had no audited sample.
+    #expect(trainer.recentPrequential.score == nil)
+  }
+
+  @Test(
     "Labelled selectively it is drift where samples say so, for a while after the last that does; not if nothing is watched"
   )
   func told() throws {

@@ -1,4 +1,4 @@
-/// How well a student predicted samples before it learned from them.
+/// How well a student predicted samples of the uniform share before it learned from them.
 public struct PrequentialScore: Sendable, Hashable {
   /// How many samples were predicted.
   public var n: Int

@@ -46,7 +46,7 @@ struct StageOptions: ParsableArguments {
     "retort_samples_trained_total": "New samples that were trained on.",
     "retort_samples_logprobs_total": "Samples with the teacher's log-probabilities, by whose tokens these are of.",
     "retort_prequential_exact_match":
-      "Share of a round's new samples that were answered rightly before training on them.",
+      "Share of a round's new samples that were answered rightly before training on them, but for those chosen out of interest.",
     "retort_releases_total": "Candidates, by the gate's verdict.",
     "retort_stage_lag_records": "Records from what a stage has finished to the end of what it reads.",
     "retort_kafka_send_queue_records": "Records that wait to be sent or acknowledged.",
