@@ -20,7 +20,7 @@ public struct LabellingReport: Sendable {
   public private(set) var asked = 0
   /// Requests skipped, by reason.
   public private(set) var skipped: [String: Int] = [:]
-  /// One entry a release that was asked, by version; only with a labelling policy.
+  /// One entry a release of the model that was asked, by version; only with a labelling policy.
   public private(set) var live: [LiveAccuracy] = []
   /// Requests of the uniform share that came when a day's budget was spent, since the last of ``live`` was first asked: its accuracy
   /// is of the hours before.
@@ -35,9 +35,12 @@ public struct LabellingReport: Sendable {
   }
 
   /// Reads the ledger and the newest `limit` records of `samples`.
-  public static func read(log: any MessageLog, names: TopicNames, limit: Int64 = 100_000) async throws
-    -> LabellingReport
-  {
+  ///
+  /// - Parameter model: whose releases' answers count: another model has versions of the same numbers. Samples that do not say whose
+  ///   answer they have count as well.
+  public static func read(
+    log: any MessageLog, names: TopicNames, model: String, limit: Int64 = 100_000
+  ) async throws -> LabellingReport {
     var report = LabellingReport()
     var missed: [(time: Int64, count: Int)] = []
     try await TopicScan.each(log: log, topic: names.ledger) { record in
@@ -58,11 +61,10 @@ public struct LabellingReport: Sendable {
       guard let id = record.key.map({ String(decoding: $0, as: UTF8.self) }) else { return }
       let sample = record.value == nil ? nil : try? RecordCoding.value(of: record, as: SampleRecord.self)
       newest[id] = sample.flatMap { sample in
-        sample.choice?.student.map {
-          Opinion(
-            student: $0, weight: 1 / (sample.propensity ?? 1), text: .sha256(NormalisedText.of(sample.messages)),
-            time: record.timestamp)
-        }
+        guard let student = sample.choice?.student, (student.model ?? model) == model else { return nil }
+        return Opinion(
+          student: student, weight: 1 / (sample.propensity ?? 1), text: .sha256(NormalisedText.of(sample.messages)),
+          time: record.timestamp)
       }
     }
     report.live = Dictionary(grouping: newest.sorted { $0.key < $1.key }.map(\.value)) { $0.student.version }

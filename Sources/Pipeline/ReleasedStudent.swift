@@ -8,6 +8,8 @@ import Topics
 struct ReleasedStudent {
   /// What it makes of a request.
   struct Opinion: Sendable {
+    /// The name of the release's model.
+    let model: String
     let version: Int
     /// The calibrated probability that the call is right.
     let confidence: Double
@@ -18,10 +20,12 @@ struct ReleasedStudent {
 
     /// The opinion beside the label.
     func recorded(label: Call) -> LabelChoice.StudentAnswer {
-      LabelChoice.StudentAnswer(version: version, confidence: confidence, exact: CallScore.exact(call, label))
+      LabelChoice.StudentAnswer(
+        model: model, version: version, confidence: confidence, exact: CallScore.exact(call, label))
     }
   }
 
+  private let name: String
   private let version: Int
   private let model: ServingModel
   private let calibration: ConfidenceCalibration
@@ -49,6 +53,7 @@ struct ReleasedStudent {
         .notEnough, "version \(manifest.version)", expected: "a release that knows the task's functions",
         found: "one with others", advice: "wait for the next release")
     }
+    name = manifest.model
     version = manifest.version
     self.calibration = calibration
     expected = manifest.evidence.first { $0.metric == ConfidenceThreshold.sureShare && $0.subject == .candidate }
@@ -57,7 +62,8 @@ struct ReleasedStudent {
   /// One opinion a conversation, in order.
   func opinions(on requests: [[ChatMessage]]) throws -> [Opinion] {
     try Answering.answers(to: requests, model: model, batch: 32).map {
-      Opinion(version: version, confidence: calibration.probability(of: $0.confidence), call: $0.call)
+      Opinion(
+        model: name, version: version, confidence: calibration.probability(of: $0.confidence), call: $0.call)
     }
   }
 }

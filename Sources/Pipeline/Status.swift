@@ -65,7 +65,7 @@ public struct Status: Sendable {
     }
     status.round = checkpoint?.round ?? 0
     status.prequential = checkpoint?.prequential?.exactMatch
-    status.labelling = try await LabellingReport.read(log: log, names: names)
+    status.labelling = try await LabellingReport.read(log: log, names: names, model: model)
     let history = DeploymentScan(log: log, names: names, keys: keys)
     status.releases = try await history.releases(of: model).count
     let newest = try await history.newest(of: model)

@@ -21,7 +21,7 @@ import Topics
     try await bench.label()
     try await bench.append(60..<400, timestamp: Self.noon)
     try await bench.label()
-    let report = try await LabellingReport.read(log: bench.log, names: bench.names)
+    let report = try await LabellingReport.read(log: bench.log, names: bench.names, model: "home")
     #expect(report.asked == 50)
     #expect(report.skipped["budget", default: 0] + report.skipped["budget_audit", default: 0] > 300)
     #expect(report.skipped["budget_audit", default: 0] > 0)
@@ -62,7 +62,7 @@ import Topics
     try await skip(7, timestamp: 1_000)
     try await ask(version: 2)
     try await skip(3, timestamp: 4_000_000_000_000)
-    let report = try await LabellingReport.read(log: bench.log, names: bench.names)
+    let report = try await LabellingReport.read(log: bench.log, names: bench.names, model: "home")
     #expect(report.live.map(\.version) == [1, 2] && report.skipped["budget_audit"] == 10)
     #expect(report.missed == 3)
     try await bench.log.close()
@@ -72,7 +72,9 @@ import Topics
   func sharedOverMembers() async throws {
     let bench = try await Bench(requestPartitions: 4)
     bench.policy.dailyBudget = 60
-    func asked() async throws -> Int { try await LabellingReport.read(log: bench.log, names: bench.names).asked }
+    func asked() async throws -> Int {
+      try await LabellingReport.read(log: bench.log, names: bench.names, model: "home").asked
+    }
     // All of it in one partition, by a member that has them all.
     try await bench.append(0..<400, partition: 0, timestamp: Self.noon)
     try await bench.label()
@@ -100,7 +102,9 @@ import Topics
   func leftOver() async throws {
     let bench = try await Bench(requestPartitions: 4)
     bench.policy.dailyBudget = 60
-    func asked() async throws -> Int { try await LabellingReport.read(log: bench.log, names: bench.names).asked }
+    func asked() async throws -> Int {
+      try await LabellingReport.read(log: bench.log, names: bench.names, model: "home").asked
+    }
     try await bench.append(0..<20, partition: 0, timestamp: Self.noon)
     try await bench.label()
     let first = try await asked()

@@ -1,4 +1,5 @@
 import DemoWorld
+import Evaluation
 import MessageLog
 import Pipeline
 import Releases
@@ -38,15 +39,40 @@ import Topics
       case .uncertain: #expect(sample.propensity == 1 && choice.student?.confidence == 0 && sample.split == .train)
       default: Issue.record("\(choice.reason)")
       }
-      #expect(choice.student?.version == 1)
+      #expect(choice.student?.version == 1 && choice.student?.model == "home")
     }
     let audited = samples.count { $0.choice?.reason == .audit }
     #expect((40...140).contains(audited), "\(audited)")
-    let report = try await LabellingReport.read(log: bench.log, names: bench.names)
+    let report = try await LabellingReport.read(log: bench.log, names: bench.names, model: "home")
     #expect(report.skipped["confident", default: 0] + report.skipped["held_out", default: 0] > 300)
     #expect(report.asked == audit.samples + audit.deadLetters)
     #expect(report.live.map(\.version) == [1])
     #expect(try #require(report.live.first).count == samples.count)
+    try await bench.log.close()
+  }
+
+  @Test("how right releases are on live requests is said of one model's: another's versions have the same numbers")
+  func models() async throws {
+    let bench = try await Bench()
+    let answers: [(id: String, model: String?, exact: Bool)] = [
+      ("a", "home", true), ("b", "try-2", false), ("c", nil, true), ("d", "try-2", false),
+    ]
+    for (id, model, exact) in answers {
+      var sample = SampleRecord(
+        id: id, messages: [.user("lock door \(id)")], call: Call(name: "lock_door", arguments: [:]), split: .train)
+      sample.choice = LabelChoice(
+        reason: .audit, student: .init(model: model, version: 1, confidence: 0.5, exact: exact))
+      sample.propensity = 0.1
+      _ = try await bench.log.append([
+        RecordCoding.record(sample, topic: bench.names.samples, key: id, partition: 0)
+      ])
+    }
+    for (model, count, share) in [("home", 2, 1.0), ("try-2", 3, 1 / 3.0)] {
+      let report = try await LabellingReport.read(log: bench.log, names: bench.names, model: model)
+      let live = try #require(report.live.first)
+      #expect(report.live.count == 1 && live.version == 1 && live.count == count)
+      #expect(abs(live.exactMatch.estimate - share) < 1e-9)
+    }
     try await bench.log.close()
   }
 
@@ -61,9 +87,9 @@ import Topics
     #expect(samples.filter { $0.split == .train }.contains { !$0.audited })
     // The same texts under other ids.
     try await bench.append(0..<80, prefix: "again-")
-    let asked = try await LabellingReport.read(log: bench.log, names: bench.names).asked
+    let asked = try await LabellingReport.read(log: bench.log, names: bench.names, model: "home").asked
     try await bench.label()
-    let report = try await LabellingReport.read(log: bench.log, names: bench.names)
+    let report = try await LabellingReport.read(log: bench.log, names: bench.names, model: "home")
     #expect(report.skipped["near_duplicate", default: 0] > 40)
     #expect(report.asked - asked < 25)
     #expect(try await Audit.run(log: bench.log, names: bench.names).holds)
@@ -90,8 +116,8 @@ import Topics
     let expected = try await plain.samples()
     #expect(expected.count > 20)
     #expect(try await bench.samples().map(\.id) == expected.map(\.id))
-    let skipped = try await LabellingReport.read(log: bench.log, names: bench.names).skipped
-    #expect(try await LabellingReport.read(log: plain.log, names: plain.names).skipped == skipped)
+    let skipped = try await LabellingReport.read(log: bench.log, names: bench.names, model: "home").skipped
+    #expect(try await LabellingReport.read(log: plain.log, names: plain.names, model: "home").skipped == skipped)
     let audit = try await Audit.run(log: bench.log, names: bench.names)
     #expect(audit.holds && audit.requests == 30, "\(audit.findings)")
     try await plain.log.close()
@@ -115,8 +141,8 @@ import Topics
     let expected = try await plain.samples()
     #expect(expected.count > 20)
     #expect(try await bench.samples().map(\.id) == expected.map(\.id))
-    let skipped = try await LabellingReport.read(log: bench.log, names: bench.names).skipped
-    #expect(try await LabellingReport.read(log: plain.log, names: plain.names).skipped == skipped)
+    let skipped = try await LabellingReport.read(log: bench.log, names: bench.names, model: "home").skipped
+    #expect(try await LabellingReport.read(log: plain.log, names: plain.names, model: "home").skipped == skipped)
     try await plain.log.close()
     try await bench.log.close()
   }
@@ -150,12 +176,12 @@ import Topics
     }
     #expect(try await bench.label().requests == 0)
     #expect(try await bench.samples().map(\.choice?.reason) == [.recorded, .recorded, .recorded])
-    #expect(try await LabellingReport.read(log: bench.log, names: bench.names).asked == 0)
+    #expect(try await LabellingReport.read(log: bench.log, names: bench.names, model: "home").asked == 0)
     try await bench.append(10..<12)
     try await bench.label(selective: false)
     let samples = try await bench.samples().suffix(2)
     #expect(samples.allSatisfy { $0.choice == nil && $0.audited && $0.propensity == 1 })
-    #expect(try await LabellingReport.read(log: bench.log, names: bench.names).asked == 2)
+    #expect(try await LabellingReport.read(log: bench.log, names: bench.names, model: "home").asked == 2)
     try await bench.log.close()
   }
 

@@ -16,6 +16,8 @@ public struct LabelChoice: Sendable, Hashable {
 
   /// What a released student answered.
   public struct StudentAnswer: Sendable, Hashable {
+    /// The name of the release's model; nil in records of before it was noted.
+    public var model: String?
     /// The release's version.
     public var version: Int
     /// Its calibrated confidence, 0 to 1.
@@ -24,7 +26,8 @@ public struct LabelChoice: Sendable, Hashable {
     public var exact: Bool
 
     /// An answer.
-    public init(version: Int, confidence: Double, exact: Bool) {
+    public init(model: String? = nil, version: Int, confidence: Double, exact: Bool) {
+      self.model = model
       self.version = version
       self.confidence = confidence
       self.exact = exact
@@ -44,7 +47,7 @@ public struct LabelChoice: Sendable, Hashable {
     self.student = student
   }
 
-  /// Reads `{"reason", "student"?: {"version", "confidence", "exact"}}`.
+  /// Reads `{"reason", "student"?: {"model"?, "version", "confidence", "exact"}}`.
   ///
   /// - Throws: `TopicError` when a field is missing or wrong.
   public init(json: JSON) throws(TopicError) {
@@ -53,7 +56,8 @@ public struct LabelChoice: Sendable, Hashable {
     student = try fields.optionalNested("student") { (json) throws(TopicError) -> StudentAnswer in
       var fields = try Fields(json, in: "student")
       return StudentAnswer(
-        version: try fields.int("version", 1...(1 << 53)), confidence: try fields.number("confidence", 0...1),
+        model: try fields.optionalString("model", 1...128), version: try fields.int("version", 1...(1 << 53)),
+        confidence: try fields.number("confidence", 0...1),
         exact: try fields.bool("exact"))
     }
     extra = fields.rest
@@ -63,7 +67,11 @@ public struct LabelChoice: Sendable, Hashable {
   public var json: JSON {
     var object: JSONObject = ["reason": .string(reason.rawValue)]
     object["student"] = student.map {
-      ["version": .integer(Int64($0.version)), "confidence": .number($0.confidence), "exact": .bool($0.exact)]
+      var answer: JSONObject = [
+        "version": .integer(Int64($0.version)), "confidence": .number($0.confidence), "exact": .bool($0.exact),
+      ]
+      answer["model"] = $0.model.map { .string($0) }
+      return .object(answer)
     }
     object.merge(extra)
     return .object(object)

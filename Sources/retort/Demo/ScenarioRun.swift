@@ -104,7 +104,8 @@ struct ScenarioRun {
     let model = try await lookup.load(manifest)
     let checkpoint = try await TrainStage.announced(log: log, names: wiring.names, model: wiring.model).progress
     return Point(
-      requests: requests, asked: try await LabellingReport.read(log: log, names: wiring.names).asked, calls: calls,
+      requests: requests,
+      asked: try await LabellingReport.read(log: log, names: wiring.names, model: wiring.model).asked, calls: calls,
       version: manifest.version, before: try exactMatch(model, isNew: false), after: try exactMatch(model, isNew: true),
       isDrifting: checkpoint?.isDrifting ?? false)
   }
