@@ -38,6 +38,7 @@ static pthread_t workers[RETORT_MAXIMUM_THREADS];
 static int worker_count;            // besides the caller
 static _Atomic int thread_count;    // 0: not yet started
 static _Thread_local int current_worker = -1;  // ≥ 0 inside a task
+static _Thread_local int is_alone;             // this thread's calls leave the workers alone
 
 uint64_t retort_enter_numerics(void) {
 #if defined(__x86_64__)
@@ -174,6 +175,12 @@ int retort_pool_threads(void) {
   return atomic_load(&thread_count);
 }
 
+int retort_pool_alone(int alone) {
+  int before = is_alone;
+  is_alone = alone != 0;
+  return before;
+}
+
 void retort_parallel_for(ptrdiff_t count, void (*fn)(void *, ptrdiff_t, int), void *context) {
   retort_parallel_for_limited(count, RETORT_MAXIMUM_THREADS, fn, context);
 }
@@ -183,7 +190,7 @@ void retort_parallel_for_limited(ptrdiff_t count, int limit, void (*fn)(void *, 
   int threads = retort_pool_threads();
   // A call that finds the pool at work does not wait for it: the system shares the processors between the callers, so that a trainer's
   // long calls do not hold up a server's short ones.
-  int is_serial = current_worker >= 0 || count == 1 || threads == 1 || limit <= 1 || count > INDEX_LIMIT;
+  int is_serial = is_alone || current_worker >= 0 || count == 1 || threads == 1 || limit <= 1 || count > INDEX_LIMIT;
   if (is_serial || pthread_mutex_trylock(&callers) != 0) {
     uint64_t saved = retort_enter_numerics();
     for (ptrdiff_t i = 0; i < count; i++) fn(context, i, 0);

@@ -6,12 +6,15 @@ public struct LatencyPercentiles: Sendable, Hashable {
   public let p50: Double
   /// The 99th percentile.
   public let p99: Double
+  /// How many latencies they are of.
+  public let count: Int
 
   /// The percentiles of these latencies; values that are not finite are left out, and with none both are 0.
   public init(milliseconds: [Double]) {
     let sorted = milliseconds.filter(\.isFinite).sorted()
     p50 = Self.percentile(50, of: sorted)
     p99 = Self.percentile(99, of: sorted)
+    count = sorted.count
   }
 
   /// The nearest-rank percentile (0…100) of an ascending list: the least value that `percent` of it do not exceed.

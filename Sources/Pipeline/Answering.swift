@@ -1,5 +1,6 @@
 public import Evaluation
 public import Inference
+import StudentModel
 public import Topics
 
 /// Asking a model many questions, through the decoder that serves it. Cancellation: between two questions or batches of them.
@@ -28,7 +29,11 @@ public enum Answering {
     return answers
   }
 
-  /// Every question on its own, with its latency, as a service would meet it.
+  /// Of how many questions the latency is measured.
+  package static let timed = 100
+
+  /// Every question, and of up to 100 of them, spread evenly, how long an answer takes on its own, on one thread, as a service
+  /// answers it.
   ///
   /// - Parameters:
   ///   - samples: questions with the calls that are right.
@@ -38,18 +43,33 @@ public enum Answering {
   public static func evaluate(
     _ samples: [MeasuredSample], model: ServingModel, options: DecodeOptions = DecodeOptions()
   ) throws -> [EvaluationCase] {
+    let answers = try answers(to: samples.map(\.messages), model: model, options: options)
+    let latencies = try latencies(of: samples, model: model, options: options)
+    return samples.indices.map { index in
+      EvaluationCase(
+        id: samples[index].id, expected: samples[index].call, predicted: answers[index].call,
+        latencyMilliseconds: latencies[index], confidence: answers[index].confidence,
+        cluster: samples[index].question, weight: samples[index].weight)
+    }
+  }
+
+  /// Milliseconds by index.
+  private static func latencies(
+    of samples: [MeasuredSample], model: ServingModel, options: DecodeOptions
+  ) throws -> [Int: Double] {
     let decoder = try Decoder(model: model, maximumBatch: 1)
     let clock = ContinuousClock()
-    return try samples.map { sample in
+    let count = min(timed, samples.count)
+    var latencies: [Int: Double] = [:]
+    for index in (0..<count).map({ $0 * samples.count / count }) {
       try Task.checkCancellation()
-      var answer: Answer?
-      let elapsed = try clock.measure { answer = try decoder.answer([sample.messages], options: options).first }
-      return EvaluationCase(
-        id: sample.id, expected: sample.call, predicted: answer?.call,
-        latencyMilliseconds: Double(elapsed.components.attoseconds) / 1e15 + Double(elapsed.components.seconds) * 1e3,
-        confidence: answer?.confidence,
-        cluster: sample.question, weight: sample.weight)
+      let elapsed = try KernelPool.alone {
+        try clock.measure { _ = try decoder.answer([samples[index].messages], options: options) }
+      }
+      latencies[index] =
+        Double(elapsed.components.attoseconds) / 1e15 + Double(elapsed.components.seconds) * 1e3
     }
+    return latencies
   }
 
   /// Two models on the same questions, several at a time.

@@ -12,7 +12,7 @@ struct GateMeasurement {
     var best: ServingModel?
   }
 
-  /// The shipped file, measured one question at a time, as a service meets it.
+  /// The shipped file's answers, and how long they take as a service answers.
   let report: EvaluationReport
   /// The file itself, loaded.
   let candidateModel: ServingModel

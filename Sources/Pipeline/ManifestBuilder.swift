@@ -32,7 +32,7 @@ struct ManifestBuilder {
       tokenizerDigest: made.tokenizerDigest, template: made.parent.codec.template.name,
       functionsDigest: made.functions.digest,
       minimumRuntime: stage.policy.codeVersion, parent: parent, lineage: lineage, evidence: evidence,
-      latency: isMeasured ? Latency(p50: latency.p50, p99: latency.p99, n: measured.report.count) : nil,
+      latency: isMeasured ? Latency(p50: latency.p50, p99: latency.p99, n: latency.count) : nil,
       confidenceThreshold: confidence.threshold,
       confidenceCalibration: confidence.calibration, reasons: verdict.reasons, licence: stage.policy.licence,
       created: created)

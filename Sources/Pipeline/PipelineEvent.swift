@@ -46,6 +46,6 @@ public struct ReleaseSummary: Sendable {
   public let exactMatch: Double?
   /// Exact match of the unpruned parent on the same.
   public let parentExactMatch: Double?
-  /// Median milliseconds of one answer of the shipped file.
+  /// Median milliseconds of one answer of the shipped file, on one thread.
   public let latencyP50: Double?
 }

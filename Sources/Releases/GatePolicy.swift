@@ -18,7 +18,7 @@ public struct GatePolicy: Sendable, Hashable {
   public var sliceAlpha: Double
   /// From how many gate samples on a function is a slice of its own; those with fewer are judged together; default 20.
   public var sliceMinimum: Int
-  /// Longest median answer in milliseconds; 0 is no limit; default 0.
+  /// Longest median answer on one thread in milliseconds; 0 is no limit; default 0.
   public var maximumLatency: Double
   /// Largest weights file in bytes; 0 is no limit; default 0.
   public var maximumBytes: Int64

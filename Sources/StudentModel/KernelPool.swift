@@ -14,6 +14,13 @@ public enum KernelPool {
     Int(retort_pool_set_threads(Int32(max(1, min(count, Int(RETORT_MAXIMUM_THREADS))))))
   }
 
+  /// Runs `body` with all that the calling thread computes on that thread alone, as where the pool has one thread.
+  public static func alone<Result>(_ body: () throws -> Result) rethrows -> Result {
+    let before = retort_pool_alone(1)
+    defer { retort_pool_alone(before) }
+    return try body()
+  }
+
   /// The instruction set in use: `portable`, `avx2`, `avx512` or `avx512-bf16`.
   public static var level: String {
     switch retort_kernels_level() {

@@ -65,6 +65,29 @@ private final class Tally: @unchecked Sendable {  // each index is written by th
     retort_pool_set_threads(before)
   }
 
+  @Test("a thread that keeps to itself runs its calls alone until it does no more", .timeLimit(.minutes(1)))
+  func alone() {
+    let before = retort_pool_threads()
+    defer { retort_pool_set_threads(before) }
+    retort_pool_set_threads(3)
+    #expect(retort_pool_alone(1) == 0)
+    let tally = Tally(1023)
+    for _ in 0..<1_000 {
+      tally.run()
+      guard (0..<tally.count).allSatisfy({ tally.workers[$0] == 0 }) else {
+        Issue.record("another thread took part")
+        break
+      }
+    }
+    #expect(retort_pool_alone(1) == 1)
+    #expect(retort_pool_alone(0) == 1)
+    // Sooner or later a worker is there before the caller has done all.
+    while (0..<tally.count).allSatisfy({ tally.workers[$0] == 0 }) {
+      retort_pool_set_threads(3)
+      tally.run()
+    }
+  }
+
   /// A call whose first index does not end before all others have, or half a minute has passed.
   final class Delay: Sendable {
     let count = 64

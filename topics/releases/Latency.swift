@@ -1,4 +1,4 @@
-/// How long one answer takes, measured on the shipped file.
+/// How long one answer takes on one thread, measured on the shipped file.
 public struct Latency: Sendable, Hashable {
   /// The median, in milliseconds.
   public var p50: Double

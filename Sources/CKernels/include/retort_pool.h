@@ -20,6 +20,10 @@ int retort_pool_set_threads(int threads);
 /// The number of threads in force; `worker` below is smaller than this. Scratch "per thread" must count this many.
 int retort_pool_threads(void);
 
+/// Has the calls of the calling thread run serially in place from now on, as with one thread (1), or on the pool again (0); returns
+/// which it was. Other threads' calls go on as before.
+int retort_pool_alone(int alone);
+
 /// Calls fn(context, index, worker) once for every index in 0..<count, in any order, on the pool and on the caller, and returns when all
 /// are done. `worker` (0…threads−1) is fixed for the duration of one call: use it to pick scratch. Threads spin briefly for the
 /// next call, then sleep. While another thread's call has the pool, and from inside fn: runs serially in place, as worker 0.

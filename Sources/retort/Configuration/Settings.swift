@@ -179,7 +179,7 @@ enum Settings {
     Setting(
       "release.gate.slice_minimum", .integer(1...1_000_000), 20,
       "Functions with fewer gate samples are judged together, as rare ones."),
-    Setting("release.gate.max_latency_ms", .number(0...1e6), 0, "Longest median answer; 0 is no limit."),
+    Setting("release.gate.max_latency_ms", .number(0...1e6), 0, "Longest median answer on one thread; 0 is no limit."),
     Setting("release.gate.max_bytes", .integer(0...Int.max), 0, "Largest weights file; 0 is no limit."),
     Setting("release.gate.window", .integer(1...1_000_000), 4_000, "How many gate samples, the newest, are looked at."),
     Setting(
