@@ -72,6 +72,9 @@ public struct ContentStore: Sendable {
         advice: "store it again: it changed meanwhile")
     }
     let path = path(of: digest)
+    // What is half written is nobody's garbage.
+    let use = try GarbageCollection.use(of: folder)
+    defer { withExtendedLifetime(use) {} }
     try AtomicFile.makeFolder((path as NSString).deletingLastPathComponent)
     _ = try AtomicFile.write(bytes, to: path)
   }

@@ -6,7 +6,8 @@ import RetortClient
 public import Topics
 public import Training
 
-/// Removing what nothing refers to: chunks of old releases, files of the store, checkpoints of old release points.
+/// Removing what nothing refers to: chunks of old releases, files of the store, checkpoints of old release points; and what
+/// processes left half written that were killed.
 public enum GarbageCollection {
   /// What went, or would go.
   public struct Report: Sendable, Hashable {
@@ -43,9 +44,13 @@ public enum GarbageCollection {
   ) async throws -> Report {
     var report = Report()
     // What is written and not yet announced is nobody's garbage.
-    let folders = [store.folder] + ([checkpoints].compactMap { $0 } + replays.values).map(\.folder)
-    let holds = try folders.filter(FileManager.default.fileExists(atPath:)).map(tidying(up:))
+    let folders = ([store.folder] + ([checkpoints].compactMap { $0 } + replays.values).map(\.folder))
+      .filter(FileManager.default.fileExists(atPath:))
+    let holds = try folders.map(tidying(up:))
     defer { withExtendedLifetime(holds) {} }
+    for (folder, hold) in zip(folders, holds) where hold.isSure {
+      try removeLeftovers(in: folder, dryRun: dryRun, report: &report)
+    }
     let history = DeploymentScan(log: log, names: names, keys: keys)
     let releases = try await history.releases(of: model)
     let deployed = try await history.newest(of: model)
@@ -86,6 +91,26 @@ public enum GarbageCollection {
     throw PipelineError(
       .store, folder, expected: "`retort models gc` to be done with it in ten minutes", found: "it at work still",
       advice: "stop it", isRetriable: true)
+  }
+
+  private static let workPrefix = "incoming-"
+
+  /// A new folder in a store for what is made there, and the hold by which it is known that it is still being made.
+  ///
+  /// - Parameter name: no other process makes something under that name.
+  static func workFolder(_ name: String, in store: String) throws -> (path: String, hold: FolderHold) {
+    let path = "\(store)/\(workPrefix)\(name)"
+    // Nothing is collected between the folder and the hold on it.
+    let use = try use(of: store)
+    defer { withExtendedLifetime(use) {} }
+    try? FileManager.default.removeItem(atPath: path)
+    guard let hold = try FolderHold(.exclusive, on: path, name: holdName) else {
+      throw PipelineError(
+        .store, path, expected: "to be the only process that makes this", found: "another",
+        advice: "stop one of the two",
+        isRetriable: true)
+    }
+    return (path, hold)
   }
 
   private static func tidying(up folder: String) throws -> FolderHold {
@@ -168,19 +193,58 @@ public enum GarbageCollection {
 
   /// Deletes the files of a content-addressed folder that are not kept.
   private static func sweep(_ folder: String, keeping wanted: Set<Digest>, dryRun: Bool, report: inout Report) throws {
-    let files = FileManager.default
-    for group in (try? files.contentsOfDirectory(atPath: folder)) ?? [] where group.count == 2 {
-      for name in (try? files.contentsOfDirectory(atPath: "\(folder)/\(group)")) ?? [] {
-        guard let digest = Digest(hex: name), !wanted.contains(digest) else { continue }
-        let path = "\(folder)/\(group)/\(name)"
-        // The trainer tidies up too.
-        guard let size = ((try? files.attributesOfItem(atPath: path))?[.size] as? NSNumber)?.intValue else { continue }
-        if !dryRun {
-          do { try files.removeItem(atPath: path) } catch CocoaError.fileNoSuchFile { continue }
-        }
-        report.files += 1
-        report.bytes += size
+    for file in files(in: folder) where !wanted.contains(file.digest) {
+      try remove(file.path, dryRun: dryRun, report: &report)
+    }
+  }
+
+  /// The files of a content-addressed folder.
+  static func files(in folder: String) -> [(digest: Digest, path: String)] {
+    names(in: folder).filter { $0.count == 2 }.flatMap { group in
+      names(in: "\(folder)/\(group)").compactMap { name in
+        Digest(hex: name).map { (digest: $0, path: "\(folder)/\(group)/\(name)") }
       }
     }
+  }
+
+  /// Deletes what processes left half written that were killed: who has the folder alone knows that nobody writes there, but for the
+  /// folders of work that somebody holds.
+  private static func removeLeftovers(in folder: String, dryRun: Bool, report: inout Report) throws {
+    for name in names(in: folder) {
+      let path = "\(folder)/\(name)"
+      if name.count == 2 {
+        for file in names(in: path) where isPartial(file) {
+          try remove("\(path)/\(file)", dryRun: dryRun, report: &report)
+        }
+      } else if isPartial(name) || name == CheckpointStore.incomingName {
+        try remove(path, dryRun: dryRun, report: &report)
+      } else if name.hasPrefix(workPrefix),
+        let hold = try? FolderHold(.exclusive, on: path, name: holdName), hold.isSure
+      {
+        for file in names(in: path) where file != holdName {
+          try remove("\(path)/\(file)", dryRun: dryRun, report: &report)
+        }
+        if !dryRun { try? FileManager.default.removeItem(atPath: path) }
+        withExtendedLifetime(hold) {}
+      }
+    }
+  }
+
+  /// Whether a file is one that `AtomicFile` has not given its name.
+  private static func isPartial(_ name: String) -> Bool { name.hasPrefix(".") && name.hasSuffix(".partial") }
+
+  private static func names(in folder: String) -> [String] {
+    (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+  }
+
+  private static func remove(_ path: String, dryRun: Bool, report: inout Report) throws {
+    let files = FileManager.default
+    // The trainer tidies up too.
+    guard let size = ((try? files.attributesOfItem(atPath: path))?[.size] as? NSNumber)?.intValue else { return }
+    if !dryRun {
+      do { try files.removeItem(atPath: path) } catch CocoaError.fileNoSuchFile { return }
+    }
+    report.files += 1
+    report.bytes += size
   }
 }

@@ -47,11 +47,12 @@ actor ReleaseWorker {
     }
     warnOfFewSamples(samples.gate.count, version: version)
 
-    let folder = "\(stage.store.folder)/incoming-\(stage.model)-\(point)"
-    try? FileManager.default.removeItem(atPath: folder)
-    try AtomicFile.makeFolder(folder)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    let made = try make(checkpoint, version: version, folder: folder)
+    let work = try GarbageCollection.workFolder("\(stage.model)-\(point)", in: stage.store.folder)
+    defer {
+      try? FileManager.default.removeItem(atPath: work.path)
+      withExtendedLifetime(work.hold) {}
+    }
+    let made = try make(checkpoint, version: version, folder: work.path)
 
     stage.observer(.candidate(version: version, part: "gate"))
     let rivals = try await rivals(history: history, deployed: deployed)

@@ -10,6 +10,10 @@ public struct CheckpointStore: Sendable, Hashable {
   /// The folder; made when the first file is written.
   public let folder: String
 
+  /// What a checkpoint is called until its bytes are known. One name for all: what a killed process left of it goes before the next
+  /// checkpoint is written.
+  package static let incomingName = "incoming.checkpoint"
+
   /// A store in this folder.
   public init(folder: String) { self.folder = folder }
 
@@ -58,8 +62,7 @@ public struct CheckpointStore: Sendable, Hashable {
   /// Puts what `writer` writes.
   func put(_ writer: SafetensorsWriter) throws(TrainingError) -> (digest: Digest, bytes: Int) {
     try FileSystem.makeFolder(folder)
-    // One name for all: what a killed process left of it goes before the next checkpoint is written.
-    let incoming = "\(folder)/incoming.checkpoint"
+    let incoming = "\(folder)/\(Self.incomingName)"
     AtomicFile.removeLeftovers(of: incoming)
     let file: WrittenFile
     do throws(ModelFileError) {

@@ -1,9 +1,11 @@
+import Foundation
 import MessageLog
 import ModelFiles
 import Pipeline
 import Releases
 import RetortClient
 import SQLiteLog
+import Synchronization
 import Testing
 import Topics
 import Training
@@ -93,6 +95,48 @@ import Training
     try await bench.log.close()
   }
 
+  @Test("what killed processes left half written goes, and what one that lives makes stays")
+  func leftovers() async throws {
+    let bench = try await Bench(learning: 0)
+    let (store, points) = (bench.labels.folder + "/store", bench.checkpoints.folder)
+    let left = [
+      "\(store)/ab/.abc.1-2.partial", "\(store)/incoming-home-3/model.gguf", "\(points)/ab/.abc.1-2.partial",
+      "\(points)/.incoming.checkpoint.1-2.partial", "\(points)/incoming.checkpoint",
+    ]
+    let kept = ["\(store)/incoming-home-4/model.gguf", "\(store)/ab/notes", "\(points)/notes"]
+    let files = FileManager.default
+    for path in left + kept {
+      try files.createDirectory(
+        atPath: (path as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
+      #expect(files.createFile(atPath: path, contents: Data([1, 2, 3])))
+    }
+    var living = try FolderHold(.exclusive, on: "\(store)/incoming-home-4", name: ".use")
+    #expect(living != nil)
+    let planned = try await bench.collect(Bench.model, dryRun: true)
+    #expect(planned.files == left.count && planned.bytes == 3 * left.count)
+    #expect((left + kept).allSatisfy(files.fileExists(atPath:)))
+    #expect(try await bench.collect(Bench.model) == planned)
+    #expect(!left.contains(where: files.fileExists(atPath:)) && kept.allSatisfy(files.fileExists(atPath:)))
+    #expect(!files.fileExists(atPath: "\(store)/incoming-home-3"))
+    living = nil
+    #expect(try await bench.collect(Bench.model).files == 1)
+
+    // The release stage is such a one.
+    let isHeld = Mutex<[Bool]>([])
+    try await bench.learn(0..<60)
+    try await bench.release { event in
+      guard case .candidate(version: _, part: "gate") = event else { return }
+      let names = (try? FileManager.default.contentsOfDirectory(atPath: store)) ?? []
+      for name in names where name.hasPrefix("incoming-") {
+        let hold = try? FolderHold(.exclusive, on: "\(store)/\(name)", name: ".use")
+        isHeld.withLock { $0.append(hold == nil) }
+      }
+    }
+    let releases = try await bench.history.releases(of: Bench.model).count
+    #expect(releases > 0 && isHeld.withLock { $0 } == Array(repeating: true, count: releases))
+    try await bench.log.close()
+  }
+
   @Test("a second trainer in one folder is refused, and collecting waits for what is being written")
   func folder() async throws {
     let bench = try await Bench()
@@ -117,9 +161,10 @@ extension ReleaseStageTests.Bench {
     try #require(try await TrainStage.announced(log: log, names: names, model: model).progress).digest
   }
 
-  fileprivate func collect(_ model: String) async throws {
-    _ = try await GarbageCollection.run(
+  @discardableResult
+  fileprivate func collect(_ model: String, dryRun: Bool = false) async throws -> GarbageCollection.Report {
+    try await GarbageCollection.run(
       log: log, names: names, keys: TrustedKeys([key.publicKey]), store: ContentStore(folder: labels.folder + "/store"),
-      checkpoints: checkpoints, model: model, keep: 0, dryRun: false)
+      checkpoints: checkpoints, model: model, keep: 0, dryRun: dryRun)
   }
 }

@@ -232,7 +232,9 @@ struct ModelsCommand: AsyncParsableCommand {
   /// `retort models gc`.
   struct Collect: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      commandName: "gc", abstract: "Tombstone the chunks and delete the files that nothing promoted refers to.")
+      commandName: "gc",
+      abstract:
+        "Tombstone the chunks and delete the files that nothing promoted refers to, and what killed processes left.")
 
     @OptionGroup var global: GlobalOptions
     @Option(name: .long, help: "The model's name; that of the configuration by default.")
