@@ -46,12 +46,24 @@ public struct ModelFolder: Sendable {
     _ files: [(role: ManifestFile.Role, bytes: [UInt8])], of manifest: Manifest
   ) throws(ClientError) -> String {
     let folder = folder(of: manifest)
-    do throws(ModelFileError) {
-      try AtomicFile.makeFolder(folder)
-      for file in files { _ = try AtomicFile.write(file.bytes, to: "\(folder)/\(Self.name(of: file.role))") }
-      _ = try AtomicFile.write(manifest.json.bytes, to: "\(folder)/manifest.json")
-    } catch { throw Self.unwritable(error) }
+    var named = files.map { (name: Self.name(of: $0.role), bytes: $0.bytes) }
+    named.append((name: "manifest.json", bytes: manifest.json.bytes))
+    try Self.write(named, into: folder)
     return folder
+  }
+
+  /// Writes files of a folder, each durably. What processes left of them that were killed meanwhile goes first, but not while
+  /// another one writes there.
+  private static func write(_ files: [(name: String, bytes: [UInt8])], into folder: String) throws(ClientError) {
+    do throws(ModelFileError) {
+      if let alone = try FolderHold(.exclusive, on: folder, name: nil), alone.isSure {
+        for file in files { AtomicFile.removeLeftovers(of: "\(folder)/\(file.name)") }
+        withExtendedLifetime(alone) {}
+      }
+      let use = try FolderHold(.shared, on: folder, name: nil, patience: .seconds(10))
+      for file in files { _ = try AtomicFile.write(file.bytes, to: "\(folder)/\(file.name)") }
+      withExtendedLifetime(use) {}
+    } catch { throw unwritable(error) }
   }
 
   /// A file of a release as it was stored.
@@ -139,10 +151,7 @@ public struct ModelFolder: Sendable {
       "topic": .string(topic), "epoch": .integer(deployment.epoch),
       "manifest": .string(deployment.manifestDigest.hex), "deployment": deployment.json,
     ]
-    do throws(ModelFileError) {
-      try AtomicFile.makeFolder(path)
-      _ = try AtomicFile.write(json.bytes, to: statePath)
-    } catch { throw Self.unwritable(error) }
+    try Self.write([(name: Self.stateName, bytes: json.bytes)], into: path)
   }
 
   private static func unwritable(_ error: ModelFileError) -> ClientError {
