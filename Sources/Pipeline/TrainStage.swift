@@ -78,6 +78,27 @@ public struct TrainStage: Sendable {
   /// Whether a student of this base model, `nil` for one from scratch, is what this stage trains.
   func startsFrom(_ model: Digest?) throws -> Bool { try base?(functions).digest == model }
 
+  /// Says what is in the folder where no checkpoint there is named in the log, not another student's either: who deleted a topic may
+  /// want its records back rather than all of training again.
+  func warnOfUnnamedFiles() async throws {
+    let files = GarbageCollection.files(in: checkpoints.folder)
+    if files.isEmpty { return }
+    var isNamed = false
+    try await TopicScan.each(log: log, topic: names.checkpoints) { record in
+      guard record.value != nil, let checkpoint = try? RecordCoding.value(of: record, as: CheckpointRecord.self) else {
+        return
+      }
+      if checkpoints.contains(checkpoint.digest) { isNamed = true }
+    }
+    if isNamed { return }
+    logger.warning(
+      """
+      train: starting over from the first sample: \(checkpoints.folder) has \(files.count) files of earlier training, and the topic \
+      \(names.checkpoints) names no checkpoint of them; if its records were lost, end this and put them back before \
+      `retort models gc` deletes the files
+      """)
+  }
+
   private func runOnce(_ mode: RunMode, upstreamIsIdle: @escaping UpstreamCheck) async throws {
     let worker = try await TrainWorker(stage: self, upstreamIsIdle: upstreamIsIdle)
     do {

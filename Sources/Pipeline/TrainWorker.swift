@@ -59,6 +59,7 @@ actor TrainWorker {
       kept = Set(files)
     }
     releasedChain = announced.releasePoint?.chain
+    if announced.progress == nil { try await stage.warnOfUnnamedFiles() }
     // An initializer runs where everything waits; and this reads gigabytes where there is a base.
     let begun = try await thread.run { try Self.begun(announced.progress, stage) }
     trainer = begun.trainer

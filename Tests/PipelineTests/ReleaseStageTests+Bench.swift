@@ -33,7 +33,7 @@ extension ReleaseStageTests {
     /// Labels requests that come with an answer, and trains on them up to a release point.
     func learn(
       _ range: Range<Int>, mayStartAnew: Bool = false, seed: Int = 0, sequence: Int = 512, model: String = Self.model,
-      recipe: TrainingRecipe? = nil
+      recipe: TrainingRecipe? = nil, over other: (any MessageLog)? = nil, logger: Logger = Self.quiet
     ) async throws {
       let grammar = RequestGrammar(seed: 7)
       for index in range {
@@ -44,9 +44,9 @@ extension ReleaseStageTests {
       }
       try await labels.label()
       try await TrainStage(
-        log: log, names: names, model: model, recipe: recipe ?? Self.recipe(seed: seed, sequence: sequence),
+        log: other ?? log, names: names, model: model, recipe: recipe ?? Self.recipe(seed: seed, sequence: sequence),
         functions: try HomeFunctions.functions(), checkpoints: checkpoints, mayStartAnew: mayStartAnew,
-        logger: Self.quiet
+        logger: logger
       ).run(.untilIdle)
     }
 

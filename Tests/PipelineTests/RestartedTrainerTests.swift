@@ -1,4 +1,5 @@
 import Foundation
+import Logging
 import MessageLog
 import Pipeline
 import Releases
@@ -33,6 +34,32 @@ import Training
     try await bench.learn(60..<120, mayStartAnew: true)
     try await bench.release()
     #expect(try await bench.history.releases(of: Bench.model).count > releases)
+    try await bench.log.close()
+  }
+
+  @Test(
+    "a trainer whose folder has checkpoints that the topic names no more, as it was deleted and made anew, says so and starts over"
+  )
+  func topicMadeAnew() async throws {
+    let bench = try await Bench()
+    func learn(_ range: Range<Int>) async throws -> [String] {
+      let (messages, continuation) = AsyncStream<String>.makeStream()
+      try await bench.learn(range, logger: Logger(label: "test") { _ in Listener(continuation: continuation) })
+      continuation.finish()
+      return await messages.reduce(into: []) { $0.append($1) }
+    }
+    func progress() async throws -> CheckpointRecord {
+      try #require(try await TrainStage.announced(log: bench.log, names: bench.names, model: Bench.model).progress)
+    }
+    let before = try await progress()
+    #expect(try await !learn(0..<0).contains { $0.contains("starting over") })
+    let topic = TopicPartition(topic: bench.names.checkpoints, partition: 0)
+    let end = try await bench.log.watermarks(of: topic).high
+    _ = try await bench.log.erase([topic: Set(0..<end)])
+    let said = try await learn(0..<0).filter { $0.contains("starting over") }
+    #expect(said.count == 1 && said[0].contains("\(bench.checkpoints.folder) has ") && said[0].contains(topic.topic))
+    #expect(try await progress().chain == before.chain)
+    #expect(try await !learn(60..<90).contains { $0.contains("starting over") })
     try await bench.log.close()
   }
 

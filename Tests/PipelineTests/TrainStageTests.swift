@@ -160,7 +160,7 @@ import Training
 }
 
 /// Passes on what is logged.
-private struct Listener: LogHandler {
+struct Listener: LogHandler {
   let continuation: AsyncStream<String>.Continuation
   var metadata: Logger.Metadata = [:]
   var logLevel = Logger.Level.info
