@@ -1,6 +1,7 @@
 import MessageLog
 import RetortClient
 import Topics
+import Training
 
 /// A request's place in the log.
 struct RequestPlace: Hashable {
@@ -108,12 +109,29 @@ extension Erasures {
 extension Erasures {
   /// The tombstones of erased samples of which `samples` has no record any more, to be written once more: who was away for longer
   /// than compaction leaves a tombstone has missed it. Of what has a record the tombstone is yet to come, or the id came again.
-  static func missed(_ ids: [String], log: any MessageLog, names: TopicNames) async throws -> [NewRecord] {
-    if ids.isEmpty { return [] }
+  ///
+  /// - Parameter entries: what a trainer remembers.
+  static func missed(
+    _ entries: [SampleMemory.Entry], log: any MessageLog, names: TopicNames
+  ) async throws -> [NewRecord] {
+    if entries.isEmpty { return [] }
     let accounts = try await Erasures(log: log, names: names).accounts
-    var gone = accounts.isEmpty ? [] : Set(ids.map { Array($0.utf8) }.filter { accounts[.sha256($0)] != nil })
+    if accounts.isEmpty { return [] }
+    let ids = entries.map { Array($0.id.utf8) }
+    var gone: Set<[UInt8]> = []
+    // What was erased of an id ends before its tombstone, and so before all that came again.
+    var first = Int64.max
+    for (entry, id) in zip(entries, ids) {
+      guard let erasure = accounts[.sha256(id)]?.erasure,
+        let end = (erasure.samples + erasure.heldOut).map(\.to).max(),
+        // The n-th sample lies at offset n or behind it.
+        entry.sequence < end
+      else { continue }
+      gone.insert(id)
+      first = min(first, end)
+    }
     let partition = TopicPartition(topic: names.samples, partition: 0)
-    var start = StartPosition.earliest
+    var start = StartPosition.offset(first)
     // The second time only for what came during the first: an id may come again at any moment.
     for _ in 0..<2 where !gone.isEmpty {
       let end = try await log.watermarks(of: partition).high
@@ -123,7 +141,7 @@ extension Erasures {
       start = .offset(end)
     }
     let headers = RecordCoding.headers(of: SampleRecord.topic)
-    return ids.map { Array($0.utf8) }.filter(gone.contains).map {
+    return ids.filter(gone.contains).map {
       NewRecord(topic: names.samples, partition: 0, key: $0, value: nil, headers: headers)
     }
   }

@@ -175,8 +175,7 @@ actor TrainWorker {
   /// What a deletion request erased while nobody trained is said again where compaction took its tombstone, or the memory would keep
   /// it for ever. In the log, so that every restart forgets it at the same place. A replay knows from its range what it leaves out.
   private func eraseAgain() async throws {
-    let ids = trainer.memory.entries.map(\.id)
-    let missed = try await Erasures.missed(ids, log: stage.log, names: stage.names)
+    let missed = try await Erasures.missed(trainer.memory.entries, log: stage.log, names: stage.names)
     if missed.isEmpty { return }
     _ = try await writer.commit(append: missed, offsets: nil)
     stage.logger.notice(

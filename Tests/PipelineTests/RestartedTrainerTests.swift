@@ -5,6 +5,7 @@ import Pipeline
 import Releases
 import RetortClient
 import SQLiteLog
+import Synchronization
 import Testing
 import Topics
 import Training
@@ -209,8 +210,16 @@ import Training
     let erased = try await records().filter(\.isTombstone).compactMap(\.key)
     #expect(erased == [late, gone].map { Array($0.id.utf8) })
     let end = try await records().last?.offset
-    try await bench.learn(0..<0)
+    let starts = Mutex<[StartPosition]>([])
+    let hooked = HookedLog(
+      log,
+      willRead: { places in
+        for (place, start) in places where place.topic == names.samples { starts.withLock { $0.append(start) } }
+      })
+    try await bench.learn(0..<0, over: hooked)
     #expect(try await records().last?.offset == end)
+    let progress = try #require(try await TrainStage.announced(log: log, names: names, model: Bench.model).progress)
+    #expect(starts.withLock { $0 } == [.offset(progress.position)], "what came again is not looked for each time")
 
     // Another trainer that was away comes to the same, by what the log says.
     try await bench.learn(60..<90)
