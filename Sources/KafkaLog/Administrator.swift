@@ -135,7 +135,14 @@ actor Administrator {
     for other in offsetsHandles.values { other.poll() }
   }
 
-  func close() {
+  /// Lets go of the handles. A question holds the thread until brokers answer or ten seconds have passed, and what it would say nobody
+  /// wants any more: after this time nobody waits for that.
+  nonisolated func close(within limit: Duration) async {
+    // A task of its own, as one that is cancelled waits for nothing.
+    _ = await Task { try? await FirstAnswer.of(within: limit) { await self.close() } }.value
+  }
+
+  private func close() {
     if isClosed { return }
     isClosed = true
     for other in offsetsHandles.values { other.close() }

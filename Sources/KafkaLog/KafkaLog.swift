@@ -260,7 +260,7 @@ public final class KafkaLog: MessageLog {
     for reader in readers { await reader.end(abruptly: abruptly) }
     for writer in writers { await writer.close() }
     await appender?.close()
-    await administrator.close()
+    await administrator.close(within: .seconds(1))
   }
 
   private func check() throws(MessageLogError) {

@@ -9,8 +9,8 @@ import UnixSignals
 /// A server process as one service: HTTP, the releases that are followed, the spool that is forwarded.
 ///
 /// A graceful shutdown first lets HTTP finish the requests under way, then stops following, then forwards what is in the spool as
-/// far as the log allows; what is left is forwarded after the next start (``RequestSpool/left(in:logger:)``). A cancellation does the
-/// same.
+/// far as the log allows, which is not waited for when it takes nothing for two seconds; what is left is forwarded after the next start
+/// (``RequestSpool/left(in:logger:)``). A cancellation does the same.
 public struct ServingService: Service {
   /// Where and how to serve.
   public struct Options: Sendable {

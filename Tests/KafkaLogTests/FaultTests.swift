@@ -2,6 +2,7 @@ import CRdKafka
 import Foundation
 import KafkaLog
 import MessageLog
+import Synchronization
 import Testing
 
 @Suite("Faults of brokers, injected into the mock cluster", .serialized)
@@ -87,6 +88,26 @@ struct FaultTests {
     await #expect(throws: CancellationError.self) { try await pending.value }
     cluster.setDown(false)
     try await log.close()
+  }
+
+  @Test("a log is closed though brokers owe it an answer", .timeLimit(.minutes(1)))
+  func closedWhileAsking() async throws {
+    let cluster = try MockCluster()
+    cluster.setDown(true)
+    let log = try cluster.open()
+    let outcome = Mutex<MessageLogError.Code?>(nil)
+    let question = Task {
+      do { _ = try await log.topics() } catch let error as MessageLogError { outcome.withLock { $0 = error.code } }
+    }
+    let other = Task { try await log.append([record("")]) }
+    other.cancel()
+    await #expect(throws: CancellationError.self) { try await other.value }
+    try await log.close()
+    // Without an answer yet, or closed before it was asked.
+    let known = outcome.withLock { $0 }
+    #expect(known == nil || known == .closed)
+    cluster.setDown(false)
+    _ = await question.result
   }
 
   @Test("a member that could not ask where its group stands asks again", .timeLimit(.minutes(1)))

@@ -1,7 +1,7 @@
 import MessageLog
 import Synchronization
 
-/// A log that remembers what was appended, and fails when told to.
+/// A log that remembers what was appended, and fails when told to; a silent one lets whoever appends wait until that is cancelled.
 final class RecordingLog: MessageLog {
   private struct State {
     var records: [NewRecord] = []
@@ -10,8 +10,11 @@ final class RecordingLog: MessageLog {
   }
 
   private let state = Mutex(State())
+  private let isSilent: Bool
+  private let (questions, asked) = AsyncStream.makeStream(of: Void.self)
 
-  init(failures: Int = 0, refusedKey: String? = nil) {
+  init(failures: Int = 0, refusedKey: String? = nil, isSilent: Bool = false) {
+    self.isSilent = isSilent
     state.withLock {
       $0.failures = failures
       $0.refusedKey = refusedKey.map { Array($0.utf8) }
@@ -25,7 +28,14 @@ final class RecordingLog: MessageLog {
     name: "a test's memory", transactions: false, fencing: false, groups: false, groupFencing: false, compaction: false,
     retention: false, maintenanceOnDemand: false, offsetsForTimes: false)
 
+  /// Waits until something is to be appended.
+  func isAsked() async {
+    for await _ in questions { return }
+  }
+
   func append(_ records: [NewRecord]) async throws -> [RecordPosition] {
+    asked.yield()
+    if isSilent { try await Task.sleep(for: .seconds(86_400)) }
     try state.withLock { state in
       if state.failures > 0 {
         state.failures -= 1

@@ -215,6 +215,23 @@ struct SpoolTests {
     }
   }
 
+  @Test(
+    "a server that is told to stop does not wait for a log that takes nothing: the spool keeps it",
+    .timeLimit(.minutes(1)))
+  func away() async throws {
+    try await withFolder { folder in
+      let spool = try Self.spool(folder)
+      spool.append(Self.record(1))
+      let log = RecordingLog(isSilent: true)
+      let forwarder = SpoolForwarder(
+        spool: spool, log: log, names: TopicNames(), patience: .zero, logger: TestServer.logger)
+      try await TestServer.run(
+        ModelSlot(), spool: spool, forwarder: forwarder, shutdownTimeout: .seconds(3_600)
+      ) { _ in await log.isAsked() }
+      #expect(spool.figures.records == 1 && spool.figures.dropped == 0)
+    }
+  }
+
   @Test("what other servers have left counts as waiting, too, in the metrics and on the page")
   func leftIsShown() async throws {
     try await withFolder { folder in

@@ -31,11 +31,14 @@ struct TestServer: Sendable {
   static func run(
     _ slot: ModelSlot, engine: AnswerEngine.Options = .init(workers: 2), spool: RequestSpool? = nil,
     forwarder: SpoolForwarder? = nil, threshold: Double? = nil, idleTimeout: Duration = .seconds(60),
+    shutdownTimeout: Duration = .seconds(10),
     _ body: @escaping @Sendable (TestServer) async throws -> Void
   ) async throws {
     let (ports, ready) = AsyncStream.makeStream(of: Int.self)
     let service = ServingService(
-      options: .init(port: 0, engine: engine, threshold: threshold, idleTimeout: idleTimeout), slot: slot, spool: spool,
+      options: .init(
+        port: 0, engine: engine, threshold: threshold, shutdownTimeout: shutdownTimeout, idleTimeout: idleTimeout),
+      slot: slot, spool: spool,
       forwarders: forwarder.map { [$0] } ?? [],
       logger: logger,
       onListening: { ready.yield($0) })

@@ -8,30 +8,50 @@ public import Topics
 ///
 /// Delivery: at least once; a record keeps its id, so that a second copy is known as one. What the log cannot be given now waits in
 /// the spool, retried from 100 ms to 10 s apart; only what it will never take is dropped, and counted. Ends when the spool is closed
-/// and everything was tried.
+/// and everything was tried, or at a shutdown when the log takes nothing for a while.
 public struct SpoolForwarder: Service {
   /// What it empties.
   let spool: RequestSpool
   private let log: any MessageLog
   private let names: TopicNames
+  private let patience: Duration
   private let logger: Logger
 
   /// A forwarder; one a spool.
-  public init(spool: RequestSpool, log: any MessageLog, names: TopicNames, logger: Logger) {
+  ///
+  /// - Parameter patience: how long the log may take nothing at a shutdown until what is left stays in the spool; 2 s by default.
+  public init(
+    spool: RequestSpool, log: any MessageLog, names: TopicNames, patience: Duration = .seconds(2), logger: Logger
+  ) {
     self.spool = spool
     self.log = log
     self.names = names
+    self.patience = patience
     self.logger = logger
   }
 
   /// Forwards until the service group shuts down: then the spool is closed and emptied as far as the log allows.
   public func run() async throws {
-    let spool = self.spool
-    await withGracefulShutdownHandler {
-      for await _ in spool.ticks { await drain() }
-      await drain()
-    } onGracefulShutdown: {
-      Task { await spool.close() }
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask {
+        for await _ in spool.ticks { await drain() }
+        await drain()
+      }
+      group.addTask {
+        do {
+          try await gracefulShutdown()
+          await spool.close()
+          var before: Int
+          repeat {
+            before = spool.figures.records
+            try await Task.sleep(for: patience)
+          } while spool.figures.records < before
+        } catch {
+          // All was tried, or the task is cancelled.
+        }
+      }
+      await group.next()
+      group.cancelAll()
     }
     await spool.close()
     await spool.discard()

@@ -1,5 +1,3 @@
-import MessageLog
-
 /// A log's first answer, for callers who can go on without it.
 package enum FirstAnswer {
   /// What a call of a log returns, where that comes in time.
