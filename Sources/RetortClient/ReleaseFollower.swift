@@ -46,8 +46,10 @@ public actor ReleaseFollower {
   public private(set) var refusal: String?
   /// What was said on `adoptions` last.
   private var announced: (epoch: Int64, reason: String)?
-  /// The newest record for `adoptions`, whether or not the log has it.
+  /// The newest record for `adoptions`, whether or not the log has it, and when it was said last.
   private var record: AdoptionRecord?
+  private var saidAt: Int64 = 0
+  private let now: @Sendable () -> Int64
 
   /// A release whose files were not whole, and when they are looked at again.
   private struct Shelved {
@@ -56,6 +58,8 @@ public actor ReleaseFollower {
     let due: ContinuousClock.Instant
   }
 
+  /// How often what runs is said again, in milliseconds: long before retention takes what was said.
+  private static let repetition: Int64 = 86_400_000
   private static let slowestRetry = Duration.seconds(600)
   /// How long nothing comes of what is said to be there until it is given up: longer than brokers let transactions be open.
   private static let longestSilence = Duration.seconds(20)
@@ -73,13 +77,15 @@ public actor ReleaseFollower {
   ///   - shared: where models' packed weights are shared with other processes; nil: they are this process's own.
   ///   - firstAnswer: how long the first ``next(timeout:)`` waits until the log says what there is to read, where a release was
   ///     accepted before, which the caller can go on with; nil (default), and where none was: as long as the log's own limits.
+  ///   - now: milliseconds since 1970; nil (default): by the machine's clock.
   /// - Throws: ``ClientError`` with `folder`.
   public init(
     log: any MessageLog, names: TopicNames, model: String, keys: TrustedKeys, folder: ModelFolder, subscriber: String,
     agent: String, logger: Logger, firstRetry: Duration = .seconds(30), shared: SharedWeights? = nil,
-    firstAnswer: Duration? = nil
+    firstAnswer: Duration? = nil, now: (@Sendable () -> Int64)? = nil
   ) throws {
     self.log = log
+    self.now = now ?? { Int64(Date().timeIntervalSince1970 * 1_000) }
     self.names = names
     self.model = model
     self.keys = keys
@@ -118,6 +124,7 @@ public actor ReleaseFollower {
           throw error
         }
       }
+      try await sayAgain()
       if let deadline, ContinuousClock.now >= deadline { return nil }
       try Task.checkCancellation()
     }
@@ -136,7 +143,8 @@ public actor ReleaseFollower {
       before, files: before.manifest.files.map { ($0.role, try folder.bytes(of: $0, of: before.manifest)) })
   }
 
-  /// Acknowledges on `adoptions` that a release runs here.
+  /// Acknowledges on `adoptions` that a release runs here; ``next(timeout:)`` says so once more each day, for retention takes what is
+  /// not said again.
   public func acknowledge(_ release: VerifiedRelease, reason: String? = nil) async throws {
     try await announce(release.deployment, status: .adopted, code: nil, reason: reason)
   }
@@ -155,7 +163,7 @@ public actor ReleaseFollower {
   /// - Parameter limit: how long the log is waited for; 1 s by default.
   public func leave(within limit: Duration = .seconds(1)) async {
     guard var record else { return }
-    record.until = Self.now
+    record.until = RFC3339.text(milliseconds: now())
     let (log, last) = (log, RecordCoding.record(record, topic: names.adoptions, key: record.key))
     do {
       // A task of its own, as one that is cancelled waits for nothing.
@@ -317,14 +325,19 @@ public actor ReleaseFollower {
     let said = AdoptionRecord(
       subscriber: subscriber, model: model, status: status, epoch: deployment.epoch,
       version: deployment.manifest.version, manifestDigest: deployment.manifestDigest,
-      since: Self.now, code: code, reason: reason?.shortened(toBytes: 4_096), agent: agent)
+      since: RFC3339.text(milliseconds: now()), code: code, reason: reason?.shortened(toBytes: 4_096), agent: agent)
     let entry = try RecordCoding.checked(said, topic: names.adoptions, key: said.key)
     // Before it is known to be there, as it may be all the same.
-    record = said
+    (record, saidAt) = (said, now())
     _ = try await log.append([entry])
   }
 
-  private static var now: String { RFC3339.text(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)) }
+  /// Says what was said last once more when a day has passed.
+  private func sayAgain() async throws {
+    guard let record, now() - saidAt >= Self.repetition else { return }
+    _ = try await log.append([RecordCoding.record(record, topic: names.adoptions, key: record.key)])
+    saidAt = now()
+  }
 }
 
 /// `retort/0.1.0` or `0.1.0`, compared by its numbers.

@@ -107,13 +107,14 @@ import Topics
 
     func follower(
       _ name: String = "a", firstRetry: Duration = .seconds(30), over other: (any MessageLog)? = nil,
-      agent: String = "retort/0.1.0", model: String = "tiny", firstAnswer: Duration? = nil
+      agent: String = "retort/0.1.0", model: String = "tiny", firstAnswer: Duration? = nil,
+      now: (@Sendable () -> Int64)? = nil
     ) throws -> ReleaseFollower {
       try ReleaseFollower(
         log: other ?? log, names: names, model: model, keys: TrustedKeys([key.publicKey]),
         folder: ModelFolder("\(folder)/\(name)"), subscriber: name, agent: agent,
         logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, firstRetry: firstRetry,
-        firstAnswer: firstAnswer)
+        firstAnswer: firstAnswer, now: now)
     }
 
     func adoptions() async throws -> [AdoptionRecord] {
