@@ -25,19 +25,32 @@ enum CommandRunner {
       Output.complain("stopped")
       exit(ExitStatus.failed.rawValue)
     } catch {
-      // ArgumentParser's own errors (usage, help, version) print themselves; its usage status is 64, ours is 2.
+      // Help and version are such errors too; ArgumentParser's status of wrong usage is 64, ours is 2.
       let status = root.exitCode(for: error)
       if status == .success {
         print(root.fullMessage(for: error))
         exit(0)
       }
       if status == .validationFailure {
-        Output.write(root.fullMessage(for: error) + "\n")
+        Output.complain(usage(error, of: root))
         exit(ExitStatus.usage.rawValue)
       }
       Output.complain(String(describing: error))
       exit(ExitStatus.failed.rawValue)
     }
+  }
+
+  /// What is wrong with the arguments, and whose help says what may be given: ArgumentParser has several lines for that, of which the
+  /// last is "See 'retort models gc --help' for more information."
+  private static func usage(_ error: any Error, of root: Retort.Type) -> String {
+    let lines = root.message(for: error).split(whereSeparator: \.isNewline)
+    var problem = lines.map { $0.trimmingCharacters(in: .whitespaces) }.joined(separator: " ")
+      .replacing(". Did you mean", with: "; did you mean").replacing(". Please", with: "; please")
+    if problem.hasSuffix(".") { problem.removeLast() }
+    let last = root.fullMessage(for: error).split(whereSeparator: \.isNewline).last ?? ""
+    let help = last.split(separator: "'").dropFirst().first ?? "retort --help"
+    let advice = problem.hasSuffix("?") ? " See" : "; see"
+    return "\(problem.prefix(1).lowercased())\(problem.dropFirst())\(advice) `\(help)`"
   }
 
   /// No option has a use for an empty value; as a folder it would be the root of the file system.
