@@ -36,7 +36,7 @@ public final class AtomicFile {
     let suffix = String(UInt64.random(in: 0...UInt64.max), radix: 36)
     partial = "\(folder)/.\(name).\(getpid())-\(suffix).partial"
     descriptor = open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else { throw systemError("creating", path) }
+    guard descriptor >= 0 else { throw systemError("create it", path) }
     buffer.reserveCapacity(Self.bufferSize)
   }
 
@@ -100,8 +100,8 @@ public final class AtomicFile {
   ///   made durable.
   public func finish() throws(ModelFileError) -> WrittenFile {
     try flush()
-    guard fsync(descriptor) == 0 else { throw systemError("syncing", path) }
-    guard rename(partial, path) == 0 else { throw systemError("renaming", path) }
+    guard fsync(descriptor) == 0 else { throw systemError("write it to the disk", path) }
+    guard rename(partial, path) == 0 else { throw systemError("put it in its place", path) }
     close(descriptor)
     descriptor = -1
     try syncFolder(splitPath(path).folder)
@@ -126,7 +126,7 @@ public final class AtomicFile {
       let done = systemWrite(descriptor, rest)
       if done < 0 {
         if errno == EINTR { continue }
-        throw systemError("writing", path)
+        throw systemError("write it", path)
       }
       offset += done
     }
@@ -139,7 +139,7 @@ public final class AtomicFile {
     guard !path.isEmpty, access(path, F_OK) != 0 else { return }
     let parent = splitPath(path).folder
     try makeFolder(parent)
-    guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw systemError("making the folder", path) }
+    guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw systemError("make the folder", path) }
     try syncFolder(parent)
   }
 
@@ -182,7 +182,7 @@ func namesInFolder(_ path: String) -> [String] {
 /// Makes renamings and creations in a folder durable.
 package func syncFolder(_ path: String) throws(ModelFileError) {
   let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-  guard descriptor >= 0 else { throw systemError("opening", path) }
+  guard descriptor >= 0 else { throw systemError("open it", path) }
   defer { close(descriptor) }
-  guard fsync(descriptor) == 0 else { throw systemError("syncing", path) }
+  guard fsync(descriptor) == 0 else { throw systemError("write it to the disk", path) }
 }

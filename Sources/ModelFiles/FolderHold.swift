@@ -37,7 +37,7 @@ package final class FolderHold: Sendable {
     try AtomicFile.makeFolder(folder)
     let path = name.map { "\(folder)/\($0)" } ?? folder
     descriptor = open(path, name == nil ? O_RDONLY | O_DIRECTORY | O_CLOEXEC : O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else { throw systemError("opening", path) }
+    guard descriptor >= 0 else { throw systemError("open it", path) }
     let deadline = ContinuousClock.now + patience
     while flock(descriptor, kind.operation | LOCK_NB) != 0 {
       let code = errno

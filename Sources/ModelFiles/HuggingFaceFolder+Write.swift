@@ -58,10 +58,10 @@ extension HuggingFaceFolder {
     }
     let (parent, name) = splitPath(path)
     let hidden = "\(parent)/.\(name).\(getpid())-\(String(UInt64.random(in: 0...UInt64.max), radix: 36))"
-    guard mkdir(hidden + ".partial", 0o755) == 0 else { throw systemError("creating", path) }
+    guard mkdir(hidden + ".partial", 0o755) == 0 else { throw systemError("create it", path) }
     do throws(ModelFileError) {
       let weights = try fill(hidden + ".partial", configuration, parameters, tokenizer, settings)
-      guard rename(hidden + ".partial", path) == 0 else { throw systemError("renaming", path) }
+      guard rename(hidden + ".partial", path) == 0 else { throw systemError("put it in its place", path) }
       try syncFolder(parent)
       return WrittenFile(path: "\(path)/model.safetensors", bytes: weights.bytes, digest: weights.digest)
     } catch {

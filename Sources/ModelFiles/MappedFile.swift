@@ -23,10 +23,10 @@ final class MappedFile: @unchecked Sendable {
   init(path: String, mustBePrivate: Bool = false) throws(ModelFileError) {
     // A pipe nobody writes to would be waited for.
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (mustBePrivate ? O_NOFOLLOW : 0))
-    guard descriptor >= 0 else { throw systemError("opening", path) }
+    guard descriptor >= 0 else { throw systemError("open it", path) }
     defer { close(descriptor) }
     var status = stat()
-    guard fstat(descriptor, &status) == 0 else { throw systemError("examining", path) }
+    guard fstat(descriptor, &status) == 0 else { throw systemError("look at it", path) }
     guard status.st_mode & S_IFMT == S_IFREG else {
       throw ModelFileError(
         .io, context: path, expected: "a regular file", found: "a folder or device", advice: "give the path of the file"
@@ -43,7 +43,7 @@ final class MappedFile: @unchecked Sendable {
     }
     let size = Int(status.st_size)
     guard let address = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), address != MAP_FAILED else {
-      throw systemError("mapping", path)
+      throw systemError("map it into memory", path)
     }
     bytes = UnsafeRawBufferPointer(start: address, count: size)
     name = path
@@ -77,10 +77,12 @@ final class MappedFile: @unchecked Sendable {
 }
 
 /// The error for a failed system call, made from `errno`; to be called at once after the failure.
+///
+/// - Parameter action: what was to be done, such as "open it".
 func systemError(_ action: String, _ path: String) -> ModelFileError {
   let number = errno
   let reason = String(cString: strerror(number))
   return ModelFileError(
-    number == ENOENT ? .notFound : .io, context: path, expected: "\(action) to succeed", found: reason,
+    number == ENOENT ? .notFound : .io, context: path, expected: "to \(action)", found: reason,
     advice: number == ENOSPC ? "free some space and try again" : "check the path and its permissions")
 }

@@ -21,7 +21,7 @@ enum FileSystem {
 
   /// Gives a durable file its final name, durably.
   static func rename(_ old: String, to new: String) throws(TrainingError) {
-    guard moveFile(old, new) == 0 else { throw failure("renaming to", new) }
+    guard moveFile(old, new) == 0 else { throw failure("put it in its place", new) }
     do throws(ModelFileError) { try syncFolder(splitPath(new).folder) } catch { throw TrainingError(error) }
   }
 
@@ -45,14 +45,14 @@ enum FileSystem {
 
   private static func read(_ path: String, _ body: (UnsafeRawBufferPointer) -> Void) throws(TrainingError) {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw failure("opening", path) }
+    guard descriptor >= 0 else { throw failure("open it", path) }
     defer { close(descriptor) }
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
     defer { buffer.deallocate() }
     while true {
       let count = readBytes(descriptor, buffer)
       if count < 0 && errno == EINTR { continue }
-      guard count >= 0 else { throw failure("reading", path) }
+      guard count >= 0 else { throw failure("read it", path) }
       guard count > 0 else { return }
       body(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
     }
@@ -61,7 +61,7 @@ enum FileSystem {
   private static func failure(_ action: String, _ path: String) -> TrainingError {
     let number = errno
     return TrainingError(
-      number == ENOENT ? .checkpointNotFound : .io, context: path, expected: "\(action) it to succeed",
+      number == ENOENT ? .checkpointNotFound : .io, context: path, expected: "to \(action)",
       found: String(cString: strerror(number)),
       advice: number == ENOSPC ? "free some space and try again" : "check the path and its permissions")
   }

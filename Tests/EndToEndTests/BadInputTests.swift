@@ -132,7 +132,9 @@ struct BadInputTests {
     for out in ["nowhere/small.gguf", "nowhere/small", "nowhere/small/"] {
       expectSentence(
         try await retort.run("compress", "--in", ".", "--out", out), status: 1,
-        containing: "nowhere/small\(out.hasSuffix(".gguf") ? ".gguf" : ""): expected creating to succeed")
+        containing:
+          "nowhere/small\(out.hasSuffix(".gguf") ? ".gguf" : ""): expected to create it, found No such file or directory"
+      )
     }
     // Nobody is there to answer.
     let unanswered = try await retort.run("topics", "apply", "--json", "--set", "log.prefix=other.")
