@@ -263,8 +263,19 @@ struct SpoolTests {
         #expect(reply.status == 200)
         let odd = [("X-Request-Id", "not sane!"), ("traceparent", "00-not-a-trace-01")]
         #expect(try await server.chat("stop", headers: odd).status == 200)
-        // A label of what leaves nothing to call would teach a call all the same.
-        for extra: JSONObject in [["tool_choice": "none"], ["tools": [["type": "web_search"]]]] {
+        // A label of what leaves nothing to call, or follows a call's result, would teach a call all the same.
+        let handled: JSON = [
+          ["role": "user", "content": "play something by acdc"],
+          [
+            "role": "assistant", "content": .null,
+            "tool_calls": [
+              ["id": "1", "type": "function", "function": ["name": "stop_music", "arguments": "{}"]]
+            ],
+          ], ["role": "tool", "tool_call_id": "1", "content": "ok"],
+        ]
+        for extra: JSONObject in [
+          ["tool_choice": "none"], ["tools": [["type": "web_search"]]], ["messages": handled],
+        ] {
           #expect(try await server.chat("play nothing", extra).status == 200)
         }
       }

@@ -22,6 +22,9 @@ struct ChatRequest: Sendable {
   /// Whether `tool_choice` demands a call, whatever the request is about.
   let demandsCall: Bool
 
+  /// Whether a person has the last word, which a call can answer: behind the result of a call words are wanted.
+  var endsWithUser: Bool { messages.last?.role == .user }
+
   init(bytes: [UInt8]) throws(ServingError) {
     let json: JSON
     do throws(JSONError) {
@@ -185,7 +188,7 @@ struct ChatRequest: Sendable {
     let allowed = wanted.intersection(learned?.map(\.name) ?? own.names)
     return Scope(
       functions: allowed == all ? nil : allowed,
-      isWithinTheModel: messages.last?.role == .user && allowed == wanted,
+      isWithinTheModel: endsWithUser && allowed == wanted,
       leavesOut: allowed != all && !allowed.isEmpty && !(demandsCall && wanted.count == 1))
   }
 

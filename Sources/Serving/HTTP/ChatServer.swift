@@ -184,8 +184,9 @@ final class ChatServer: Sendable {
     metrics.answered(answer, escalates: completion.escalates, in: ContinuousClock.now - start)
     var headers = headers
     for (name, value) in completion.headers { headers[name] = value }
-    // The topic keeps what was asked, and not what may be called: whoever labels it would have to call something.
-    if scope.functions?.isEmpty != true {
+    // The topic keeps what was asked, and neither what may be called nor whether anything is wanted: whoever labels it would have to
+    // call something, also behind the result of a call, where the client wants words.
+    if scope.functions?.isEmpty != true, chat.endsWithUser {
       record(chat, completion, id: id, traceparent: Self.traceparent(of: request), milliseconds: milliseconds)
     }
     return chat.streams
