@@ -101,7 +101,9 @@ actor TrainWorker {
     guard stage.mayStartAnew else { return false }
     let summary = try? stage.checkpoints.summary(of: checkpoint.digest)
     let reason: String
-    if checkpoint.recipe != stage.recipe.digest || checkpoint.numerics != stage.recipe.numerics {
+    // The checkpoint itself knows its recipe in today's keys, the topic in those of the program that wrote it.
+    let recipe = summary?.recipe.digest ?? checkpoint.recipe
+    if recipe != stage.recipe.digest || checkpoint.numerics != stage.recipe.numerics {
       reason = "of another recipe"
     } else if summary?.files.allSatisfy(stage.checkpoints.contains) != true {
       reason = "lost"

@@ -256,8 +256,8 @@ public struct TrainingRecipe: Sendable, Hashable {
     Initialization(embeddingDeviation: embeddingDeviation, linearGain: linearGain)
   }
 
-  /// The SHA-256 of the canonical JSON of all knobs, defaults included.
-  public var digest: Digest { Digest.sha256(json.canonical) }
+  /// The SHA-256 of the canonical JSON of all keys, defaults included but for those of keys that came later.
+  public var digest: Digest { Digest.sha256(recorded().canonical) }
 }
 
 extension Student {
