@@ -241,8 +241,11 @@ extension ReleaseStage {
     let training = (error as? TrainingError)?.code
     if training == .diverged || (error as? CompressionError)?.code == .diverged { return "its candidate diverged" }
     if training == .notReady { return "no sample could be learned" }
-    guard training == .checkpointNotFound, try await isFollowed(record) else { return nil }
-    return "its checkpoint is gone and a newer one waits"
+    guard training == .checkpointNotFound || training == .checkpointMismatch, try await isFollowed(record) else {
+      return nil
+    }
+    let state = training == .checkpointNotFound ? "gone" : "of another version of this program"
+    return "its checkpoint is \(state) and a newer one waits"
   }
 
   /// Whether a newer release point of the model waits behind one.

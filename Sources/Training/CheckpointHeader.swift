@@ -33,7 +33,7 @@ struct CheckpointHeader: Sendable {
     var object = JSONObject()
     object["format"] = .string(Self.format)
     object["numerics"] = .string(numerics)
-    object["recipe"] = recipe.json
+    object["recipe"] = recipe.recorded()
     object["functions"] = .string(functionsDigest.hex)
     object["base"] = baseDigest.map { .string($0.hex) } ?? .null
     if let chatTemplate { object["chat_template"] = .string(chatTemplate) }
@@ -49,27 +49,26 @@ struct CheckpointHeader: Sendable {
 
   /// Reads what ``json`` wrote.
   ///
-  /// - Throws: ``TrainingError`` `checkpoint_mismatch` for another format or numerics version, `checkpoint_damaged` for a
-  ///   field that is missing or of another kind.
+  /// - Throws: ``TrainingError`` `checkpoint_mismatch` for another format or numerics version, or a recipe that is not known here,
+  ///   `checkpoint_damaged` for a field that is missing or of another kind.
   init(json: JSON, path: String) throws(TrainingError) {
-    let format = json["format"]?.stringValue ?? "none"
-    guard format == Self.format else {
-      throw Self.mismatch(path, "the format \(Self.format)", String(format.prefix(64)), "use the program that wrote it")
-    }
+    (segments, frozen) = try Self.parts(of: json, path: path)
     let numerics = json["numerics"]?.stringValue ?? "none"
-    let recipe = try json["recipe"].map { value throws(TrainingError) in try TrainingRecipe(json: value) }
+    var recipe: TrainingRecipe?
+    do throws(TrainingError) {
+      if let value = json["recipe"] { recipe = try TrainingRecipe(json: value) }
+    } catch {
+      throw Self.mismatch(
+        path, "a recipe of keys and values that this program knows", error.found,
+        "use the program that wrote it, or start over from the first sample with this one (`retort train --anew`)")
+    }
     let own = recipe?.numerics ?? Numerics.version
     guard numerics == own else {
       throw Self.mismatch(
         path, "the numerics version \(own)", String(numerics.prefix(64)),
         "start over from the first sample with this version (`retort train --anew`), or use the program that wrote it")
     }
-    func part<T>(_ name: String, _ value: T?) throws(TrainingError) -> T {
-      guard let value else {
-        throw TrainingError.damaged("\(path), \(name)", expected: "a valid value", found: "none")
-      }
-      return value
-    }
+    func part<T>(_ name: String, _ value: T?) throws(TrainingError) -> T { try Self.part(name, value, path: path) }
     func count(_ name: String) throws(TrainingError) -> Int { try part(name, json.count(name)) }
     self.numerics = numerics
     self.recipe = try part("recipe", recipe)
@@ -77,16 +76,34 @@ struct CheckpointHeader: Sendable {
     baseDigest = try json["base"]?.isNull == true ? nil : part("base", json.digest("base"))
     chatTemplate = json["chat_template"]?.stringValue
     state = try part("state", json["state"].flatMap { TrainerState(json: $0) })
-    frozen = try json["frozen"].map(\.isNull) ?? true ? nil : part("frozen", json.digest("frozen"))
     optimizerStep = try count("optimizer_step")
     nextSequence = try count("next_sequence")
     learnedThrough = try count("learned_through")
-    let names = try part("segments", json["segments"]?.arrayValue)
-    var segments: [Digest] = []
-    for name in names { segments.append(try part("segments", name.stringValue.flatMap { Digest(hex: $0) })) }
-    self.segments = segments
     let sizes = json["configuration"] ?? .null
     configuration = try sizes.isNull ? nil : part("configuration", Self.configuration(sizes))
+  }
+
+  /// The other files that a checkpoint needs, also where it is of a recipe or numerics that are not this program's.
+  ///
+  /// - Throws: as ``init(json:path:)``, for the format and these fields alone.
+  static func parts(of json: JSON, path: String) throws(TrainingError) -> (segments: [Digest], frozen: Digest?) {
+    let format = json["format"]?.stringValue ?? "none"
+    guard format == Self.format else {
+      throw mismatch(path, "the format \(Self.format)", String(format.prefix(64)), "use the program that wrote it")
+    }
+    var segments: [Digest] = []
+    for name in try part("segments", json["segments"]?.arrayValue, path: path) {
+      segments.append(try part("segments", name.stringValue.flatMap { Digest(hex: $0) }, path: path))
+    }
+    let isNull = json["frozen"].map(\.isNull) ?? true
+    return (segments, try isNull ? nil : part("frozen", json.digest("frozen"), path: path))
+  }
+
+  private static func part<T>(_ name: String, _ value: T?, path: String) throws(TrainingError) -> T {
+    guard let value else {
+      throw TrainingError.damaged("\(path), \(name)", expected: "a valid value", found: "none")
+    }
+    return value
   }
 
   init(

@@ -41,10 +41,14 @@ public struct CheckpointStore: Sendable, Hashable {
     return CheckpointSummary(digest: digest, bytes: bytes, header: header)
   }
 
-  /// The files that a checkpoint needs: itself and its segments.
+  /// The files that a checkpoint needs: itself, its segments, a frozen base. Also of one that only another version of this program
+  /// can go on from.
   ///
-  /// - Throws: ``TrainingError`` as ``summary(of:)``.
-  public func files(of digest: Digest) throws(TrainingError) -> [Digest] { try summary(of: digest).files }
+  /// - Throws: ``TrainingError`` as ``summary(of:)``, `checkpoint_mismatch` for another format alone.
+  public func files(of digest: Digest) throws(TrainingError) -> [Digest] {
+    let parts = try CheckpointHeader.parts(of: read(digest).json, path: path(of: digest))
+    return [digest] + parts.segments + [parts.frozen].compactMap { $0 }
+  }
 
   /// Puts bytes; the same bytes twice are one file.
   func put(_ bytes: [UInt8]) throws(TrainingError) -> Digest {
@@ -98,6 +102,11 @@ public struct CheckpointStore: Sendable, Hashable {
   func open(
     _ digest: Digest
   ) throws(TrainingError) -> (file: SafetensorsFile, header: CheckpointHeader, bytes: Int) {
+    let (file, json, bytes) = try read(digest)
+    return (file, try CheckpointHeader(json: json, path: path(of: digest)), bytes)
+  }
+
+  private func read(_ digest: Digest) throws(TrainingError) -> (file: SafetensorsFile, json: JSON, bytes: Int) {
     let path = path(of: digest)
     guard contains(digest) else { throw Self.missing(path) }
     let (found, bytes) = try FileSystem.digest(of: path)
@@ -109,13 +118,11 @@ public struct CheckpointStore: Sendable, Hashable {
       throw TrainingError(error)
     }
     let text = file.metadata[CheckpointHeader.metadataKey] ?? "{}"
-    let json: JSON
     do throws(JSONError) {
-      json = try JSON.parse(text)
+      return (file, try JSON.parse(text), bytes)
     } catch {
       throw TrainingError.damaged(path, expected: "a JSON header", found: error.description)
     }
-    return (file, try CheckpointHeader(json: json, path: path), bytes)
   }
 
   private static func missing(_ path: String) -> TrainingError {

@@ -162,7 +162,7 @@ extension ReleaseStageTests.Bench {
   }
 
   @discardableResult
-  fileprivate func collect(_ model: String, dryRun: Bool = false) async throws -> GarbageCollection.Report {
+  func collect(_ model: String, dryRun: Bool = false) async throws -> GarbageCollection.Report {
     try await GarbageCollection.run(
       log: log, names: names, keys: TrustedKeys([key.publicKey]), store: ContentStore(folder: labels.folder + "/store"),
       checkpoints: checkpoints, model: model, keep: 0, dryRun: dryRun)

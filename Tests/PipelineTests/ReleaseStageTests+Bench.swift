@@ -1,5 +1,6 @@
 import Compression
 import DemoWorld
+import Foundation
 import Logging
 import MessageLog
 import Pipeline
@@ -130,6 +131,18 @@ extension ReleaseStageTests {
         epoch: epoch, action: .promote, manifest: manifest, reason: reason, time: "2026-01-01T00:00:00Z")
       if let key { record = try key.sign(record) }
       try await append(RecordCoding.record(record, topic: names.models, key: Self.model))
+    }
+
+    /// A checkpoint as another program would have written it: a text of its header is exchanged for one as long.
+    func rewrite(_ digest: Digest, _ old: String, _ new: String) throws -> Digest {
+      try #require(old.utf8.count == new.utf8.count)
+      var bytes = try Data(contentsOf: URL(fileURLWithPath: checkpoints.path(of: digest)))
+      bytes.replaceSubrange(try #require(bytes.range(of: Data(old.utf8))), with: Data(new.utf8))
+      let other = Digest.sha256(Array(bytes))
+      try FileManager.default.createDirectory(
+        atPath: "\(checkpoints.folder)/\(other.hex.prefix(2))", withIntermediateDirectories: true)
+      try bytes.write(to: URL(fileURLWithPath: checkpoints.path(of: other)))
+      return other
     }
 
     func deployments() async throws -> [DeploymentRecord] {

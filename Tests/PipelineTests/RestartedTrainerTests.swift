@@ -127,6 +127,59 @@ import Training
   }
 
   @Test(
+    "a release point of another version of the program is passed over for a newer one, and keeps nobody from collecting"
+  )
+  func otherVersion() async throws {
+    let bench = try await Bench()
+    try await bench.release()
+    let count = try await bench.history.releases(of: Bench.model).count
+    let announced = try await TrainStage.announced(log: bench.log, names: bench.names, model: Bench.model)
+    var point = try #require(announced.releasePoint)
+    point.digest = try bench.rewrite(point.digest, "retort-fp32-2", "retort-fp32-1")
+    point.chain = .sha256("samples of an older trainer")
+    point.numerics = "retort-fp32-1"
+    _ = try await bench.log.append([
+      RecordCoding.record(point, topic: bench.names.checkpoints, key: Bench.model)
+    ])
+    let ended = await #expect(throws: TrainingError.self) { try await bench.release() }
+    #expect(ended?.code == .checkpointMismatch && ended?.advice.contains("retort train --anew") == true)
+    try await bench.collect(Bench.model)
+    #expect(bench.checkpoints.contains(point.digest))
+    try await bench.learn(60..<120)
+    try await bench.release()
+    #expect(try await bench.history.releases(of: Bench.model).count > count)
+    try await bench.collect(Bench.model)
+    #expect(!bench.checkpoints.contains(point.digest))
+    try await bench.log.close()
+  }
+
+  @Test("a trainer that may start over goes on from a checkpoint whose recipe lacks a key of today, at its default")
+  func olderRecipe() async throws {
+    let bench = try await Bench()
+    func rounds() async throws -> [Int] {
+      var rounds: [Int] = []
+      try await TopicScan.each(log: bench.log, topic: bench.names.checkpoints) { record in
+        rounds.append(try RecordCoding.value(of: record, as: CheckpointRecord.self).round)
+      }
+      return rounds
+    }
+    let announced = try await TrainStage.announced(log: bench.log, names: bench.names, model: Bench.model)
+    var progress = try #require(announced.progress)
+    try #require(progress.round > 1)
+    let key = #"\"base_until\":6000,"#
+    progress.digest = try bench.rewrite(progress.digest, key, String(repeating: " ", count: key.utf8.count))
+    progress.recipe = .sha256("a recipe without that key")
+    _ = try await bench.log.append([
+      RecordCoding.record(progress, topic: bench.names.checkpoints, key: progress.key)
+    ])
+    let before = try await rounds().count
+    try await bench.learn(60..<120, mayStartAnew: true)
+    let after = try await rounds().dropFirst(before)
+    #expect(!after.isEmpty && after.allSatisfy { $0 > progress.round })
+    try await bench.log.close()
+  }
+
+  @Test(
     "a stranger's record in `checkpoints` is nobody's checkpoint; what a killed trainer left goes with the next one")
   func strangers() async throws {
     let bench = try await Bench()

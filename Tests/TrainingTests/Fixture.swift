@@ -143,6 +143,18 @@ enum Fixture {
     return folder + "/base"
   }
 
+  /// A checkpoint as another program would have written it: a text of its header is exchanged for one as long.
+  static func rewrite(_ digest: Digest, in store: CheckpointStore, _ old: String, _ new: String) throws -> Digest {
+    try #require(old.utf8.count == new.utf8.count)
+    var bytes = try Data(contentsOf: URL(fileURLWithPath: store.path(of: digest)))
+    bytes.replaceSubrange(try #require(bytes.range(of: Data(old.utf8))), with: Data(new.utf8))
+    let other = Digest.sha256(Array(bytes))
+    try FileManager.default.createDirectory(
+      atPath: "\(store.folder)/\(other.hex.prefix(2))", withIntermediateDirectories: true)
+    try bytes.write(to: URL(fileURLWithPath: store.path(of: other)))
+    return other
+  }
+
   /// A temporary folder for the time of `body`.
   static func withFolder<T>(_ body: (String) throws -> T) throws -> T {
     let path = FileManager.default.temporaryDirectory.appendingPathComponent("training-\(UUID().uuidString)").path

@@ -139,20 +139,36 @@ import Training
       try feed(trainer, until: 15)
       let saved = try trainer.checkpoint(to: store)
       #expect(saved.numerics == "retort-bf16-2")
-      let path = store.path(of: saved.digest)
-      var bytes = Array(try Data(contentsOf: URL(fileURLWithPath: path)))
-      let (old, new) = (Array("retort-bf16-2".utf8), Array("retort-bf16-0".utf8))
-      for at in 0..<bytes.count - old.count where Array(bytes[at..<at + old.count]) == old {
-        bytes.replaceSubrange(at..<at + old.count, with: new)
-      }
-      let digest = Digest.sha256(bytes)
-      try FileManager.default.createDirectory(
-        atPath: folder + "/\(digest.hex.prefix(2))", withIntermediateDirectories: true)
-      try Data(bytes).write(to: URL(fileURLWithPath: store.path(of: digest)))
+      let digest = try Fixture.rewrite(saved.digest, in: store, "retort-bf16-2", "retort-bf16-0")
       let error = #expect(throws: TrainingError.self) { try Trainer(restoring: digest, from: store) }
       #expect(error?.code == .checkpointMismatch)
       #expect(
         error?.description.contains("retort-bf16-2") == true && error?.description.contains("retort-bf16-0") == true)
+      // What it needs is known all the same.
+      #expect(try store.files(of: digest) == [digest])
+    }
+  }
+
+  @Test(
+    "A checkpoint whose recipe has a key that is not known here is another program's; one that lacks a key has its default"
+  )
+  func otherKeys() throws {
+    try Fixture.withFolder { folder in
+      let store = CheckpointStore(folder: folder)
+      let trainer = try Trainer(recipe: Fixture.recipe(), functions: Fixture.functions())
+      try feed(trainer, until: 15)
+      let saved = try trainer.checkpoint(to: store)
+      let newer = try Fixture.rewrite(saved.digest, in: store, "base_until", "base_later")
+      let error = #expect(throws: TrainingError.self) { try Trainer(restoring: newer, from: store) }
+      #expect(error?.code == .checkpointMismatch)
+      #expect(error?.context == store.path(of: newer) && error?.found.contains("base_later") == true)
+      #expect(error?.advice.contains("use the program that wrote it") == true)
+      #expect(try store.files(of: newer) == [newer])
+      let key = #"\"base_until\":6000,"#
+      let older = try Fixture.rewrite(saved.digest, in: store, key, String(repeating: " ", count: key.utf8.count))
+      let copy = try Trainer(restoring: older, from: store, recipe: Fixture.recipe())
+      #expect(copy.weightsDigest == trainer.weightsDigest)
+      #expect(try copy.checkpoint(to: store).digest == saved.digest)
     }
   }
 
