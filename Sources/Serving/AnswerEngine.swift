@@ -11,7 +11,7 @@ public import Topics
 public final class AnswerEngine: Sendable {
   /// How many at once.
   public struct Options: Sendable, Hashable {
-    /// Threads, 1 or more; default: one a core.
+    /// Threads, 1 or more.
     public var workers: Int
     /// Requests waiting or being computed, 1 or more; default 64.
     public var maximumRequests: Int
@@ -22,9 +22,9 @@ public final class AnswerEngine: Sendable {
 
     /// Options.
     public init(
-      workers: Int? = nil, maximumRequests: Int = 64, maximumBatch: Int = 8, decoding: DecodeOptions = DecodeOptions()
+      workers: Int, maximumRequests: Int = 64, maximumBatch: Int = 8, decoding: DecodeOptions = DecodeOptions()
     ) {
-      self.workers = max(1, workers ?? ProcessInfo.processInfo.activeProcessorCount)
+      self.workers = max(1, workers)
       self.maximumRequests = max(1, maximumRequests)
       self.maximumBatch = min(max(1, maximumBatch), 1024)
       self.decoding = decoding
@@ -34,7 +34,7 @@ public final class AnswerEngine: Sendable {
   private let queue: AnswerQueue
 
   /// An engine; its threads start now and end with ``stop()``.
-  public init(slot: ModelSlot, options: Options = Options()) {
+  public init(slot: ModelSlot, options: Options) {
     queue = AnswerQueue(maximum: options.maximumRequests)
     for index in 0..<options.workers {
       let worker = AnswerWorker(queue: queue, slot: slot, options: options)

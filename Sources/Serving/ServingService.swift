@@ -29,8 +29,8 @@ public struct ServingService: Service {
 
     /// Options.
     public init(
-      host: String = "127.0.0.1", port: Int = 8_080, engine: AnswerEngine.Options = AnswerEngine.Options(),
-      threshold: Double? = nil, shutdownTimeout: Duration = .seconds(10), idleTimeout: Duration = .seconds(60)
+      host: String = "127.0.0.1", port: Int = 8_080, engine: AnswerEngine.Options, threshold: Double? = nil,
+      shutdownTimeout: Duration = .seconds(10), idleTimeout: Duration = .seconds(60)
     ) {
       self.threshold = threshold
       self.host = host

@@ -284,7 +284,8 @@ struct ChatTests {
   func takenPort() async throws {
     try await TestServer.run(ModelSlot()) { server in
       let port = try #require(Int(server.url.split(separator: ":").last ?? ""))
-      let second = ServingService(options: .init(port: port), slot: ModelSlot(), logger: TestServer.logger)
+      let second = ServingService(
+        options: .init(port: port, engine: .init(workers: 1)), slot: ModelSlot(), logger: TestServer.logger)
       await #expect(throws: ServingError.self) { try await second.run() }
     }
   }

@@ -64,7 +64,7 @@ struct LookupTests {
 
   @Test("Many programs at once wait for each other outside of their time")
   func manyPrograms() async {
-    let processors = ProcessInfo.processInfo.activeProcessorCount
+    let processors = Processors.count
     let nap = BoundedProcess(arguments: ["sleep", "0.4"], timeout: .seconds(10))
     let began = ContinuousClock.now
     let results = await withTaskGroup(of: BoundedProcess.Result.self) { group in

@@ -1,11 +1,9 @@
-internal import Foundation
-
 /// Bounds how many programs, or queries of one connection, run at once, in the order of arrival.
 ///
 /// A thousand verifiers that start together share the processors so thinly that none ends in its time.
 actor ProcessSlots {
   /// Those of this process: four programs a processor, so that programs that wait for something leave none idle.
-  static let shared = ProcessSlots(4 * ProcessInfo.processInfo.activeProcessorCount)
+  static let shared = ProcessSlots(4 * Processors.count)
 
   private var free: Int
   private var waiting: [CheckedContinuation<Void, Never>] = []

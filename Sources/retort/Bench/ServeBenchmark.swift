@@ -53,11 +53,12 @@ enum ServeBenchmark {
   /// Serves the model on a free port and sends `requests` bodies in turn, `concurrency` at a time, after a tenth of them
   /// as warm-up.
   static func run(
-    _ model: ServedModel, bodies: [[UInt8]], requests: Int, concurrency: Int, decoding: DecodeOptions
+    _ model: ServedModel, bodies: [[UInt8]], requests: Int, concurrency: Int, threads: Int, decoding: DecodeOptions
   ) async throws -> Report {
     let (ports, ready) = AsyncStream.makeStream(of: Int.self)
     let service = ServingService(
-      options: .init(port: 0, engine: .init(maximumRequests: max(64, concurrency), decoding: decoding)),
+      options: .init(
+        port: 0, engine: .init(workers: threads, maximumRequests: max(64, concurrency), decoding: decoding)),
       slot: ModelSlot(model),
       logger: Wiring.logger("bench", level: .error), onListening: { ready.yield($0) })
     return try await withThrowingTaskGroup(of: Void.self) { group in

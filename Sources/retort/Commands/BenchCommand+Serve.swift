@@ -29,13 +29,13 @@ extension BenchCommand {
         throw ConfigurationError("\(name): expected \(range.lowerBound) to \(range.upperBound), found \(value)")
       }
       try ConfigurationError.checkIsThere(file, "--file", "a GGUF file")
-      let decoding = Wiring(try global.configuration(search.settings)).decoding()
+      let wiring = Wiring(try global.configuration(search.settings))
       // As `retort serve`: one thread a request, and a request on every core.
       KernelPool.setThreads(1)
       let model = try file.map { try ServedModel(file: $0) } ?? ServeBenchmark.randomModel()
       let report = try await ServeBenchmark.run(
         model, bodies: ServeBenchmark.bodies(of: data, model: model.name), requests: requests, concurrency: concurrency,
-        decoding: decoding)
+        threads: wiring.threads, decoding: wiring.decoding())
       if global.json {
         Output.print([
           "requests_per_second": .number(report.requestsPerSecond), "latency_ms": report.latency.json,

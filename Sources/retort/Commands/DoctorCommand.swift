@@ -7,6 +7,7 @@ import Releases
 import RetortClient
 import SQLiteLog
 import StudentModel
+import Teacher
 import Topics
 import Training
 
@@ -54,7 +55,7 @@ struct DoctorCommand: AsyncParsableCommand {
     findings.append(
       Finding(
         subject: "processor", problem: nil,
-        detail: "kernels \(KernelPool.level), \(ProcessInfo.processInfo.activeProcessorCount) cores"))
+        detail: "kernels \(KernelPool.level), \(Processors.count) cores"))
     let (ofLog, signer) = await self.log(wiring)
     findings += ofLog
     findings.append(folder(wiring.state))

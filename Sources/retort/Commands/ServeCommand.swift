@@ -43,7 +43,7 @@ struct ServeCommand: AsyncParsableCommand {
     if let host { overrides["serve.host"] = host }
     if let model, file == nil { overrides["model"] = model }
     let wiring = Wiring(try global.configuration(overrides))
-    // One thread a request serves more requests than all threads for one; the engine has a thread a core.
+    // One thread a request serves more requests than all threads for one; the engine has those that are set.
     KernelPool.setThreads(1)
     let registry = PrometheusRegistry()
     MetricsSystem.bootstrap(registry)
@@ -120,7 +120,7 @@ struct ServeCommand: AsyncParsableCommand {
     let options = ServingService.Options(
       host: wiring.configuration.text("serve.host"), port: wiring.configuration.integer("serve.port"),
       engine: AnswerEngine.Options(
-        maximumRequests: wiring.configuration.integer("serve.max_concurrent_requests"),
+        workers: wiring.threads, maximumRequests: wiring.configuration.integer("serve.max_concurrent_requests"),
         decoding: wiring.decoding()), threshold: wiring.configuration.optionalNumber("serve.threshold"))
     let service = ServingService(
       options: options, slot: slot,

@@ -22,7 +22,9 @@ enum Settings {
   private static let model: [Setting] = [
     Setting("model", .name, "assistant", "Name of the student and of the models released from it."),
     Setting("state", .bytes(1...4_096), ".retort", "Folder for checkpoints, keys and the teacher's cache."),
-    Setting("threads", .integer(0...64), 0, "Threads for training and inference; 0 is one a core."),
+    Setting(
+      "threads", .integer(0...64), 0,
+      "Threads for training and inference; 0 is one a core, as far as a container's limit goes."),
   ]
 
   private static let log: [Setting] = [

@@ -22,7 +22,7 @@ struct Wiring: Sendable {
     self.configuration = configuration
     names = TopicNames(prefix: configuration.text("log.prefix"))
     let wanted = configuration.integer("threads")
-    threads = KernelPool.setThreads(wanted == 0 ? ProcessInfo.processInfo.activeProcessorCount : wanted)
+    threads = KernelPool.setThreads(wanted == 0 ? Processors.count : wanted)
   }
 
   /// The model's name.
