@@ -55,6 +55,12 @@ extension BadInputTests {
     }
     try write("\u{FEFF}state: there\n", "retort.yaml", in: retort)
     #expect(try await retort.run("audit").status == 0)
+    // What Kubernetes says of services with such names is no setting.
+    var cluster = retort
+    cluster.environment = ["RETORT_SERVE_PORT": "tcp://10.96.12.3:8080", "RETORT_METRICS_PORT": "udp://[fd00::1]:9100"]
+    #expect(try await cluster.run("audit").status == 0)
+    cluster.environment["RETORT_SERVE_PORT"] = "ten"
+    expectSentence(try await cluster.run("audit"), status: 2, containing: "RETORT_SERVE_PORT: expected a whole number")
     expectSentence(
       try await retort.run("label", "--once", "--set", "log.prefix=a b/"), status: 2, containing: "a b/requests")
     let lists = try await retort.run("config", "lint", "--set", #"task.trusted_producers=["import"]"#)

@@ -30,7 +30,7 @@ struct Configuration: Sendable {
       isWritten = true
     }
     for setting in Settings.all {
-      if let text = environment[setting.variable], !text.isEmpty {
+      if let text = environment[setting.variable], !text.isEmpty, !setting.isService(text) {
         values[setting.key] = try setting.parse(text, from: setting.variable)
       }
     }
@@ -154,6 +154,13 @@ struct Configuration: Sendable {
 }
 
 extension Setting {
+  /// Whether a variable's text is what Kubernetes tells every container of a namespace of a service `retort-serve`, whose variable has the
+  /// name of the setting `serve.port`: nobody has set that.
+  fileprivate func isService(_ text: String) -> Bool {
+    guard case .integer = kind else { return false }
+    return ["tcp://", "udp://", "sctp://"].contains { text.hasPrefix($0) }
+  }
+
   fileprivate func parse(_ text: String, from origin: String) throws -> JSON {
     guard let value = value(from: text) else {
       throw ConfigurationError("\(origin): expected \(expectation), found \(text.prefix(80))")
