@@ -24,13 +24,14 @@ public struct ServingService: Service {
     public var shutdownTimeout: Duration
     /// Below which confidence an answer says to escalate, 0 to 1; nil (default): the threshold of the release.
     public var threshold: Double?
-    /// How long a connection may send nothing while it waits for no answer, and a body may take; default 60 s.
+    /// How long a connection may send nothing while it waits for no answer, and a body may take; default 75 s. Longer than the 60 s for which
+    /// balancers keep connections by default: they must be the ones who close, or they send requests on what is being closed.
     public var idleTimeout: Duration
 
     /// Options.
     public init(
       host: String = "127.0.0.1", port: Int = 8_080, engine: AnswerEngine.Options, threshold: Double? = nil,
-      shutdownTimeout: Duration = .seconds(10), idleTimeout: Duration = .seconds(60)
+      shutdownTimeout: Duration = .seconds(10), idleTimeout: Duration = .seconds(75)
     ) {
       self.threshold = threshold
       self.host = host
