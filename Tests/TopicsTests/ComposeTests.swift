@@ -44,6 +44,9 @@ struct ComposeTests {
   @Test(
     "the stages' user owns where their state is, and there are partitions for as many labellers as the file speaks of")
   func stages() throws {
+    for (name, service) in services where !name.hasPrefix("kafka") {
+      #expect(setting("init", of: service)?.bool == true, "\(name)")
+    }
     let label = try #require(services.first { $0.name == "label" }?.node)
     let environment = try #require(setting("environment", of: label))
     let state = try #require(environment["RETORT_STATE"]?.string)
