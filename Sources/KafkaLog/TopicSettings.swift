@@ -24,6 +24,19 @@ package enum TopicSettings {
     return settings
   }
 
+  /// A topic's settings where it is made; on one that is there an operator's own value of what is only here stays.
+  package static func settingsWhenMade(of topic: TopicConfiguration) -> [String: String] {
+    var settings = settings(of: topic)
+    // Tombstones stay longer than Kafka's day where deletion requests rest on them: then what they erase goes within that day, and not
+    // when a segment is full and half of the topic is dirty.
+    if topic.cleanup.contains(.compact), topic.deleteRetentionMilliseconds > day {
+      settings["max.compaction.lag.ms"] = String(day)
+    }
+    return settings
+  }
+
+  private static let day: Int64 = 86_400_000
+
   /// The configuration that a topic with these settings has; what is not set is as Kafka's default.
   package static func configuration(name: String, partitions: Int, settings: [String: String]) -> TopicConfiguration {
     func number(_ key: String, _ standard: Int64) -> Int64 { settings[key].flatMap { Int64($0) } ?? standard }
@@ -40,7 +53,7 @@ package enum TopicSettings {
       maximumMessageBytes: max(1, Int(number("max.message.bytes", 1_048_588)) - framingBytes),
       timestampType: settings["message.timestamp.type"] == "LogAppendTime" ? .logAppend : .create,
       minimumCompactionLagMilliseconds: number("min.compaction.lag.ms", 0),
-      deleteRetentionMilliseconds: number("delete.retention.ms", 86_400_000)
+      deleteRetentionMilliseconds: number("delete.retention.ms", day)
     ).canonical
   }
 }

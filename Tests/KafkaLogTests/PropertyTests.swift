@@ -62,6 +62,12 @@ struct PropertyTests {
     }
     #expect(TopicSettings.settings(of: cases[0])["retention.ms"] == "-1")
     #expect(TopicSettings.settings(of: cases[3])["retention.ms"] == nil)
+    // Where tombstones stay long, for deletion requests, a topic is made to be compacted within a day.
+    for topic in cases { #expect(TopicSettings.settingsWhenMade(of: topic) == TopicSettings.settings(of: topic)) }
+    var samples = cases[3]
+    samples.deleteRetentionMilliseconds = 90 * 86_400_000
+    #expect(TopicSettings.settingsWhenMade(of: samples)["max.compaction.lag.ms"] == "86400000")
+    #expect(TopicSettings.settings(of: samples)["max.compaction.lag.ms"] == nil)
   }
 
   @Test("a member's serialised identity is read, and what is not one is not")

@@ -103,7 +103,7 @@ final class AdminHandle {
         RD_KAFKA_RESP_ERR__INVALID_ARG, "creating a topic", topic: topic.name, detail: ClientHandle.string(text))
     }
     defer { rd_kafka_NewTopic_destroy(new) }
-    for (name, value) in TopicSettings.settings(of: topic) { rd_kafka_NewTopic_set_config(new, name, value) }
+    for (name, value) in TopicSettings.settingsWhenMade(of: topic) { rd_kafka_NewTopic_set_config(new, name, value) }
     let event = try call("creating a topic", RD_KAFKA_ADMIN_OP_CREATETOPICS) { options in
       rd_kafka_CreateTopics(client.raw, &request, 1, options, replies)
     }
