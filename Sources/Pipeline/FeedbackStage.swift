@@ -54,6 +54,7 @@ public struct FeedbackStage: Sendable {
   ///   - upstreamIsIdle: whether labelling has ended; asked only in ``RunMode/untilIdle``.
   public func run(_ mode: RunMode, upstreamIsIdle: @escaping UpstreamCheck = { true }) async throws {
     var subjects = FeedbackSubjects(log: log, names: names)
+    var hasBegun = false
     try await StageRetry.run("feedback", logger: logger) { _ in
       let reader = try await log.groupReader(
         group: names.feedbackGroup, topics: [names.feedback], options: ReaderOptions(onLostRange: .skip))
@@ -61,7 +62,7 @@ public struct FeedbackStage: Sendable {
         let member = try await reader.membership.memberID
         let writer = try await log.transactionalWriter(id: "\(names.feedbackGroup).\(member)")
         do {
-          try await loop(mode, &subjects, reader: reader, writer: writer, upstreamIsIdle: upstreamIsIdle)
+          try await loop(mode, &subjects, &hasBegun, reader: reader, writer: writer, upstreamIsIdle: upstreamIsIdle)
         } catch {
           await writer.close()
           throw error
@@ -77,12 +78,14 @@ public struct FeedbackStage: Sendable {
   }
 
   private func loop(
-    _ mode: RunMode, _ subjects: inout FeedbackSubjects, reader: any GroupReader, writer: any TransactionalWriter,
-    upstreamIsIdle: UpstreamCheck
+    _ mode: RunMode, _ subjects: inout FeedbackSubjects, _ hasBegun: inout Bool, reader: any GroupReader,
+    writer: any TransactionalWriter, upstreamIsIdle: UpstreamCheck
   ) async throws {
     try await subjects.updateLedger()
     var functions = TaskFunctions(functions, in: subjects.ledger, names: names)
-    try functions.checkNoneIsMissing()
+    // Later on others may have functions that this process was started without: it goes on with its own.
+    if !hasBegun { try functions.checkNoneIsMissing() }
+    hasBegun = true
     var passed: [TopicPartition: Int64] = [:]
     while !Task.isCancelled {
       var isLast = mode == .untilIdle

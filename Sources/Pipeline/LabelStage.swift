@@ -85,23 +85,27 @@ public struct LabelStage: Sendable {
   /// - Throws: an error of the log that no retry can help.
   public func run(_ mode: RunMode, progress: @Sendable (LabelProgress) -> Void = { _ in }) async throws {
     var memory = LabelMemory(isSelective: selection != nil)
+    var hasBegun = false
     try await StageRetry.run("label", logger: logger) { _ in
       // Partitions that moved to another member, or a member that was away for too long: what was not written is labelled
       // again from the committed position, out of the cache.
-      try await runSession(mode, &memory, progress: progress)
+      try await runSession(mode, &memory, &hasBegun, progress: progress)
     }
     try Task.checkCancellation()
   }
 
   private func runSession(
-    _ mode: RunMode, _ memory: inout LabelMemory, progress: @Sendable (LabelProgress) -> Void
+    _ mode: RunMode, _ memory: inout LabelMemory, _ hasBegun: inout Bool,
+    progress: @Sendable (LabelProgress) -> Void
   ) async throws {
     // In this order: what was committed is then in the ledger.
     let committed = try await log.committedOffsets(group: names.labelGroup)
     try await memory.ledger.update(log: log, names: names)
     let accounted = try await range == nil ? accounted(memory.ledger.accounted, committed: committed) : [:]
     let functions = TaskFunctions(functions, in: memory.ledger, names: names)
-    try functions.checkNoneIsMissing()
+    // Later on others may have functions that this process was started without: it goes on with its own.
+    if !hasBegun { try functions.checkNoneIsMissing() }
+    hasBegun = true
     memory.forgetUnwritten()
     var session = try await LabelSession(stage: self, functions: functions, accounted: accounted)
     // Not copied: it is large.

@@ -4,6 +4,7 @@ import MessageLog
 import Pipeline
 import RetortClient
 import SQLiteLog
+import Synchronization
 import Teacher
 import Testing
 import Tokenization
@@ -18,7 +19,8 @@ import Training
 
   /// Labels requests that come with an answer.
   private func label(
-    _ bench: LabelStageTests.Bench, _ calls: [(id: String, text: String, call: Call)], _ functions: FunctionSet
+    _ bench: LabelStageTests.Bench, _ calls: [(id: String, text: String, call: Call)], _ functions: FunctionSet,
+    over other: (any MessageLog)? = nil
   ) async throws {
     for (id, text, call) in calls {
       let request: JSON = [
@@ -32,8 +34,8 @@ import Training
       logger: logger)
     do {
       try await LabelStage(
-        log: bench.log, names: bench.names, teacher: teacher, functions: functions, trustedProducers: ["import"],
-        logger: logger
+        log: other ?? bench.log, names: bench.names, teacher: teacher, functions: functions,
+        trustedProducers: ["import"], logger: logger
       ).run(.untilIdle)
     } catch {
       await teacher.shutdown()
@@ -131,6 +133,29 @@ import Training
     try await label(bench, Self.doors(5..<9), told)
     let audit = try await Audit.run(log: bench.log, names: bench.names)
     #expect(audit.holds && audit.samples == 9, "\(audit.findings)")
+    try await bench.log.close()
+  }
+
+  @Test("a labeller that has begun goes on where others come with more functions; it does not start again without them")
+  func others() async throws {
+    let bench = try await LabelStageTests.Bench()
+    let (early, late) = (try Self.functions(without: "get_weather"), try Self.functions())
+    let isFirst = Atomic(true)
+    let account = LedgerRecord(functions: late)
+    let hooked = HookedLog(
+      bench.log,
+      willCommit: {
+        guard isFirst.exchange(false, ordering: .relaxed) else { return }
+        _ = try await bench.log.append([
+          RecordCoding.record(account, topic: bench.names.ledger, key: account.transaction)
+        ])
+        throw MessageLogError(.fenced, "another labeller has joined", advice: "begin again", isRetriable: true)
+      })
+    try await label(bench, Self.doors(0..<5), early, over: hooked)
+    let audit = try await Audit.run(log: bench.log, names: bench.names)
+    #expect(audit.holds && audit.samples == 5, "\(audit.findings)")
+    let refused = await #expect(throws: PipelineError.self) { try await label(bench, Self.doors(5..<6), early) }
+    #expect(refused?.code == .functions)
     try await bench.log.close()
   }
 
