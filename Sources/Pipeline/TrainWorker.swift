@@ -289,6 +289,9 @@ actor TrainWorker {
 
   /// A record of `samples` as training sees it; one that cannot be read is left out, and said. The functions of the student
   /// become those of the sample where these are more.
+  ///
+  /// - Throws: `ClientError` `unknown_schema` for a sample of another major version: passed over here, it would be lost to this student
+  ///   for good, where a build that knows it learns it.
   private func read(_ record: Record) async throws -> TrainingInput? {
     guard record.value != nil else {
       return record.key.map { .tombstone(String(decoding: $0, as: UTF8.self)) }
@@ -297,6 +300,8 @@ actor TrainWorker {
     do {
       sample = try RecordCoding.value(of: record, as: SampleRecord.self)
     } catch {
+      let isSample = error.found.hasPrefix(SampleRecord.topic.name + "/")
+      if error.code == .unknownSchema, isSample, record.offset >= trainer.position { throw error }
       stage.logger.error("train: record left out", metadata: ["reason": "\(error)"])
       return nil
     }

@@ -126,33 +126,6 @@ import Training
     try await bench.log.close()
   }
 
-  @Test(
-    "a release point of another version of the program is passed over for a newer one, and keeps nobody from collecting"
-  )
-  func otherVersion() async throws {
-    let bench = try await Bench()
-    try await bench.release()
-    let count = try await bench.history.releases(of: Bench.model).count
-    let announced = try await TrainStage.announced(log: bench.log, names: bench.names, model: Bench.model)
-    var point = try #require(announced.releasePoint)
-    point.digest = try bench.rewrite(point.digest, "retort-fp32-2", "retort-fp32-1")
-    point.chain = .sha256("samples of an older trainer")
-    point.numerics = "retort-fp32-1"
-    _ = try await bench.log.append([
-      RecordCoding.record(point, topic: bench.names.checkpoints, key: Bench.model)
-    ])
-    let ended = await #expect(throws: TrainingError.self) { try await bench.release() }
-    #expect(ended?.code == .checkpointMismatch && ended?.advice.contains("retort train --anew") == true)
-    try await bench.collect(Bench.model)
-    #expect(bench.checkpoints.contains(point.digest))
-    try await bench.learn(60..<120)
-    try await bench.release()
-    #expect(try await bench.history.releases(of: Bench.model).count > count)
-    try await bench.collect(Bench.model)
-    #expect(!bench.checkpoints.contains(point.digest))
-    try await bench.log.close()
-  }
-
   @Test("a trainer that may start over goes on from a checkpoint whose recipe lacks a key of today, at its default")
   func olderRecipe() async throws {
     let bench = try await Bench()
@@ -197,6 +170,32 @@ import Training
     #expect(!FileManager.default.fileExists(atPath: leftover))
     try await bench.release()
     #expect(try await bench.history.newest(of: Bench.model) != nil)
+    try await bench.log.close()
+  }
+
+  @Test("a sample of a major version that is not known ends training, and is not passed over; one of another kind is")
+  func unknownVersion() async throws {
+    let bench = try await Bench()
+    func append(_ schema: String) async throws {
+      let sample = SampleRecord(
+        id: schema, messages: [.user("lock the door")],
+        call: Call(name: "lock_door", arguments: ["door": "front", "locked": true]), split: .train)
+      _ = try await bench.log.append([
+        NewRecord(
+          topic: bench.names.samples, partition: 0, key: Array(schema.utf8), value: sample.json.bytes,
+          headers: [Header(RecordHeaders.schema, schema)])
+      ])
+    }
+    func position() async throws -> Int64? {
+      try await TrainStage.announced(log: bench.log, names: bench.names, model: Bench.model).progress?.position
+    }
+    try await append("strangers/1.0")
+    try await bench.learn(60..<90)
+    try await append("samples/2.0")
+    let before = try await position()
+    let ended = await #expect(throws: ClientError.self) { try await bench.learn(90..<120) }
+    #expect(ended?.code == .unknownSchema && ended?.description.contains("use a build that knows it") == true)
+    #expect(try await position() == before)
     try await bench.log.close()
   }
 
