@@ -70,6 +70,33 @@ import Training
   }
 
   @Test(
+    "a release point of another version of the program is passed over for a newer one, and keeps nobody from collecting"
+  )
+  func otherVersion() async throws {
+    let bench = try await Bench()
+    try await bench.release()
+    let count = try await bench.history.releases(of: Bench.model).count
+    let announced = try await TrainStage.announced(log: bench.log, names: bench.names, model: Bench.model)
+    var point = try #require(announced.releasePoint)
+    point.digest = try bench.rewrite(point.digest, "retort-fp32-2", "retort-fp32-1")
+    point.chain = .sha256("samples of an older trainer")
+    point.numerics = "retort-fp32-1"
+    _ = try await bench.log.append([
+      RecordCoding.record(point, topic: bench.names.checkpoints, key: Bench.model)
+    ])
+    let ended = await #expect(throws: TrainingError.self) { try await bench.release() }
+    #expect(ended?.code == .checkpointMismatch && ended?.advice.contains("retort train --anew") == true)
+    try await bench.collect(Bench.model)
+    #expect(bench.checkpoints.contains(point.digest))
+    try await bench.learn(60..<120)
+    try await bench.release()
+    #expect(try await bench.history.releases(of: Bench.model).count > count)
+    try await bench.collect(Bench.model)
+    #expect(!bench.checkpoints.contains(point.digest))
+    try await bench.log.close()
+  }
+
+  @Test(
     "the checkpoint of a release point that was released goes when training has gone on, by an erasure for instance")
   func released() async throws {
     let bench = try await Bench()
@@ -162,7 +189,7 @@ extension ReleaseStageTests.Bench {
   }
 
   @discardableResult
-  func collect(_ model: String, dryRun: Bool = false) async throws -> GarbageCollection.Report {
+  fileprivate func collect(_ model: String, dryRun: Bool = false) async throws -> GarbageCollection.Report {
     try await GarbageCollection.run(
       log: log, names: names, keys: TrustedKeys([key.publicKey]), store: ContentStore(folder: labels.folder + "/store"),
       checkpoints: checkpoints, model: model, keep: 0, dryRun: dryRun)
