@@ -60,11 +60,17 @@ struct CompressionWork {
       parent, to: shape, importance: Importance(weightsOf: parent), rows: smaller.kept)
     var description = description
     description.endOfText = try description.endOfText.map { try Self.renumbered($0, smaller.kept) }
+    description.otherEnds = description.otherEnds.compactMap { Self.place(of: $0, in: smaller.kept) }
+    description.beginning = description.beginning.flatMap { Self.place(of: $0, in: smaller.kept) }
     return Start(student: student, tokenizer: smaller.tokenizer, description: description)
   }
 
+  private static func place(of id: Int, in kept: [Int32]) -> Int? {
+    kept.firstIndex(of: Int32(truncatingIfNeeded: id))
+  }
+
   private static func renumbered(_ id: Int, _ kept: [Int32]) throws(CompressionError) -> Int {
-    guard let new = kept.firstIndex(of: Int32(truncatingIfNeeded: id)) else {
+    guard let new = place(of: id, in: kept) else {
       throw CompressionError(
         .mismatch, context: "prune, vocabulary", expected: "an end of text among the added tokens", found: "id \(id)",
         advice: "correct eos_token_id of the model")

@@ -65,7 +65,10 @@ public enum StudentFile {
     let fileType = fileTypes.first { types.contains($0.0) }?.1 ?? .f32
     try writer.set(configuration, name: description.name, fileType: fileType)
     let (codec, end, template) = try language(tokenizer, functions, description)
-    try writer.set(vocabulary(tokenizer, size: configuration.vocabularySize, end: end, template: template))
+    var vocabulary = try vocabulary(tokenizer, size: configuration.vocabularySize, end: end, template: template)
+    vocabulary.beginning = description.beginning ?? end
+    vocabulary.addsBeginning = description.addsBeginning(tokenizer)
+    try writer.set(vocabulary)
     if let functions, let codec {
       try writer.set("retort.functions", .string(String(decoding: functions.json.sorted, as: UTF8.self)))
       try writer.set("retort.functions_digest", .string(functions.digest.hex))
@@ -91,7 +94,7 @@ public enum StudentFile {
   ///
   /// - Parameters:
   ///   - functions: The functions, which decide what ends an answer; `nil` for a model without a task.
-  ///   - description: A base's own chat template and end of text, and how the student answers; a folder has no name and no
+  ///   - description: A base's own chat template, beginning and ends of text, and how the student answers; a folder has no name and no
   ///     other metadata.
   /// - Throws: `ModelFileError`, `TokenizationError`; ``CompressionError`` `mismatch` where no token ends a text.
   @discardableResult
@@ -106,8 +109,11 @@ public enum StudentFile {
         .mismatch, context: path, expected: "an end of text among the \(tokens.count) tokens", found: "id \(end)",
         advice: "correct eos_token_id of the model")
     }
-    let files = HuggingFaceFolder.TokenizerFiles(
+    var files = HuggingFaceFolder.TokenizerFiles(
       json: tokenizer.huggingFaceJSON, chatTemplate: template, endOfText: (id: end, text: tokens[end]))
+    files.otherEnds = description.otherEnds
+    files.beginning = description.beginning.flatMap { tokens.indices.contains($0) ? (id: $0, text: tokens[$0]) : nil }
+    files.addsBeginning = description.addsBeginning(tokenizer)
     return try HuggingFaceFolder.write(
       path, configuration: student.configuration,
       parameters: student.layout.entries.map {

@@ -64,12 +64,19 @@ public struct UncompressedModel {
     student = try Student(configuration: folder.configuration, precision: settings.precision) { entry, weights in
       try folder.tensor(entry.name).copyFloats(into: UnsafeMutableBufferPointer(start: weights, count: entry.count))
     }
-    tokenizer = try Tokenizer(huggingFace: json)
+    let tokenizer = try Tokenizer(huggingFace: json)
+    self.tokenizer = tokenizer
     functions = settings.functions
     recipe = TrainingRecipe()
     var description = StudentDescription()
     description.chatTemplate = folder.chatTemplate
-    description.endOfText = folder.endOfTextIDs.first
+    // Of several ends the one that the tokenizer has: the others stop an answer as well.
+    let end = folder.endOfTextText.flatMap { tokenizer.control($0) }.map(Int.init)
+    description.endOfText = folder.endOfTextIDs.first { $0 == end } ?? folder.endOfTextIDs.first
+    description.otherEnds = folder.endOfTextIDs.filter { $0 != description.endOfText }
+    // A student of ours never read one.
+    let beginning = tokenizer.beginning ?? folder.beginningText.flatMap { tokenizer.control($0) }
+    description.beginning = functions == nil ? beginning.map(Int.init) : nil
     description.metadata = settings.metadata
     self.description = description
   }
@@ -100,6 +107,9 @@ public struct UncompressedModel {
     var description = StudentDescription()
     description.chatTemplate = vocabulary.chatTemplate
     description.endOfText = vocabulary.endOfText
+    // Without one of its own the file names the end's.
+    description.beginning =
+      vocabulary.addsBeginning || vocabulary.beginning != vocabulary.endOfText ? vocabulary.beginning : nil
     for key in ServingModel.answeringKeys {
       if let value = file.metadata[key] { description.metadata.append((key, value)) }
     }

@@ -39,17 +39,19 @@ public enum Perplexity {
         .badTokenizer, context: "model", expected: "a tokenizer", found: "none",
         advice: "load the model with its tokenizer")
     }
-    return try evaluate(model, tokens: tokenizer.encode(text), maximumTokens: maximumTokens, window: window)
+    return try evaluate(
+      model, tokens: tokenizer.encode(text), beginning: tokenizer.beginning, maximumTokens: maximumTokens,
+      window: window)
   }
 
   /// Measures the model on tokens.
   ///
   /// The tokens are cut into consecutive windows; every token but the first of a window is predicted from those before it in the
-  /// window.
+  /// window. Where a token begins texts, each window begins with that one.
   ///
   /// - Throws: ``InferenceError`` `bad_argument` for fewer than 2 tokens or a token outside the vocabulary.
   public static func evaluate(
-    _ model: DecoderModel, tokens: [Int32], maximumTokens: Int = .max, window: Int = 512
+    _ model: DecoderModel, tokens: [Int32], beginning: Int32? = nil, maximumTokens: Int = .max, window: Int = 512
   ) throws(InferenceError) -> Report {
     let tokens = tokens.prefix(max(0, maximumTokens))
     let width = min(max(window, 2), model.configuration.maximumPositions)
@@ -62,8 +64,9 @@ public enum Perplexity {
     let cache = KeyValueCache(model.configuration)
     var sum = 0.0
     var count = 0
-    for start in stride(from: 0, to: tokens.count, by: width) {
-      let part = Array(tokens[start..<min(start + width, tokens.count)])
+    let head = beginning.map { [$0] } ?? []
+    for start in stride(from: 0, to: tokens.count, by: width - head.count) {
+      let part = head + tokens[start..<min(start + width - head.count, tokens.count)]
       guard part.count >= 2 else { break }
       cache.reset(capacity: part.count)
       for first in stride(from: 0, to: part.count - 1, by: rows) {

@@ -22,6 +22,10 @@ public struct GGUFVocabulary: Sendable, Hashable {
   public var endOfText: Int
   /// The id that pads; by default that of the end.
   public var padding: Int
+  /// The id that begins a text; by default that of the end.
+  public var beginning: Int
+  /// Whether ``beginning`` is put before every text, as Llama 3's is; default false.
+  public var addsBeginning: Bool
   /// Where text is split before merging; llama.cpp's name of the rule.
   public var preTokenizer: String
   /// The chat template, in Jinja.
@@ -32,13 +36,16 @@ public struct GGUFVocabulary: Sendable, Hashable {
   /// Makes a vocabulary; nothing is checked.
   public init(
     tokens: [String], types: [Int32], merges: [String], endOfText: Int, padding: Int? = nil,
-    preTokenizer: String = "qwen2", chatTemplate: String? = nil, normalizesToNFC: Bool = false
+    beginning: Int? = nil, addsBeginning: Bool = false, preTokenizer: String = "qwen2", chatTemplate: String? = nil,
+    normalizesToNFC: Bool = false
   ) {
     self.tokens = tokens
     self.types = types
     self.merges = merges
     self.endOfText = endOfText
     self.padding = padding ?? endOfText
+    self.beginning = beginning ?? endOfText
+    self.addsBeginning = addsBeginning
     self.preTokenizer = preTokenizer
     self.chatTemplate = chatTemplate
     self.normalizesToNFC = normalizesToNFC
@@ -54,11 +61,13 @@ extension GGUFWriter {
   ///   metadata is there already.
   public mutating func set(_ vocabulary: GGUFVocabulary) throws(ModelFileError) {
     let ids = vocabulary.tokens.indices
-    guard vocabulary.types.count == ids.count, ids.contains(vocabulary.endOfText), ids.contains(vocabulary.padding)
+    guard vocabulary.types.count == ids.count,
+      [vocabulary.endOfText, vocabulary.padding, vocabulary.beginning].allSatisfy(ids.contains)
     else {
       throw ModelFileError(
         .invalidArgument, context: "vocabulary", expected: "one type a token, and special ids within \(ids)",
-        found: "\(vocabulary.types.count) types, ids \(vocabulary.endOfText) and \(vocabulary.padding)",
+        found:
+          "\(vocabulary.types.count) types, ids \(vocabulary.endOfText), \(vocabulary.padding) and \(vocabulary.beginning)",
         advice: "export the vocabulary from the tokenizer")
     }
     try set("tokenizer.ggml.model", .string("gpt2"))
@@ -67,9 +76,9 @@ extension GGUFWriter {
     try set("tokenizer.ggml.token_type", .integers(vocabulary.types))
     try set("tokenizer.ggml.merges", .strings(vocabulary.merges))
     try set("tokenizer.ggml.eos_token_id", .uint32(UInt32(vocabulary.endOfText)))
-    try set("tokenizer.ggml.bos_token_id", .uint32(UInt32(vocabulary.endOfText)))
+    try set("tokenizer.ggml.bos_token_id", .uint32(UInt32(vocabulary.beginning)))
     try set("tokenizer.ggml.padding_token_id", .uint32(UInt32(vocabulary.padding)))
-    try set("tokenizer.ggml.add_bos_token", .bool(false))
+    try set("tokenizer.ggml.add_bos_token", .bool(vocabulary.addsBeginning))
     if let template = vocabulary.chatTemplate { try set("tokenizer.chat_template", .string(template)) }
     if vocabulary.normalizesToNFC { try set(Self.normalizationKey, .bool(true)) }
   }
@@ -102,9 +111,13 @@ extension GGUFFile {
         found: "\(tokens.count) tokens, \(types.count) types, ids \(end) and \(padding)",
         advice: "fetch or write the file again")
     }
+    let preTokenizer = metadata["tokenizer.ggml.pre"]?.string ?? "default"
+    // As in llama.cpp, an id outside is none, and Llama 3's is added where the file does not say.
+    let beginning = metadata["tokenizer.ggml.bos_token_id"]?.integer.flatMap { tokens.indices.contains($0) ? $0 : nil }
+    let adds = metadata["tokenizer.ggml.add_bos_token"]?.boolean ?? (preTokenizer == "llama-bpe")
     return GGUFVocabulary(
       tokens: tokens, types: types, merges: try entry("tokenizer.ggml.merges", \.strings), endOfText: end,
-      padding: padding, preTokenizer: metadata["tokenizer.ggml.pre"]?.string ?? "default",
+      padding: padding, beginning: beginning, addsBeginning: beginning != nil && adds, preTokenizer: preTokenizer,
       chatTemplate: metadata["tokenizer.chat_template"]?.string,
       normalizesToNFC: metadata[GGUFWriter.normalizationKey]?.boolean ?? false)
   }

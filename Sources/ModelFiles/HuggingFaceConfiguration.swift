@@ -34,8 +34,9 @@ extension DecoderConfiguration {
   /// - Parameters:
   ///   - endOfText: the id that ends an answer.
   ///   - padding: the id that pads.
+  ///   - beginning: the id that begins a text; nil, the default, for that of the end.
   /// - Throws: ``ModelFileError`` `unsupported` for a rotary scaling that such a file cannot say.
-  public func huggingFace(endOfText: Int, padding: Int) throws(ModelFileError) -> JSON {
+  public func huggingFace(endOfText: Int, padding: Int, beginning: Int? = nil) throws(ModelFileError) -> JSON {
     var object: JSONObject = [
       "architectures": [attentionBias ? "Qwen2ForCausalLM" : "LlamaForCausalLM"],
       "model_type": attentionBias ? "qwen2" : "llama", "vocab_size": .integer(Int64(vocabularySize)),
@@ -47,7 +48,7 @@ extension DecoderConfiguration {
       "rope_scaling": try Self.huggingFace(ropeScaling),
       "use_sliding_window": false, "attention_dropout": 0.0, "initializer_range": 0.02,
       "tie_word_embeddings": .bool(tiesEmbeddings), "torch_dtype": "float32", "use_cache": true,
-      "bos_token_id": .integer(Int64(endOfText)), "eos_token_id": .integer(Int64(endOfText)),
+      "bos_token_id": .integer(Int64(beginning ?? endOfText)), "eos_token_id": .integer(Int64(endOfText)),
       "pad_token_id": .integer(Int64(padding)),
     ]
     if !attentionBias {

@@ -17,6 +17,12 @@ extension HuggingFaceFolder {
     public var endOfText: (id: Int, text: String)
     /// The id and the text of the token that pads.
     public var padding: (id: Int, text: String)
+    /// More ids that end an answer; none by default.
+    public var otherEnds: [Int] = []
+    /// The id and the text of the token that begins a text; nil, the default, for none.
+    public var beginning: (id: Int, text: String)?
+    /// Whether `tokenizer.json` puts that token before every text; default false.
+    public var addsBeginning = false
 
     /// Makes the description; padding defaults to the end's token.
     public init(
@@ -97,19 +103,24 @@ extension HuggingFaceFolder {
     for parameter in parameters { try writer.add(parameter.name, shape: parameter.shape, parameter.values) }
     let weights = try writer.write(to: "\(folder)/model.safetensors")
     let (end, padding) = (tokenizer.endOfText, tokenizer.padding)
-    let configurationJSON = try configuration.huggingFace(endOfText: end.id, padding: padding.id)
+    let configurationJSON = try configuration.huggingFace(
+      endOfText: end.id, padding: padding.id, beginning: tokenizer.beginning?.id)
     var tokenizerConfiguration: JSONObject = [
       "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": .integer(Int64(configuration.maximumPositions)),
-      "add_bos_token": false, "add_prefix_space": false, "clean_up_tokenization_spaces": false,
-      "bos_token": nil, "eos_token": .string(end.text), "pad_token": .string(padding.text), "unk_token": nil,
+      "add_bos_token": .bool(tokenizer.addsBeginning), "add_prefix_space": false, "clean_up_tokenization_spaces": false,
+      "bos_token": tokenizer.beginning.map { .string($0.text) } ?? .null, "eos_token": .string(end.text),
+      "pad_token": .string(padding.text), "unk_token": nil,
     ]
     tokenizerConfiguration["chat_template"] = tokenizer.chatTemplate.map { .string($0) }
-    let generation: JSON = [
-      "do_sample": false, "eos_token_id": .integer(Int64(end.id)), "pad_token_id": .integer(Int64(padding.id)),
+    let ends = ([end.id] + tokenizer.otherEnds).map { JSON.integer(Int64($0)) }
+    var generation: JSONObject = [
+      "do_sample": false, "eos_token_id": ends.count == 1 ? ends[0] : .array(ends),
+      "pad_token_id": .integer(Int64(padding.id)),
     ]
+    if let beginning = tokenizer.beginning { generation["bos_token_id"] = .integer(Int64(beginning.id)) }
     var files: [(String, [UInt8])] = [
       ("tokenizer.json", tokenizer.json), ("tokenizer_config.json", JSON.object(tokenizerConfiguration).bytes),
-      ("generation_config.json", generation.bytes), ("config.json", configurationJSON.bytes),
+      ("generation_config.json", JSON.object(generation).bytes), ("config.json", configurationJSON.bytes),
     ]
     if let settings { files.append((settingsName, settings.bytes)) }
     for (name, bytes) in files { _ = try AtomicFile.write(bytes, to: "\(folder)/\(name)") }

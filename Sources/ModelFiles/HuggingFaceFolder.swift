@@ -17,6 +17,8 @@ public struct HuggingFaceFolder: Sendable {
   public let configuration: DecoderConfiguration
   /// The ids that end an answer, from `generation_config.json` or `config.json`; may be empty.
   public let endOfTextIDs: [Int]
+  /// The texts of the tokens that begin and end a text, from `tokenizer_config.json`; nil where it names none.
+  public let beginningText, endOfTextText: String?
   /// The bytes of `tokenizer.json`, or nil where there is none.
   public let tokenizerJSON: [UInt8]?
   /// The chat template, from `chat_template.jinja` or `tokenizer_config.json`.
@@ -49,10 +51,15 @@ public struct HuggingFaceFolder: Sendable {
     }
     try checkHead(tensors, configuration, path)
     let tokenizer = try optional { () throws(ModelFileError) in try Self.contents("\(path)/tokenizer.json") }
+    let words = try optional { () throws(ModelFileError) in try Self.json("\(path)/tokenizer_config.json") }
     return HuggingFaceFolder(
       path: path, configuration: configuration, endOfTextIDs: try Self.endOfText(path, json),
-      tokenizerJSON: tokenizer, chatTemplate: try Self.template(path), tensors: tensors)
+      beginningText: text(words?["bos_token"]), endOfTextText: text(words?["eos_token"]), tokenizerJSON: tokenizer,
+      chatTemplate: try Self.template(path) ?? words?["chat_template"]?.stringValue, tensors: tensors)
   }
+
+  /// The text of a token, which files write by itself or as an object that says how it is found, too.
+  private static func text(_ token: JSON?) -> String? { token?.stringValue ?? token?["content"]?.stringValue }
 
   /// A tied model may have its embedding twice; another head beside it is one that some programs use and others do not.
   private static func checkHead(
@@ -151,10 +158,7 @@ public struct HuggingFaceFolder: Sendable {
 
   private static func template(_ path: String) throws(ModelFileError) -> String? {
     let file = try optional { () throws(ModelFileError) in try contents("\(path)/chat_template.jinja") }
-    if let file { return String(decoding: file, as: UTF8.self) }
-    return try optional { () throws(ModelFileError) in
-      try json("\(path)/tokenizer_config.json")["chat_template"]?.stringValue
-    } ?? nil
+    return file.map { String(decoding: $0, as: UTF8.self) }
   }
 
   private static func json(_ path: String) throws(ModelFileError) -> JSON {

@@ -66,7 +66,9 @@ extension Tokenizer {
   public init(_ vocabulary: GGUFVocabulary) throws(TokenizationError) {
     try self.init(
       ggufTokens: vocabulary.tokens, types: vocabulary.types, merges: vocabulary.merges,
-      preTokenizer: vocabulary.preTokenizer, normalizesToNFC: vocabulary.normalizesToNFC)
+      preTokenizer: vocabulary.preTokenizer,
+      prefix: vocabulary.addsBeginning ? [Int32(vocabulary.beginning)] : [], normalizesToNFC: vocabulary.normalizesToNFC
+    )
   }
 
   /// What llama.cpp's names stand for there.

@@ -48,6 +48,8 @@ public struct Tokenizer: Sendable {
   public let controls: ControlTokens
   /// Whether text is brought to Unicode's normalization form C before it is split.
   public var normalizesToNFC: Bool { pipeline.normalizesToNFC }
+  /// The one id that is put before a text, such as that of Llama 3's `<|begin_of_text|>`; nil where none is, or several are.
+  public var beginning: Int32? { pipeline.prefix.count == 1 ? pipeline.prefix[0] : nil }
   /// What happens to text besides merging.
   let pipeline: TokenizerPipeline
 

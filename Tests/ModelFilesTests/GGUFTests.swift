@@ -100,6 +100,36 @@ struct GGUFTests {
     }
   }
 
+  @Test("what begins a text comes back, and Llama 3's is put before texts where the file does not say")
+  func beginning() throws {
+    try withFolder { folder in
+      var vocabulary = GGUFVocabulary(
+        tokens: (0..<64).map { "t\($0)" }, types: [Int32](repeating: 1, count: 62) + [3, 3], merges: ["t 1"],
+        endOfText: 63, beginning: 62, addsBeginning: true, preTokenizer: "llama-bpe")
+      _ = try write(tinyConfiguration, vocabulary, to: "\(folder)/model.gguf")
+      #expect(try GGUFFile(path: "\(folder)/model.gguf").vocabulary() == vocabulary)
+      vocabulary.beginning = 64
+      #expect(throws: ModelFileError.self) {
+        try write(tinyConfiguration, vocabulary, to: "\(folder)/outside.gguf")
+      }
+      for (name, id) in [("llama-bpe", 62), ("qwen2", 62), ("llama-bpe", 64)] as [(String, UInt32)] {
+        var writer = GGUFWriter()
+        try writer.set("tokenizer.ggml.model", .string("gpt2"))
+        try writer.set("tokenizer.ggml.pre", .string(name))
+        try writer.set("tokenizer.ggml.tokens", .strings(vocabulary.tokens))
+        try writer.set("tokenizer.ggml.token_type", .integers(vocabulary.types))
+        try writer.set("tokenizer.ggml.merges", .strings(vocabulary.merges))
+        try writer.set("tokenizer.ggml.eos_token_id", .uint32(63))
+        try writer.set("tokenizer.ggml.bos_token_id", .uint32(id))
+        try writer.add("a", type: .f32, shape: [1], [0, 0, 0, 0])
+        let path = "\(folder)/\(name)-\(id).gguf"
+        _ = try writer.write(to: path)
+        let read = try GGUFFile(path: path).vocabulary()
+        #expect(read.beginning == (id == 62 ? 62 : 63) && read.addsBeginning == (name == "llama-bpe" && id == 62))
+      }
+    }
+  }
+
   @Test(
     "the package gguf reads a decoder as it was written",
     .enabled(if: Python.has("gguf"), "PyPI's gguf is not installed"))

@@ -1,0 +1,83 @@
+import Compression
+import Foundation
+import Inference
+import ModelFiles
+import StudentModel
+import Testing
+import Tokenization
+import Topics
+import Training
+
+@Suite("Models that others have trained") struct PretrainedTests {
+  private let dense = {
+    var policy = CompressionPolicy()
+    policy.prune = PruningPlan()
+    policy.quantize = .uniform(.f32)
+    return policy
+  }()
+
+  /// The members of a tokenizer's `tokenizer.json`.
+  private func file(_ tokenizer: Tokenizer) throws -> JSONObject {
+    try #require(JSON.parse(tokenizer.huggingFaceJSON).objectValue)
+  }
+
+  private func beginning(with id: Int32) -> JSON {
+    [
+      "type": "TemplateProcessing", "single": [["SpecialToken": ["id": "b"]], ["Sequence": ["id": "A"]]],
+      "special_tokens": ["b": ["ids": [.integer(Int64(id))]]],
+    ]
+  }
+
+  @Test(
+    "A model's beginning of text and all its ends are in what is written of it, and each window of a perplexity begins so"
+  )
+  func beginningAndEnds() throws {
+    try Fixture.withFolder { folder in
+      let own = String(decoding: try Fixture.tokenizer().huggingFaceJSON, as: UTF8.self)
+        .replacing("<|system|>", with: "<|begin_of_text|>").replacing("<|tool|>", with: "<|eot_id|>")
+      let plain = try Tokenizer(huggingFace: Array(own.utf8))
+      let begin = try #require(plain.control("<|begin_of_text|>"))
+      let (turn, end) = (Int(try #require(plain.control("<|eot_id|>"))), Int(plain.controls.endOfText))
+      var json = try file(plain)
+      json["post_processor"] = beginning(with: begin)
+      let tokenizer = try Tokenizer(huggingFace: JSON.object(json).bytes)
+      var description = StudentDescription()
+      description.endOfText = turn
+      description.otherEnds = [end]
+      description.beginning = Int(begin)
+      try StudentFile.writeFolder(
+        Fixture.student(tokenizer), tokenizer: tokenizer, functions: nil, description: description, to: "\(folder)/hf")
+      // As Llama 3's, which names the end of an answer last.
+      let generation: JSON = ["eos_token_id": [.integer(Int64(end)), .integer(Int64(turn))]]
+      try Data(generation.bytes).write(to: URL(fileURLWithPath: "\(folder)/hf/generation_config.json"))
+
+      for (input, output) in [("hf", "model.gguf"), ("model.gguf", "again.gguf")] {
+        let report = try Compressor.compress(
+          UncompressedModel(path: "\(folder)/\(input)"), policy: dense, output: "\(folder)/\(output)")
+        let vocabulary = try GGUFFile(path: "\(folder)/\(output)").vocabulary()
+        #expect(vocabulary.beginning == Int(begin) && vocabulary.addsBeginning && vocabulary.endOfText == turn)
+        let read = try Tokenizer(vocabulary)
+        #expect(read.digest == report.tokenizerDigest && read.encodeWithAddedTokens("hall").first == begin)
+      }
+      for (input, output, ends) in [("hf", "same", [turn, end]), ("model.gguf", "other", [turn])] {
+        _ = try Compressor.compress(
+          UncompressedModel(path: "\(folder)/\(input)"), policy: dense, output: "\(folder)/\(output)")
+        let read = try HuggingFaceFolder.read("\(folder)/\(output)")
+        #expect(read.endOfTextIDs == ends && read.endOfTextText == "<|eot_id|>")
+        #expect(read.beginningText == "<|begin_of_text|>")
+        for name in ["config", "generation_config"] {
+          let file = try Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(output)/\(name).json"))
+          #expect(try JSON.parse([UInt8](file))["bos_token_id"] == .integer(Int64(begin)), "\(name)")
+        }
+      }
+
+      let model = try DecoderModel(folder: "\(folder)/same")
+      let text = "set the kitchen light to 3 and the attic light to 4"
+      let tokens = tokenizer.encode(text)
+      let whole = try Perplexity.evaluate(model, text: text)
+      #expect(try whole == Perplexity.evaluate(model, tokens: [begin] + tokens))
+      #expect(
+        try whole.tokens == tokens.count && Perplexity.evaluate(model, text: text, window: 4).tokens == tokens.count)
+    }
+  }
+}
