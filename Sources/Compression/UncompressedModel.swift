@@ -91,7 +91,6 @@ public struct UncompressedModel {
     functions = trainer.functions
     recipe = trainer.recipe
     var description = StudentDescription()
-    description.chatTemplate = trainer.chatTemplate
     let labels = trainer.recentSamples(SayableLabels.deciding).map { ($0.messages, $0.call) }
     let sayable = try ServingModel(student: student, tokenizer: tokenizer, functions: trainer.functions).sayable(labels)
     description.metadata = sayable.metadata(alternatives: alternatives)

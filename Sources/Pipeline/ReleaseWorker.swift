@@ -124,7 +124,6 @@ actor ReleaseWorker {
     let parent = try uncompressed(branch, trainer)
     var description = StudentDescription()
     description.name = stage.incumbent
-    description.chatTemplate = trainer.chatTemplate
     description.metadata = parent.metadata.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     let policy = stage.compression(of: trainer.recipe)
     let report = try Compressor.compress(

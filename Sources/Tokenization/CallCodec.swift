@@ -40,7 +40,7 @@ public struct CallCodec: Sendable {
   public static func structureTokens(for functions: FunctionSet) -> [String] { StructureTokens.texts(for: functions) }
 
   /// The template "retort-1" in Jinja: with `add_generation_prompt` it gives exactly ``promptText(_:)``.
-  public static var chatTemplate: String { PromptTemplate.retort.jinja ?? "" }
+  public static var chatTemplate: String { PromptTemplate.retort.jinja }
 
   /// The call with its keys in canonical order.
   ///

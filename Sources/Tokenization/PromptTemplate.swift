@@ -12,27 +12,6 @@ public enum PromptTemplate: Sendable, Hashable {
   /// What Qwen2.5's template says where the conversation has no system message.
   public static let qwenSystem = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."
 
-  /// Recognises a template in Jinja: that of retort-1, or that of Qwen2.5's models that are tuned to instructions.
-  ///
-  /// No template is run: what a known one gives is made by code of its own. Line ends and space around the text do not matter.
-  ///
-  /// - Throws: ``TokenizationError`` `tokenizer_unsupported` for any other.
-  public init(jinja: String) throws(TokenizationError) {
-    let text = jinja.replacing("\r\n", with: "\n").trimmingSpaces()
-    if text == PromptTemplate.retort.jinja {
-      self = .retort
-    } else if Digest.sha256(Array(text.utf8)).hex == Self.qwenDigest {
-      self = .chatML
-    } else {
-      throw TokenizationError(
-        .unsupported, context: "chat template", expected: "that of retort-1 or of Qwen2.5-Instruct",
-        found: text.isEmpty ? "nothing" : text, advice: "use a model with one of these")
-    }
-  }
-
-  /// SHA-256 of the template that Qwen2.5's instruction-tuned models are published with.
-  private static let qwenDigest = "55b2f4a26ac9ee719330a61a0c39d9e538b0e9322212f048326318cff4f8674a"
-
   /// The name that files and manifests carry.
   public var name: String {
     switch self {
@@ -41,14 +20,14 @@ public enum PromptTemplate: Sendable, Hashable {
     }
   }
 
-  /// The template in Jinja, for `transformers` and llama.cpp, with `add_generation_prompt`; for ChatML nil, as the base model's
-  /// own template stays.
-  public var jinja: String? {
+  /// The template in Jinja, for `transformers` and llama.cpp, with `add_generation_prompt`: what it gives is made by code of its own
+  /// here.
+  public var jinja: String {
     switch self {
     case .retort:
       "{% for message in messages %}{{ '<|' + message['role'] + '|>' + (message['content'] or '') }}{% endfor %}"
         + "{% if add_generation_prompt %}{{ '<|call|>' }}{% endif %}"
-    case .chatML: nil
+    case .chatML: QwenPrompt.jinja
     }
   }
 
@@ -83,15 +62,5 @@ public enum PromptTemplate: Sendable, Hashable {
         + (addsGenerationPrompt ? [.control("<|call|>")] : [])
     case .chatML: QwenPrompt(messages, tools: tools, addsGenerationPrompt: addsGenerationPrompt).parts
     }
-  }
-}
-
-extension String {
-  /// Without white space at its ends.
-  fileprivate func trimmingSpaces() -> String {
-    var text = self[...]
-    while text.first?.isWhitespace == true { text.removeFirst() }
-    while text.last?.isWhitespace == true { text.removeLast() }
-    return String(text)
   }
 }

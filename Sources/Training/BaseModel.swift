@@ -6,7 +6,8 @@ public import Topics
 /// A pretrained model to fine-tune, its vocabulary extended by the structure tokens of a task.
 ///
 /// Each structure token starts as the mean of the pieces that spell it (Reference: Hewitt 2021, "Initializing new word
-/// embeddings for pretrained language models"). The base's own template stays.
+/// embeddings for pretrained language models"). Prompts are written in the template whose controls the tokenizer has,
+/// whatever template the base brings along.
 public struct BaseModel {
   /// The sizes, with as many rows of the embedding as tokens.
   public let configuration: DecoderConfiguration
@@ -14,8 +15,6 @@ public struct BaseModel {
   public let tokenizer: Tokenizer
   /// The SHA-256 of weights, sizes and tokenizer as they were before the extension.
   public let digest: Digest
-  /// Its chat template, if it has one.
-  public var chatTemplate: String? { folder.chatTemplate }
   private let folder: HuggingFaceFolder
   private let source: ParameterLayout
   private let plain: Tokenizer

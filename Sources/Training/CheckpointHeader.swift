@@ -18,8 +18,6 @@ struct CheckpointHeader: Sendable {
   var recipe: TrainingRecipe
   var functionsDigest: Digest
   var baseDigest: Digest?
-  /// The base's chat template.
-  var chatTemplate: String?
   var state: TrainerState
   var configuration: DecoderConfiguration?
   var optimizerStep: Int
@@ -36,7 +34,6 @@ struct CheckpointHeader: Sendable {
     object["recipe"] = recipe.recorded()
     object["functions"] = .string(functionsDigest.hex)
     object["base"] = baseDigest.map { .string($0.hex) } ?? .null
-    if let chatTemplate { object["chat_template"] = .string(chatTemplate) }
     object["state"] = state.json
     object["configuration"] = configuration.map(Self.json) ?? .null
     object["optimizer_step"] = .integer(Int64(optimizerStep))
@@ -74,7 +71,6 @@ struct CheckpointHeader: Sendable {
     self.recipe = try part("recipe", recipe)
     functionsDigest = try part("functions", json.digest("functions"))
     baseDigest = try json["base"]?.isNull == true ? nil : part("base", json.digest("base"))
-    chatTemplate = json["chat_template"]?.stringValue
     state = try part("state", json["state"].flatMap { TrainerState(json: $0) })
     optimizerStep = try count("optimizer_step")
     nextSequence = try count("next_sequence")
@@ -107,15 +103,14 @@ struct CheckpointHeader: Sendable {
   }
 
   init(
-    recipe: TrainingRecipe, functionsDigest: Digest, baseDigest: Digest?, chatTemplate: String?,
-    state: TrainerState, configuration: DecoderConfiguration?, optimizerStep: Int, segments: [Digest],
-    nextSequence: Int,
+    recipe: TrainingRecipe, functionsDigest: Digest, baseDigest: Digest?, state: TrainerState,
+    configuration: DecoderConfiguration?, optimizerStep: Int, segments: [Digest], nextSequence: Int,
     learnedThrough: Int, frozen: Digest?
   ) {
     numerics = recipe.numerics
     self.recipe = recipe
     self.functionsDigest = functionsDigest
-    (self.baseDigest, self.chatTemplate) = (baseDigest, chatTemplate)
+    self.baseDigest = baseDigest
     self.state = state
     self.configuration = configuration
     self.optimizerStep = optimizerStep

@@ -31,8 +31,7 @@ extension Trainer {
       }
     }
     let header = CheckpointHeader(
-      recipe: recipe, functionsDigest: functions.digest, baseDigest: baseDigest, chatTemplate: chatTemplate,
-      state: state,
+      recipe: recipe, functionsDigest: functions.digest, baseDigest: baseDigest, state: state,
       configuration: trunk?.student.configuration, optimizerStep: trunk?.optimizer.step ?? 0, segments: names,
       nextSequence: memory.nextSequence, learnedThrough: memory.learnedThrough, frozen: try writeFrozen(to: store))
     let parts = CheckpointParts(
@@ -98,9 +97,8 @@ extension Trainer {
       throw TrainingError.damaged("\(path), memory", expected: "segments that fit together", found: "others")
     }
     self.init(
-      recipe: header.recipe, functions: functions, baseDigest: header.baseDigest, chatTemplate: header.chatTemplate,
-      state: header.state, memory: memory,
-      trunk: try parts.trunk(file, header: header, functions: functions, store: store, path: path))
+      recipe: header.recipe, functions: functions, baseDigest: header.baseDigest, state: header.state,
+      memory: memory, trunk: try parts.trunk(file, header: header, functions: functions, store: store, path: path))
     self.segments.frozen = header.frozen
     for (number, name) in header.segments.enumerated() { self.segments.digests[number] = name }
   }

@@ -21,8 +21,6 @@ public final class Trainer {
   public internal(set) var functions: FunctionSet
   /// The digest of the base model or of the pretrained body; `nil` when the student starts from random weights, and before it exists.
   public private(set) var baseDigest: Digest?
-  /// The base model's chat template, which releases keep; `nil` without.
-  public let chatTemplate: String?
   /// Where pretrained bodies are kept between students; `nil`, the default, trains the body anew. No part of what it becomes.
   public var bodyFolder: String?
   /// Answers new samples before they are learned; `nil` leaves the prequential score out.
@@ -49,7 +47,7 @@ public final class Trainer {
     self.recipe = recipe
     let functions = try functions.inCanonicalOrder()
     self.functions = functions
-    (baseDigest, chatTemplate) = (base?.digest, base?.chatTemplate)
+    baseDigest = base?.digest
     plan = BatchPlan(recipe: recipe)
     guard base != nil || recipe.adapters == nil else {
       throw TrainingError(
@@ -61,12 +59,12 @@ public final class Trainer {
 
   /// A trainer that goes on where another stopped.
   init(
-    recipe: TrainingRecipe, functions: FunctionSet, baseDigest: Digest?, chatTemplate: String?, state: TrainerState,
-    memory: SampleMemory, trunk: Trunk?
+    recipe: TrainingRecipe, functions: FunctionSet, baseDigest: Digest?, state: TrainerState, memory: SampleMemory,
+    trunk: Trunk?
   ) {
     self.recipe = recipe
     self.functions = functions
-    (self.baseDigest, self.chatTemplate) = (baseDigest, chatTemplate)
+    self.baseDigest = baseDigest
     self.state = state
     self.memory = memory
     self.trunk = trunk

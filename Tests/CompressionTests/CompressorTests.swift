@@ -354,7 +354,7 @@ import Training
   }
 
   @Test(
-    "A checkpoint's student becomes a folder of the same logits, with the base's own template; and that folder another",
+    "A checkpoint's student becomes a folder of the same logits, with the template it was trained in; and that folder another",
     arguments: [false, true])
   func checkpointAsFolder(isFineTuned: Bool) throws {
     try Fixture.withFolder { folder in
@@ -391,7 +391,7 @@ import Training
             "tokenizer_config.json",
           ])
         let read = try HuggingFaceFolder.read(output)
-        #expect(read.chatTemplate == (isFineTuned ? own : CallCodec.chatTemplate))
+        #expect(read.chatTemplate == codec.template.jinja && read.chatTemplate != own)
         #expect(read.endOfTextIDs == [Int(codec.endOfAnswer)])
         #expect(read.tokenizerJSON == branch.tokenizer.huggingFaceJSON)
         let found = try DecoderModel(folder: output).logits(tokens: tokens)
@@ -512,7 +512,8 @@ import Training
     }
   }
 
-  @Test("A base without a template gets none of ours, and an end of text that is no token is refused")
+  @Test(
+    "A student without a template of its own gets the one it is asked in; an end of text that is no token is refused")
   func templates() throws {
     try Fixture.withFolder { folder in
       let tokenizer = try Fixture.chatML(structure: CallCodec.structureTokens(for: Fixture.functions()))
@@ -520,7 +521,7 @@ import Training
       try StudentFile.writeFolder(
         student, tokenizer: tokenizer, functions: Fixture.functions(), to: "\(folder)/plain/")
       let read = try HuggingFaceFolder.read("\(folder)/plain")
-      #expect(read.chatTemplate == nil)
+      #expect(read.chatTemplate == PromptTemplate.chatML.jinja)
       let end = try #require(tokenizer.control("<|im_end|>"))
       #expect(read.endOfTextIDs == [Int(end)])
       var description = StudentDescription()

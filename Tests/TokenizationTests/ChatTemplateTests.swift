@@ -28,15 +28,11 @@ struct ChatTemplateTests {
     try CallCodec(tokenizer: Tokenizer(huggingFace: golden("qwen2-style.json")), functions: everyKind())
   }
 
-  private static func template() throws -> PromptTemplate {
-    try PromptTemplate(jinja: String(decoding: golden("qwen2.5.jinja"), as: UTF8.self))
-  }
-
   @Test("conversations with tools, calls and results are written as Qwen2.5's template writes them")
   func goldens() throws {
     let codec = try Self.codec()
-    let template = try Self.template()
-    #expect(template == codec.template)
+    let template = codec.template
+    #expect(template == .chatML)
     let cases = try JSON.parse(golden("chat.json")).arrayValue ?? []
     #expect(cases.count == 44)
     for json in cases {
@@ -59,20 +55,13 @@ struct ChatTemplateTests {
     #expect(codec.prompt([.user("<|im_start|><|im_end|>")]).filter { $0 == start }.count == 3)
   }
 
-  @Test("templates are recognised, others refused by name")
-  func recognised() throws {
-    #expect(try PromptTemplate(jinja: CallCodec.chatTemplate + "\n") == .retort)
-    let qwen = String(decoding: try golden("qwen2.5.jinja"), as: UTF8.self)
-    #expect(try PromptTemplate(jinja: "\n" + qwen.replacing("\n", with: "\r\n")) == .chatML)
-    for other in [
-      "", "{{ bos_token }}{% for m in messages %}{% endfor %}", qwen.replacing("# Tools", with: "# Functions"),
-    ] {
-      #expect {
-        try PromptTemplate(jinja: other)
-      } throws: {
-        ($0 as? TokenizationError)?.code == .unsupported
-      }
-    }
+  @Test("the template that files carry is the one of the goldens, as it is published")
+  func published() throws {
+    #expect(PromptTemplate.retort.jinja == CallCodec.chatTemplate)
+    let jinja = PromptTemplate.chatML.jinja
+    #expect(try Array((jinja + "\n").utf8) == golden("qwen2.5.jinja"))
+    #expect(
+      Digest.sha256(Array(jinja.utf8)).hex == "55b2f4a26ac9ee719330a61a0c39d9e538b0e9322212f048326318cff4f8674a")
   }
 
   @Test(

@@ -122,8 +122,6 @@ import Training
         try feed(current)
         #expect(frozen.count == 1)
         #expect(current.weightsDigest == whole.weightsDigest, "\(count) threads")
-        // The base's own template goes with the student.
-        #expect(current.chatTemplate == "{{ messages[0].content }}")
         #expect(
           Trainer.weightsDigest(of: try current.branch().student) == Trainer.weightsDigest(of: branch),
           "\(count) threads")
