@@ -36,8 +36,9 @@ public enum Compressor {
         .mismatch, context: output, expected: "f32 for a folder", found: policy.quantize.text,
         advice: "quantize to f32, or name a file that ends in .gguf")
     }
-    // Said before the work, which may take hours.
+    // Said before the work, which may take hours. From here on a file's tokenizer is the one that its readers get.
     if isFolder { _ = try parent.configuration.huggingFace(endOfText: 0, padding: 0) }
+    let tokenizer = isFolder ? tokenizer : try tokenizer.asInGGUF(addsBeginning: description.addsBeginning(tokenizer))
     let work = CompressionWork(
       policy: policy, recipe: recipe, functions: try functions?.inCanonicalOrder(),
       recent: Array(recentSamples.filter { $0.split == .train }.suffix(policy.activationSamples)),

@@ -29,7 +29,8 @@ struct ManifestBuilder {
       model: stage.model, version: version, files: files, architecture: architecture,
       parameters: Int64(made.report.parametersAfter), precision: made.recipe.precision.rawValue,
       quantization: quantization, pruning: pruning,
-      tokenizerDigest: made.tokenizerDigest, template: made.parent.codec.template.name,
+      // Of what is shipped: subscribers compare it with what they read.
+      tokenizerDigest: measured.candidateModel.tokenizer.digest, template: made.parent.codec.template.name,
       functionsDigest: made.functions.digest,
       minimumRuntime: stage.policy.codeVersion, parent: parent, lineage: lineage, evidence: evidence,
       latency: isMeasured ? Latency(p50: latency.p50, p99: latency.p99, n: latency.count) : nil,

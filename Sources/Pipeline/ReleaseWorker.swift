@@ -137,7 +137,7 @@ actor ReleaseWorker {
     return MadeCandidate(
       weightsPath: path, grammarPath: report.grammar?.path ?? Compressor.grammarPath(beside: path), report: report,
       compression: policy, parent: parent, functions: trainer.functions,
-      tokenizerDigest: report.tokenizerDigest, recipe: trainer.recipe, baseDigest: trainer.baseDigest)
+      recipe: trainer.recipe, baseDigest: trainer.baseDigest)
   }
 
   /// The student as it is before compression, held to whole words where its labels are; it answers as its release will.
@@ -312,7 +312,6 @@ struct MadeCandidate {
   let parent: ServingModel
   /// What the student may call: of all samples that it has seen.
   let functions: FunctionSet
-  let tokenizerDigest: Digest
   let recipe: TrainingRecipe
   let baseDigest: Digest?
 }

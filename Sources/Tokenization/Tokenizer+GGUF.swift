@@ -96,6 +96,26 @@ extension Tokenizer {
     return known.name
   }
 
+  /// The tokenizer as it is read from a GGUF file that it is written into.
+  ///
+  /// Text has the same ids there. What such a file cannot say is gone: how added tokens are found in text, that they are rows of
+  /// the vocabulary too, and what is put around a text.
+  ///
+  /// - Parameter addsBeginning: whether the file says that ``beginning`` is put before a text.
+  /// - Throws: ``TokenizationError`` `tokenizer_unsupported` where text would have other ids there, or none.
+  public func asInGGUF(addsBeginning: Bool = false) throws(TokenizationError) -> Tokenizer {
+    let preTokenizer = try ggufPreTokenizer()
+    do throws(TokenizationError) {
+      return try Tokenizer(
+        ggufTokens: ggufTokens, types: ggufTypes, merges: ggufMerges, preTokenizer: preTokenizer,
+        prefix: addsBeginning ? beginning.map { [$0] } ?? [] : [], normalizesToNFC: normalizesToNFC)
+    } catch {
+      throw TokenizationError(
+        .unsupported, context: "tokenizer in GGUF, \(error.context)", expected: error.expected, found: error.found,
+        advice: "take out of added_tokens in tokenizer.json what merges or single bytes give too")
+    }
+  }
+
   /// The tokens by id as GGUF writes them: pieces in GPT-2's byte alphabet, all others as they are.
   public var ggufTokens: [String] {
     kinds.indices.map { id in

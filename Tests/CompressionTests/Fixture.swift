@@ -51,9 +51,11 @@ enum Fixture {
     return try Tokenizer(huggingFace: Array(json.utf8))
   }
 
-  /// A model to fine-tune that has ChatML and a template of its own.
-  static func chatMLBase(template: String, functions: FunctionSet, in folder: String) throws -> BaseModel {
-    let tokenizer = try chatML()
+  /// A model to fine-tune that has ChatML and a template of its own; its tokenizer is ``chatML(structure:)`` where none is given.
+  static func chatMLBase(
+    tokenizer: Tokenizer? = nil, template: String, functions: FunctionSet, in folder: String
+  ) throws -> BaseModel {
+    let tokenizer = try tokenizer ?? chatML()
     let student = try Student(
       configuration: recipe().configuration(vocabularySize: tokenizer.vocabularySize), seed: 3)
     var description = StudentDescription()

@@ -28,6 +28,50 @@ import Training
     ]
   }
 
+  @Test("A student is released under the tokenizer that readers of its file find, whatever else its base's says")
+  func tokenizerOfReaders() throws {
+    try Fixture.withFolder { folder in
+      let functions = try Fixture.functions()
+      let plain = try Fixture.chatML()
+      // Added tokens that are rows of the vocabulary too and are found in normalized text, and one that is put before texts.
+      var json = try file(plain)
+      var model = try #require(json["model"]?.objectValue)
+      var vocabulary = try #require(model["vocab"]?.objectValue)
+      let added = try #require(json["added_tokens"]?.arrayValue)
+      json["added_tokens"] = .array(
+        try added.map { token in
+          var token = try #require(token.objectValue)
+          vocabulary[try #require(token["content"]?.stringValue)] = token["id"]
+          token["normalized"] = true
+          return .object(token)
+        })
+      model["vocab"] = .object(vocabulary)
+      json["model"] = .object(model)
+      json["post_processor"] = beginning(with: plain.controls.endOfText)
+      let tokenizer = try Tokenizer(huggingFace: JSON.object(json).bytes)
+      #expect(tokenizer.beginning == plain.controls.endOfText)
+      let base = try Fixture.chatMLBase(
+        tokenizer: tokenizer, template: "{{ messages[0].content }}", functions: functions, in: folder)
+
+      let trainer = try Trainer(recipe: Fixture.recipe(), functions: functions, base: base)
+      for (offset, sample) in Fixture.samples(24).enumerated() {
+        try trainer.consume(.sample(sample), offset: Int64(offset))
+      }
+      let store = CheckpointStore(folder: "\(folder)/checkpoints")
+      let student = try UncompressedModel(path: store.path(of: trainer.checkpoint(to: store).digest))
+      let report = try Compressor.compress(student, policy: dense, output: "\(folder)/student.gguf")
+      let served = try ServingModel(gguf: "\(folder)/student.gguf")
+      #expect(served.tokenizer.digest == report.tokenizerDigest && report.tokenizerDigest != student.tokenizer.digest)
+      #expect(served.metadata["retort.tokenizer_digest"]?.string == report.tokenizerDigest.hex)
+      let codec = try CallCodec(tokenizer: student.tokenizer, functions: functions)
+      let messages = [ChatMessage.user("set the attic light to 3")]
+      #expect(served.codec.prompt(messages) == codec.prompt(messages))
+      // No prompt of the student had a beginning, nor was it written in the base's template.
+      let read = try GGUFFile(path: "\(folder)/student.gguf").vocabulary()
+      #expect(!read.addsBeginning && read.chatTemplate == PromptTemplate.chatML.jinja)
+    }
+  }
+
   @Test(
     "A model's beginning of text and all its ends are in what is written of it, and each window of a perplexity begins so"
   )

@@ -76,6 +76,44 @@ struct ParityTests {
     }
   }
 
+  @Test("what is read from a GGUF file is known before it is written, and gives text the same ids")
+  func asInGGUF() throws {
+    for style in ["qwen2-style", "llama3-style", "gpt2-style"] {
+      let tokenizer = try Self.tokenizer(style)
+      let file = try tokenizer.asInGGUF(addsBeginning: true)
+      let again = try Tokenizer(
+        GGUFVocabulary(
+          tokens: tokenizer.ggufTokens, types: tokenizer.ggufTypes, merges: tokenizer.ggufMerges, endOfText: 0,
+          beginning: tokenizer.beginning.map(Int.init), addsBeginning: tokenizer.beginning != nil,
+          preTokenizer: tokenizer.ggufPreTokenizer(), normalizesToNFC: tokenizer.normalizesToNFC))
+      #expect(again.digest == file.digest)
+      // GPT-2's end of text is a row of the vocabulary too, which the file does not say.
+      #expect((file.digest == tokenizer.digest) == (style != "gpt2-style"), "\(style)")
+      #expect(file.beginning == tokenizer.beginning && (file.beginning != nil) == (style == "llama3-style"))
+      #expect(try tokenizer.asInGGUF().beginning == nil)
+      for text in ["12345 it's IT'S xyzzy", "don't 東京 \n\n x", "<|endoftext|>"] {
+        #expect(file.encode(text) == tokenizer.encode(text))
+      }
+    }
+  }
+
+  @Test("a tokenizer whose text would have no ids in a GGUF file is refused")
+  func notInGGUF() throws {
+    let plain = try Self.tokenizer("gpt2-style")
+    let merge = plain.ggufMerges.first { $0.utf8.allSatisfy { (97...122).contains($0) || $0 == 32 } }
+    let sides = try #require(merge).split(separator: " ")
+    for word in [sides.joined(), String(sides[0])] {
+      var file = try #require(JSON.parse(golden("gpt2-style.json")).objectValue)
+      let id = try #require(file["model"]?["vocab"]?[word])
+      let added = try #require(file["added_tokens"]?.arrayValue)
+      file["added_tokens"] = .array([["id": id, "content": .string(word), "special": false]] + added)
+      let tokenizer = try Tokenizer(huggingFace: JSON.object(file).bytes)
+      #expect(tokenizer.encode(word) == [Int32(try #require(id.integerValue))])
+      let error = #expect(throws: TokenizationError.self) { try tokenizer.asInGGUF() }
+      #expect(error?.code == .unsupported && error?.advice.contains("added_tokens") == true)
+    }
+  }
+
   @Test("words are encoded as the plain heap encodes them, whatever the order of the merges", arguments: styles)
   func reference(_ style: String) throws {
     let file = try JSON.parse(golden("\(style).json"))
