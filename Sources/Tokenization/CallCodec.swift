@@ -19,21 +19,31 @@ public struct CallCodec: Sendable {
   ///
   /// - Throws: ``TokenizationError`` `missing_token` where the tokenizer has the controls of neither template.
   public init(tokenizer: Tokenizer, functions: FunctionSet) throws(TokenizationError) {
-    let controls = tokenizer.controls
-    let own = [controls.user, controls.assistant, controls.system, controls.tool, controls.call]
-    if own.allSatisfy({ $0 != nil }) {
-      template = .retort
-      endOfAnswer = controls.endOfText
-    } else if tokenizer.control("<|im_start|>") != nil, let end = tokenizer.control("<|im_end|>") {
-      template = .chatML
-      endOfAnswer = end
-    } else {
-      throw TokenizationError(
-        .missingToken, context: "tokenizer", expected: "<|user|> and the other controls of retort-1, or <|im_start|>",
-        found: "neither", advice: "use a tokenizer of the Qwen2 family or one that retort trained")
-    }
+    (template, endOfAnswer) = try Self.template(of: tokenizer)
     self.tokenizer = tokenizer
     self.functions = functions
+  }
+
+  /// The template whose controls a tokenizer has, and the id that ends an answer there.
+  ///
+  /// - Throws: ``TokenizationError`` `missing_token` where it has the controls of neither template.
+  public static func template(
+    of tokenizer: Tokenizer
+  ) throws(TokenizationError) -> (template: PromptTemplate, endOfAnswer: Int32) {
+    let controls = tokenizer.controls
+    let own = [controls.user, controls.assistant, controls.system, controls.tool, controls.call]
+    if own.allSatisfy({ $0 != nil }) { return (.retort, controls.endOfText) }
+    let names = ["<|im_start|>", "<|im_end|>"]
+    let ids = names.compactMap { tokenizer.control($0) }
+    if ids.count == names.count { return (.chatML, ids[1]) }
+    let printed = names.filter { tokenizer.addedToken($0) != nil && tokenizer.control($0) == nil }
+    throw TokenizationError(
+      .missingToken, context: "tokenizer",
+      expected: "<|user|> and the other controls of retort-1, or <|im_start|> and <|im_end|>",
+      found: printed.isEmpty ? "neither" : "\(printed.joined(separator: " and ")) as text that is printed",
+      advice: printed.isEmpty
+        ? "use a tokenizer of the Qwen2 family or one that retort trained"
+        : "set `special` to true there, in added_tokens of tokenizer.json")
   }
 
   /// The structure tokens that a tokenizer for these functions should have; ``StructureTokens/texts(for:)``.

@@ -36,9 +36,16 @@ public struct BaseModel {
         advice: "add the tokenizer that belongs to the model")
     }
     let plain = try Tokenizer(huggingFace: json)
-    // What cannot be released is not trained.
-    _ = try plain.ggufPreTokenizer()
     let extended = try plain.adding(structure: structure(plain))
+    // What cannot be asked or released is not trained.
+    do throws(TokenizationError) {
+      _ = try CallCodec.template(of: extended)
+      _ = try extended.asInGGUF()
+    } catch {
+      throw TokenizationError(
+        error.code, context: "\(path), \(error.context)", expected: error.expected, found: error.found,
+        advice: error.advice)
+    }
     var sizes = folder.configuration
     guard plain.vocabularySize <= sizes.vocabularySize else {
       throw TrainingError(

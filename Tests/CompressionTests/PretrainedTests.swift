@@ -72,6 +72,36 @@ import Training
     }
   }
 
+  @Test("A base that cannot be asked or released is refused before it is trained, with the folder's name")
+  func refused() throws {
+    try Fixture.withFolder { folder in
+      let plain = try Fixture.chatML()
+      let word = try #require(plain.ggufMerges.first).replacing(" ", with: "")
+      var merged = try file(plain)
+      var printed = merged
+      let added = try #require(merged["added_tokens"]?.arrayValue)
+      let id = try #require(merged["model"]?["vocab"]?[word])
+      merged["added_tokens"] = .array([["id": id, "content": .string(word), "special": false]] + added)
+      printed["added_tokens"] = .array(
+        try added.map { token in
+          var token = try #require(token.objectValue)
+          if token["content"] == "<|im_start|>" { token["special"] = false }
+          return .object(token)
+        })
+      for (name, json, code) in [
+        ("merged", merged, TokenizationError.Code.unsupported), ("printed", printed, .missingToken),
+      ] {
+        try FileManager.default.createDirectory(atPath: "\(folder)/\(name)", withIntermediateDirectories: true)
+        let error = #expect(throws: TokenizationError.self) {
+          try Fixture.chatMLBase(
+            tokenizer: Tokenizer(huggingFace: JSON.object(json).bytes), template: "", functions: Fixture.functions(),
+            in: "\(folder)/\(name)")
+        }
+        #expect(error?.code == code && error?.context.hasPrefix("\(folder)/\(name)/base, ") == true)
+      }
+    }
+  }
+
   @Test(
     "A model's beginning of text and all its ends are in what is written of it, and each window of a perplexity begins so"
   )

@@ -64,6 +64,34 @@ struct ChatTemplateTests {
       Digest.sha256(Array(jinja.utf8)).hex == "55b2f4a26ac9ee719330a61a0c39d9e538b0e9322212f048326318cff4f8674a")
   }
 
+  @Test("a ChatML whose controls would be printed is refused in a sentence that says so")
+  func printed() throws {
+    let file = String(decoding: try golden("qwen2-style.json"), as: UTF8.self)
+    let other = file.replacing("<|im_start|>", with: "<|start|>")
+    let printing = try Self.printing("<|im_start|>")
+    for (text, found) in [(other, "neither"), (printing, "<|im_start|>")] {
+      let tokenizer = try Tokenizer(huggingFace: Array(text.utf8))
+      let error = #expect(throws: TokenizationError.self) {
+        try CallCodec(tokenizer: tokenizer, functions: everyKind())
+      }
+      #expect(error?.code == .missingToken && error?.found.hasPrefix(found) == true)
+      #expect(error?.advice.contains("special") == (found != "neither"))
+    }
+  }
+
+  /// The file of ``codec()``'s tokenizer, with a control that prints its text.
+  private static func printing(_ control: String) throws -> String {
+    var file = try #require(JSON.parse(golden("qwen2-style.json")).objectValue)
+    let added = try #require(file["added_tokens"]?.arrayValue)
+    file["added_tokens"] = .array(
+      added.map { token in
+        guard token["content"]?.stringValue == control, var object = token.objectValue else { return token }
+        object["special"] = false
+        return .object(object)
+      })
+    return JSON.object(file).text
+  }
+
   @Test(
     "transformers' apply_chat_template gives the same for other contents",
     .enabled(if: Python.has("transformers", "jinja2"), "PyPI's transformers and jinja2 are not installed"))
