@@ -29,7 +29,8 @@ public struct UncompressedModel {
   ///   - alternatives: How many beginnings a checkpoint's student follows where an answer is unsure, 0…1,000, as releases do.
   ///   - teacher: Loads the model that a checkpoint's recipe names as the one to distil from.
   ///   - progress: Called after every step on a checkpoint; what it throws ends the work.
-  /// - Throws: ``CompressionError`` `mismatch` where a folder has no tokenizer or its `retort.json` does not hold, or a weight is not finite;
+  /// - Throws: ``CompressionError`` `mismatch` where a folder has no tokenizer or its `retort.json` does not hold, there are more tokens than rows, or a weight
+  ///   is not finite;
   ///   `ModelFileError`, `TokenizationError`, `TopicError` where a file's functions do not hold; `TrainingError` where a checkpoint cannot be
   ///   gone on from, `InferenceError` where its student cannot be served.
   public init(
@@ -47,6 +48,12 @@ public struct UncompressedModel {
       try self.init(folder: HuggingFaceFolder.read(path))
     }
     // What is written from this must be a model that can be read.
+    let rows = student.configuration.vocabularySize
+    guard tokenizer.vocabularySize <= rows else {
+      throw CompressionError(
+        .mismatch, context: path, expected: "at most \(rows) tokens, as the embedding has rows",
+        found: "\(tokenizer.vocabularySize)", advice: "use the tokenizer that belongs to the model")
+    }
     for entry in student.layout.entries where !student.parameters(entry).allSatisfy(\.isFinite) {
       throw CompressionError(
         .mismatch, context: "\(path), \(entry.name)", expected: "finite numbers", found: "an infinite value or NaN",

@@ -154,4 +154,17 @@ import Training
         try whole.tokens == tokens.count && Perplexity.evaluate(model, text: text, window: 4).tokens == tokens.count)
     }
   }
+
+  @Test("A tokenizer of more tokens than the model has rows is refused before anything is made of it")
+  func moreTokensThanRows() throws {
+    try Fixture.withFolder { folder in
+      let tokenizer = try Fixture.tokenizer()
+      var configuration = try Fixture.student(tokenizer).configuration
+      configuration.vocabularySize -= 1
+      try StudentFile.writeFolder(
+        Student(configuration: configuration, seed: 3), tokenizer: tokenizer, functions: nil, to: "\(folder)/hf")
+      let error = #expect(throws: CompressionError.self) { try UncompressedModel(path: "\(folder)/hf") }
+      #expect(error?.code == .mismatch && error?.found == "\(tokenizer.vocabularySize)")
+    }
+  }
 }
