@@ -9,7 +9,6 @@ struct HuggingFaceTokenizerFile {
   /// - Parameter count: how many ids there are.
   func pipeline(count: Int) throws(TokenizationError) -> TokenizerPipeline {
     try checkModel()
-    for key in ["truncation", "padding"] { try require(json[key]?.isNull ?? true, key, "null", json[key]) }
     try require(json["decoder"]?["type"] == "ByteLevel", "decoder", "ByteLevel", json["decoder"])
     var pipeline = TokenizerPipeline()
     let normalizers = steps(json["normalizer"], "normalizers")

@@ -10,7 +10,8 @@ extension Tokenizer {
   ///
   /// Known are: the normalizer NFC; the pre-tokenizers ByteLevel, Split by the three regular expressions, Digits, and Sequences of
   /// them; the post-processors ByteLevel and TemplateProcessing; merges as texts or as pairs; `ignore_merges`; and what added
-  /// tokens say of how they are found. As every byte must have a token, an unknown token is never needed.
+  /// tokens say of how they are found. As every byte must have a token, an unknown token is never needed. Truncation and padding, which
+  /// `save_pretrained` leaves there as the last batch had them, are not looked at: no text is cut or filled up.
   ///
   /// - Throws: ``TokenizationError`` `tokenizer_malformed`; `tokenizer_unsupported` for anything else that would change ids, by
   ///   name; `missing_token` where a byte, or what ends a text, has no token.

@@ -114,6 +114,16 @@ struct ParityTests {
     }
   }
 
+  @Test("truncation and padding that were left in the file change nothing")
+  func leftovers() throws {
+    var file = try #require(JSON.parse(golden("qwen2-style.json")).objectValue)
+    file["truncation"] = ["direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0]
+    file["padding"] = ["strategy": ["Fixed": 64], "direction": "Left", "pad_id": 785, "pad_token": "<|endoftext|>"]
+    let tokenizer = try Tokenizer(huggingFace: JSON.object(file).bytes)
+    #expect(try tokenizer.digest == Self.tokenizer("qwen2-style").digest)
+    #expect(tokenizer.encodeWithAddedTokens("a text of many words").count > 2)
+  }
+
   @Test("words are encoded as the plain heap encodes them, whatever the order of the merges", arguments: styles)
   func reference(_ style: String) throws {
     let file = try JSON.parse(golden("\(style).json"))
