@@ -118,9 +118,7 @@ public final class Decoder {
     var context: RequestContext?
     var state: AnswerConstraint.State?
     if options.constrained {
-      let request = RequestContext(
-        grammar: model.grammar, texts: messages.map(\.content),
-        wholeWords: model.answersInWholeWords, functions: options.functions)
+      let request = model.context(of: messages, wholeWords: model.answersInWholeWords, functions: options.functions)
       guard !request.isHopeless else {
         return refuse(
           options.functions?.isEmpty == true

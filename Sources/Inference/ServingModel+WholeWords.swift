@@ -61,10 +61,10 @@ extension ServingModel {
   private func tokens(
     of call: Call, to messages: [ChatMessage], _ constraint: AnswerConstraint, wholeWords: Bool
   ) -> Int? {
-    let texts = messages.map(\.content)
-    guard let answer = try? codec.answer(call, request: texts.joined(separator: "\n")) else { return nil }
+    let request = messages.map(\.content).joined(separator: "\n")
+    guard let answer = try? codec.answer(call, request: request) else { return nil }
     constraint.tidy()
-    let context = RequestContext(grammar: grammar, texts: texts, wholeWords: wholeWords)
+    let context = context(of: messages, wholeWords: wholeWords)
     var state = constraint.start(context)
     for token in answer.dropLast() {
       state = constraint.advance(state, token: token, context)

@@ -143,6 +143,13 @@ public final class ServingModel: Sendable {
     return ConstraintVocabulary(bytes: bytes, structure: structure)
   }
 
+  /// What a request adds to the grammar; its texts are as the tokenizer reads them, since values are pieces of what was read.
+  func context(of messages: [ChatMessage], wholeWords: Bool, functions: Set<String>? = nil) -> RequestContext {
+    RequestContext(
+      grammar: grammar, texts: messages.map { tokenizer.normalized($0.content) }, wholeWords: wholeWords,
+      functions: functions)
+  }
+
   /// The logits after each of `tokens`: one array of `vocabularySize` values a token.
   ///
   /// - Throws: ``InferenceError`` as ``DecoderModel/logits(tokens:)``.

@@ -2,6 +2,11 @@ extension Tokenizer {
   /// The ids of `text`, all of them pieces of text.
   public func encode(_ text: String) -> [Int32] { Self.withBytes(of: text) { encode(plain: $0) } }
 
+  /// A text as ``encode(_:)`` reads it: in Unicode's normalization form C where the tokenizer asks for that, else as it is.
+  public func normalized(_ text: String) -> String {
+    normalizesToNFC ? String(decoding: pipeline.normalized(text), as: UTF8.self) : text
+  }
+
   /// The ids of any bytes, all of them pieces of text; those that are not valid UTF-8 become one token each.
   public func encode(bytes: some Sequence<UInt8>) -> [Int32] {
     bytes.withContiguousStorageIfAvailable { encode(plain: $0) }

@@ -262,6 +262,20 @@ struct ConstraintTests {
     #expect(try !isLegal(#"{"name":"set_light","arguments":{"room":"\/"}}"#, request))
   }
 
+  @Test("A value in decomposed text can be an answer where the tokenizer composes what it reads")
+  func composed() throws {
+    let functions = try TinyModels.functions()
+    var file = try #require(JSON.parse(TinyModels.tokenizer(functions).huggingFaceJSON).objectValue)
+    file["normalizer"] = ["type": "NFC"]
+    let tokenizer = try Tokenizer(huggingFace: JSON.object(file).bytes)
+    let model = try TinyModels.serve(
+      TinyModels.student(TinyModels.configuration(tokenizer)), tokenizer, functions)
+    let call = Call(name: "play_music", arguments: ["artist": "Bjo\u{308}rk"])
+    for text in ["something by Bjo\u{308}rk", "something by Bj\u{f6}rk"] {
+      #expect(model.sayable([(messages: [.user(text)], call: call)]).pieces == 1)
+    }
+  }
+
   @Test("A request without text leaves only functions that need none")
   func emptyRequest() throws {
     #expect(try !isLegal(#"{"name":"set_light","arguments":{"room":"a"}}"#, ""))
