@@ -140,7 +140,8 @@ public final class ServingModel: Sendable {
     let bytes = (0..<Int32(tokenizer.vocabularySize)).map { tokenizer.bytes(of: $0) }
     var structure = Set(CallCodec.structureTokens(for: functions).compactMap { tokenizer.structure($0) })
     structure.formUnion(bytes.indices.map(Int32.init).filter { tokenizer.kind(of: $0) == .structure })
-    return ConstraintVocabulary(bytes: bytes, structure: structure)
+    return ConstraintVocabulary(
+      bytes: bytes, structure: structure, texts: structure.filter { tokenizer.kind(of: $0) == .piece })
   }
 
   /// What a request adds to the grammar; its texts are as the tokenizer reads them, since values are pieces of what was read.

@@ -276,6 +276,23 @@ struct ConstraintTests {
     }
   }
 
+  @Test("Within a string structure is offered where it is a piece of text, too")
+  func structureAsText() throws {
+    let set = try FunctionSet(json: Self.lights)
+    let grammar = try AnswerGrammar(set)
+    let context = RequestContext(grammar: grammar, texts: ["a}}b"])
+    let bytes = (0...255).map { [UInt8($0)] } + [Array("}}".utf8)]
+    for texts in [[], [256]] as [Set<Int32>] {
+      let constraint = AnswerConstraint(
+        grammar: grammar, vocabulary: ConstraintVocabulary(bytes: bytes, structure: [256], texts: texts))
+      var state = constraint.start(context)
+      for byte in #"{"name":"set_light","arguments":{"room":"a"#.utf8 {
+        state = constraint.advance(state, token: Int32(byte), context)
+      }
+      #expect(constraint.allowed(state, context).ids.contains(256) == !texts.isEmpty)
+    }
+  }
+
   @Test("A request without text leaves only functions that need none")
   func emptyRequest() throws {
     #expect(try !isLegal(#"{"name":"set_light","arguments":{"room":"a"}}"#, ""))

@@ -2,7 +2,7 @@
 ///
 /// The vocabulary's trie is walked together with the grammar: from a free string only tokens that spell on one of the request's
 /// pieces are visited. Results that do not depend on the request are kept from one request to the next. Inside a free string,
-/// structure tokens are not offered as text. Not thread-safe; one owner.
+/// structure tokens that no text has are not offered. Not thread-safe; one owner.
 package final class AnswerConstraint {
   /// Where one answer stands. Empty: no legal answer begins like this.
   package struct State: Hashable {
@@ -166,7 +166,7 @@ package final class AnswerConstraint {
       guard moved.advance(byte, in: context.text, minimum: minimum, maximum: maximum) else { continue }
       for position in trie.valueRange(child) {
         let token = trie.values[position]
-        if !vocabulary.hasAllBytes || !vocabulary.isStructure[Int(token)] { found.append(token) }
+        if !vocabulary.hasAllBytes || !vocabulary.isNoText[Int(token)] { found.append(token) }
       }
       if !trie.isLeaf(child) { collectPiece(child, moved, rule, stack, context) }
     }

@@ -9,6 +9,8 @@ package struct ConstraintVocabulary: Sendable {
   package let bytes: [[UInt8]]
   /// Whether a token is a piece of the answer's structure, longer than one byte.
   package let isStructure: [Bool]
+  /// Whether a token is such a piece and no text has it: those of a model that was trained elsewhere may be pieces of text too.
+  let isNoText: [Bool]
   /// Whether each of the 256 bytes is a token of its own, so that any text can be written without structure tokens.
   let hasAllBytes: Bool
 
@@ -17,9 +19,12 @@ package struct ConstraintVocabulary: Sendable {
   /// - Parameters:
   ///   - bytes: What each token prints, by id; empty for controls and unused ids.
   ///   - structure: The ids of the structure tokens.
-  package init(bytes: [[UInt8]], structure: Set<Int32>) {
+  ///   - texts: The ids of those of them that are pieces of text too; default none.
+  package init(bytes: [[UInt8]], structure: Set<Int32>, texts: Set<Int32> = []) {
     self.bytes = bytes
-    isStructure = bytes.indices.map { structure.contains(Int32($0)) && bytes[$0].count > 1 }
+    let isStructure = bytes.indices.map { structure.contains(Int32($0)) && bytes[$0].count > 1 }
+    self.isStructure = isStructure
+    isNoText = bytes.indices.map { isStructure[$0] && !texts.contains(Int32($0)) }
     var entries: [(bytes: [UInt8], value: Int32)] = []
     var single = [Bool](repeating: false, count: 256)
     for (id, text) in bytes.enumerated() where (1...Self.maximumTokenBytes).contains(text.count) {
