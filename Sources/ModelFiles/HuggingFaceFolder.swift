@@ -91,24 +91,6 @@ public struct HuggingFaceFolder: Sendable {
     return tensor
   }
 
-  /// All parameters, one after the other in canonical order, as single-precision numbers.
-  ///
-  /// - Parameter target: exactly `configuration.parameterCount` elements.
-  /// - Throws: ``ModelFileError`` `invalid_argument` for another size; `unsupported` for element types that are no numbers.
-  public func copyParameters(into target: UnsafeMutableBufferPointer<Float>) throws(ModelFileError) {
-    guard target.count == configuration.parameterCount else {
-      throw ModelFileError(
-        .invalidArgument, context: path, expected: "a buffer of \(configuration.parameterCount) elements",
-        found: "one of \(target.count)", advice: "allocate the buffer from the configuration")
-    }
-    var offset = 0
-    for (name, shape) in configuration.parameters {
-      let count = shape.reduce(1, *)
-      try tensor(name).copyFloats(into: UnsafeMutableBufferPointer(rebasing: target[offset..<(offset + count)]))
-      offset += count
-    }
-  }
-
   private static func tensors(_ path: String) throws(ModelFileError) -> [String: TensorView] {
     var tensors: [String: TensorView] = [:]
     let whole = "\(path)/model.safetensors"
