@@ -148,7 +148,7 @@ struct TokenizerTests {
       ("\"Isolated\"", "\"Removed\""), ("\"NFC\"", "\"NFKC\""), ("\"BPE\"", "\"WordPiece\""),
       ("\"byte_fallback\":false", "\"byte_fallback\":true"), ("\"dropout\":null", "\"dropout\":0.1"),
       ("|\\\\p{N}|", "|\\\\p{N}{1,4}|"), ("\"add_prefix_space\":false", "\"add_prefix_space\":true"),
-      ("\"padding\":null", "\"padding\":{}"), ("\"invert\":false", "\"invert\":true"),
+      ("\"invert\":false", "\"invert\":true"),
       ("\"post_processor\":{\"type\":\"ByteLevel\"", "\"post_processor\":{\"type\":\"BertProcessing\""),
       ("\"decoder\":{\"type\":\"ByteLevel\"", "\"decoder\":{\"type\":\"Fuse\""),
     ])
