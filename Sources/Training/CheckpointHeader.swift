@@ -31,7 +31,7 @@ struct CheckpointHeader: Sendable {
     var object = JSONObject()
     object["format"] = .string(Self.format)
     object["numerics"] = .string(numerics)
-    object["recipe"] = recipe.recorded()
+    object["recipe"] = recipe.recorded
     object["functions"] = .string(functionsDigest.hex)
     object["base"] = baseDigest.map { .string($0.hex) } ?? .null
     object["state"] = state.json

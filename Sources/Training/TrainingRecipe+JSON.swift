@@ -111,31 +111,16 @@ extension TrainingRecipe {
   /// The keys that a recipe may have, in the order in which they are written.
   public static var keys: [String] { knobs.map(\.name) }
 
-  /// The keys that checkpoints and digests have whatever their values, in no order. A key that came later stands there only where
-  /// it is not at its default, which changes nothing: so students and releases of before are of the same recipe still, and
-  /// programs of before read the checkpoints. (A default that changes what is trained is another numerics version.)
-  package static let firstKeys: Set<String> = [
-    "hidden_size", "layer_count", "head_count", "key_value_head_count", "feed_forward_size", "rope_theta",
-    "embedding_deviation", "linear_gain", "vocabulary_size", "space_fused_pieces", "tokenizer_samples",
-    "maximum_sequence", "round_size", "replay_per_sample", "replay_choices", "replay_balance", "batch_size",
-    "release_every", "drift_confidence", "drift_samples", "drift_release_share", "learning_rate", "warmup_steps",
-    "weight_decay", "beta1", "beta2", "epsilon", "clip_norm", "dropout", "prompt_loss_share", "precision",
-    "optimizer_state", "clip_scope", "accumulation_steps", "recompute_activations", "lora_rank", "lora_alpha",
-    "lora_targets", "base_steps", "base_until", "base_share", "base_batch_size", "base_learning_rate",
-    "swap_probability", "swap_uniform_share", "swap_invented_share", "swap_invented_until", "decay_steps",
-    "candidate_steps", "final_rate_share", "distill_teacher", "distill_weight", "distill_direction", "distill_top",
-    "distill_steps", "distill_requests", "distill_rate", "sample_count", "sample_temperature", "sample_judge",
-    "rft_steps", "rft_requests", "rft_rate", "rl_steps", "rl_requests", "rl_rate", "rl_updates", "rl_clip_low",
-    "rl_clip_high", "rl_kl", "rl_advantage", "seed",
-  ]
+  /// The keys that came when there were checkpoints and releases already: a new one is added here. Where such a key is at its default,
+  /// which changes nothing, recipes are recorded without it, so that what was made before is of the same recipe still, and programs
+  /// of before read the checkpoints. (A default that changes what is trained is another numerics version.)
+  private static let laterKeys: Set<String> = ["share_prefixes"]
 
   /// The recipe as checkpoints and digests have it.
-  ///
-  /// - Parameter keys: those that stand there at their default, too.
-  package func recorded(always keys: Set<String> = firstKeys) -> JSON {
+  var recorded: JSON {
     let (all, defaults) = (json, Self().json)
     var object = JSONObject()
-    for key in Self.keys where keys.contains(key) || all[key] != defaults[key] { object[key] = all[key] }
+    for key in Self.keys where !Self.laterKeys.contains(key) || all[key] != defaults[key] { object[key] = all[key] }
     return .object(object)
   }
 

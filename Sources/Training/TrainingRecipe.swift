@@ -257,7 +257,7 @@ public struct TrainingRecipe: Sendable, Hashable {
   }
 
   /// The SHA-256 of the canonical JSON of all keys, defaults included but for those of keys that came later.
-  public var digest: Digest { Digest.sha256(recorded().canonical) }
+  public var digest: Digest { Digest.sha256(recorded.canonical) }
 }
 
 extension Student {
