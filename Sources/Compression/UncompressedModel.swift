@@ -35,7 +35,7 @@ public struct UncompressedModel {
   ///   gone on from, `InferenceError` where its student cannot be served.
   public init(
     path: String, alternatives: Int = DecodeOptions.standardAlternatives,
-    teacher: ((Tokenizer) throws -> DistillationTeacher)? = nil,
+    teacher: DistillationTeacher.Loader? = nil,
     progress: ((StepReport) throws -> Void)? = nil
   ) throws {
     if path.hasSuffix(".gguf") {
@@ -88,11 +88,8 @@ public struct UncompressedModel {
     self.description = description
   }
 
-  private init(
-    _ trainer: Trainer, alternatives: Int, teacher: ((Tokenizer) throws -> DistillationTeacher)?
-  ) throws {
-    let teacher = try trainer.recipe.teacherDigest == nil ? nil : trainer.tokenizer.flatMap { try teacher?($0) }
-    let branch = try trainer.branch(teacher: teacher)
+  private init(_ trainer: Trainer, alternatives: Int, teacher: DistillationTeacher.Loader?) throws {
+    let branch = try trainer.branch(teacher: try trainer.teacher(teacher))
     student = branch.student
     tokenizer = branch.tokenizer
     functions = trainer.functions

@@ -6,7 +6,6 @@ public import MessageLog
 import ModelFiles
 public import Releases
 import RetortClient
-public import Tokenization
 public import Topics
 public import Training
 
@@ -60,7 +59,7 @@ public struct ReleaseStage: Sendable {
   let key: SigningKey
   let trusted: TrustedKeys
   let replay: Replay.Origin?
-  let teacher: (@Sendable (Tokenizer) throws -> DistillationTeacher)?
+  let teacher: DistillationTeacher.Loader?
   let logger: Logger
   let observer: PipelineObserver
 
@@ -85,11 +84,11 @@ public struct ReleaseStage: Sendable {
   ///   - store: where finished files are kept on this machine.
   ///   - key: what signs.
   ///   - trusted: whose signatures count beside that key's, on what was released before.
-  ///   - teacher: reads the model that the recipe distils from, for a student's tokenizer; nil where it names none.
+  ///   - teacher: reads the model that the recipe distils from; nil where it names none.
   public init(
     log: any MessageLog, names: TopicNames, model: String, checkpoints: CheckpointStore, store: ContentStore,
     policy: Policy, key: SigningKey, trusted: TrustedKeys = TrustedKeys([]), replay: Replay.Origin? = nil,
-    teacher: (@Sendable (Tokenizer) throws -> DistillationTeacher)? = nil, logger: Logger,
+    teacher: DistillationTeacher.Loader? = nil, logger: Logger,
     observer: @escaping PipelineObserver = { _ in }
   ) {
     self.teacher = teacher

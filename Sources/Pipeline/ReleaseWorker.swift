@@ -116,8 +116,7 @@ actor ReleaseWorker {
       observer(.step(report))
       try Task.checkCancellation()
     }
-    let teacher = try trainer.recipe.teacherDigest == nil ? nil : trainer.tokenizer.flatMap { try stage.teacher?($0) }
-    let branch = try trainer.branch(teacher: teacher)
+    let branch = try trainer.branch(teacher: try trainer.teacher(stage.teacher))
     report(branch.refinement)
     stage.observer(.candidate(version: version, part: "compress"))
     let path = folder + "/model.gguf"

@@ -20,6 +20,7 @@ public struct TrainStage: Sendable {
   let recipe: TrainingRecipe
   let functions: FunctionSet
   let base: (@Sendable (FunctionSet) throws -> BaseModel)?
+  let teacher: String?
   let checkpoints: CheckpointStore
   let bodies: String?
   let range: ReplayRange?
@@ -34,6 +35,8 @@ public struct TrainStage: Sendable {
   ///   - recipe: how it is trained.
   ///   - functions: what it may call before the first sample says; see ``Trainer/follow(_:base:)``.
   ///   - base: loads the model to fine-tune, for a set of functions; `nil` trains from scratch.
+  ///   - teacher: where the model is that the recipe's releases are distilled from, if it names one: what cannot teach the student is
+  ///     refused before the first round.
   ///   - checkpoints: where checkpoints lie.
   ///   - bodies: the folder where pretrained bodies are kept, for recipes with `base_steps`; `nil` keeps none.
   ///   - range: the samples of a replay; `nil` trains on all that come. A replay appends nothing to `samples`.
@@ -41,7 +44,7 @@ public struct TrainStage: Sendable {
   ///     or base; else that is an error.
   public init(
     log: any MessageLog, names: TopicNames, model: String, recipe: TrainingRecipe, functions: FunctionSet,
-    base: (@Sendable (FunctionSet) throws -> BaseModel)? = nil, checkpoints: CheckpointStore,
+    base: (@Sendable (FunctionSet) throws -> BaseModel)? = nil, teacher: String? = nil, checkpoints: CheckpointStore,
     bodies: String? = nil, range: ReplayRange? = nil, mayStartAnew: Bool = false, logger: Logger,
     observer: @escaping PipelineObserver = { _ in }
   ) {
@@ -53,6 +56,7 @@ public struct TrainStage: Sendable {
     self.recipe = recipe
     self.functions = functions
     self.base = base
+    self.teacher = teacher
     self.checkpoints = checkpoints
     self.bodies = bodies
     self.logger = logger

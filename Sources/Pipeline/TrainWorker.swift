@@ -219,7 +219,7 @@ actor TrainWorker {
 
   /// Does what is due and announces it.
   private func work() async throws {
-    while let event = try trainer.advance() {
+    while let event = try advance() {
       switch event {
       case .started(let vocabularySize, let parameterCount):
         stage.observer(.studentStarted(vocabularySize: vocabularySize, parameterCount: parameterCount))
@@ -237,6 +237,19 @@ actor TrainWorker {
         stage.observer(.releasePoint(point))
       }
     }
+  }
+
+  /// The next piece of work. What a teacher lacks is said before the first round, not when all is learned and a release is due.
+  private func advance() throws -> TrainerEvent? {
+    let recipe = stage.recipe
+    if trainer.round == 0, trainer.isWorkDue, recipe.teacherDigest != nil, let path = stage.teacher,
+      let tokenizer = trainer.tokenizer, let sizes = trainer.configuration
+    {
+      try DistillationTeacher.check(
+        path: path, tokenizer: tokenizer, hasStructure: true,
+        positions: min(recipe.maximumSequence, sizes.maximumPositions))
+    }
+    return try trainer.advance()
   }
 
   /// Writes a checkpoint, then says so on the log.

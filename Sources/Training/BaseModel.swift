@@ -27,14 +27,11 @@ public struct BaseModel {
     try self.init(folder: path) { _ in structure }
   }
 
-  /// Reads a Hugging Face folder; `structure` says which tokens its tokenizer gets.
-  init(folder path: String, structure: (Tokenizer) throws -> [String]) throws {
+  /// Reads a Hugging Face folder; `structure` says which tokens its tokenizer gets, and `rows` how many rows its embedding has
+  /// then, as long as no token goes beyond them; `nil` for its own, and more where the new tokens need them.
+  init(folder path: String, rows: Int? = nil, structure: (Tokenizer) throws -> [String]) throws {
     let folder = try HuggingFaceFolder.read(path)
-    guard let json = folder.tokenizerJSON else {
-      throw TrainingError(
-        .invalidBase, context: path, expected: "a tokenizer.json", found: "none",
-        advice: "add the tokenizer that belongs to the model")
-    }
+    guard let json = folder.tokenizerJSON else { throw Self.noTokenizer(path) }
     let plain = try Tokenizer(huggingFace: json)
     let extended = try plain.adding(structure: structure(plain))
     // What cannot be asked or released is not trained.
@@ -54,10 +51,17 @@ public struct BaseModel {
     }
     source = ParameterLayout(sizes)
     digest = try Self.digest(folder, source, sizes: sizes, tokenizer: plain)
-    sizes.vocabularySize = max(sizes.vocabularySize, (extended.vocabularySize + 31) / 32 * 32)
+    sizes.vocabularySize = max(
+      rows ?? max(sizes.vocabularySize, (extended.vocabularySize + 31) / 32 * 32), extended.vocabularySize)
     configuration = sizes
     tokenizer = extended
     (self.folder, self.plain) = (folder, plain)
+  }
+
+  static func noTokenizer(_ path: String) -> TrainingError {
+    TrainingError(
+      .invalidBase, context: path, expected: "a tokenizer.json", found: "none",
+      advice: "add the tokenizer that belongs to the model")
   }
 
   /// Writes one tensor of ``configuration`` as it is after the extension, read from the mapped file.
@@ -65,7 +69,14 @@ public struct BaseModel {
   /// - Throws: `ModelFileError` for a tensor that cannot be read as numbers.
   func copy(_ entry: ParameterLayout.Entry, into weights: UnsafeMutablePointer<Float>) throws {
     guard let old = source[entry.name] else { return }
-    try folder.tensor(entry.name).copyFloats(into: UnsafeMutableBufferPointer(start: weights, count: old.count))
+    let tensor = try folder.tensor(entry.name)
+    if old.count > entry.count {
+      // No token has the rows beyond: models of one family are padded to different numbers.
+      let all = try tensor.floats()
+      _ = UnsafeMutableBufferPointer(start: weights, count: entry.count).update(fromContentsOf: all[..<entry.count])
+    } else {
+      try tensor.copyFloats(into: UnsafeMutableBufferPointer(start: weights, count: old.count))
+    }
     // By name: a feed-forward matrix may have as many rows.
     if Student.vocabularyTables.contains(entry.name) {
       Self.extend(

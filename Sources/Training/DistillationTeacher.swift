@@ -6,8 +6,12 @@ public import Topics
 /// A model whose distributions a student learns from: a larger student of ours, or any of the families that can be read.
 ///
 /// A path that ends in `.gguf` is a file that was written from a student, any other a Hugging Face folder; to that the
-/// structure tokens of the student are added, as to a base, those that it has not. Its weights are held in single precision.
+/// structure tokens of the student are added, as to a base, those that it has not. Its weights are held in single precision, and
+/// its embedding has the student's rows: models of one family, of the same tokens, are padded to different numbers.
 public struct DistillationTeacher {
+  /// Reads a teacher for a student's tokenizer and the rows of its embedding.
+  public typealias Loader = @Sendable (_ tokenizer: Tokenizer, _ rows: Int) throws -> DistillationTeacher
+
   /// The model.
   public let student: Student
   /// Its tokenizer, structure tokens included.
@@ -17,24 +21,33 @@ public struct DistillationTeacher {
 
   /// Reads a model.
   ///
-  /// - Parameter other: The student's tokenizer. A folder gets the structure tokens that the student has by now, in their
-  ///   order: that is of the student's history, not of any set of functions. One whose text has other tokens gets none.
+  /// - Parameters:
+  ///   - other: The student's tokenizer. A folder gets the structure tokens that the student has by now, in their order: that is
+  ///     of the student's history, not of any set of functions. One whose text has other tokens gets none.
+  ///   - rows: The rows of the student's embedding; `nil` for as many as the model itself has.
   /// - Throws: As ``BaseModel/init(folder:functions:)``; `ModelFileError`, `TokenizationError` for a file.
-  public init(path: String, tokenizer other: Tokenizer) throws {
-    guard path.hasSuffix(".gguf") else {
-      let model = try BaseModel(folder: path) { plain in
-        guard plain.textDigest == other.textDigest else { return [] }
-        return other.structureTexts.filter { plain.structure($0) == nil }
-      }
+  public init(path: String, tokenizer other: Tokenizer, rows: Int? = nil) throws {
+    guard Self.isFile(path) else {
+      let model = try BaseModel(folder: path, rows: rows) { Self.structure(of: other, for: $0) }
       student = try Student(configuration: model.configuration, weights: model.copy(_:into:))
       tokenizer = model.tokenizer
       digest = model.digest
       return
     }
     let file = try GGUFFile(path: path)
-    student = try Student(file)
+    let whole = try Student(file)
     tokenizer = try Tokenizer(file.vocabulary())
-    digest = Self.digest(student, tokenizer)
+    digest = Self.digest(whole, tokenizer)
+    student = try whole.withRows(max(rows ?? whole.configuration.vocabularySize, tokenizer.vocabularySize))
+  }
+
+  /// Whether a path names a file that was written from a student.
+  private static func isFile(_ path: String) -> Bool { path.hasSuffix(".gguf") }
+
+  /// The structure tokens that a folder's tokenizer lacks beside a student's.
+  private static func structure(of other: Tokenizer, for plain: Tokenizer) -> [String] {
+    guard plain.textDigest == other.textDigest else { return [] }
+    return other.structureTexts.filter { plain.structure($0) == nil }
   }
 
   private static func digest(_ student: Student, _ tokenizer: Tokenizer) -> Digest {
@@ -49,9 +62,34 @@ public struct DistillationTeacher {
   ///
   /// - Throws: As reading it.
   public static func digest(path: String) throws -> Digest {
-    guard path.hasSuffix(".gguf") else { return try BaseModel(folder: path) { _ in [] }.digest }
+    guard isFile(path) else { return try BaseModel(folder: path) { _ in [] }.digest }
     let file = try GGUFFile(path: path)
     return digest(try Student(file), try Tokenizer(file.vocabulary()))
+  }
+
+  /// Checks that the model at `path` can teach a student, without reading its weights.
+  ///
+  /// - Parameters:
+  ///   - other: The student's tokenizer.
+  ///   - hasStructure: Whether it has the structure tokens of the student's functions by now; without, only the tokens of text
+  ///     are compared.
+  ///   - positions: The length of the longest sequence that the student learns.
+  /// - Throws: ``TrainingError`` `invalid_base`, naming both digests or lengths; `ModelFileError`, `TokenizationError` for what
+  ///   cannot be read.
+  public static func check(path: String, tokenizer other: Tokenizer, hasStructure: Bool, positions: Int) throws {
+    let (own, ownPositions): (Tokenizer, Int)
+    if isFile(path) {
+      let file = try GGUFFile(path: path)
+      (own, ownPositions) = (try Tokenizer(file.vocabulary()), try file.decoderConfiguration().maximumPositions)
+    } else {
+      let folder = try HuggingFaceFolder.read(path)
+      guard let json = folder.tokenizerJSON else { throw BaseModel.noTokenizer(path) }
+      let plain = try Tokenizer(huggingFace: json)
+      own = try plain.adding(structure: structure(of: other, for: plain))
+      ownPositions = folder.configuration.maximumPositions
+    }
+    let digests = hasStructure ? (own.digest, other.digest) : (own.textDigest, other.textDigest)
+    try check(digests, positions: (ownPositions, positions))
   }
 
   /// Checks that it is the teacher of a recipe, speaks the student's tokens, and reads sequences as long as the student learns.
@@ -63,23 +101,40 @@ public struct DistillationTeacher {
         .invalidBase, context: "the teacher", expected: "the recipe's, \(recipe.distillTeacher)", found: digest.hex,
         advice: "name the model that the recipe's digest is of")
     }
-    let rows = (self.student.configuration.vocabularySize, student.configuration.vocabularySize)
-    guard tokenizer.digest == other.digest, rows.0 == rows.1 else {
+    let needed = min(recipe.maximumSequence, student.configuration.maximumPositions)
+    try Self.check(
+      (tokenizer.digest, other.digest), positions: (self.student.configuration.maximumPositions, needed))
+  }
+
+  private static func check(
+    _ tokenizers: (own: Digest, other: Digest), positions: (own: Int, needed: Int)
+  ) throws(TrainingError) {
+    guard tokenizers.own == tokenizers.other else {
       throw TrainingError(
-        .invalidBase, context: "the teacher's tokenizer",
-        expected: "the student's, \(other.digest.hex), and \(rows.1) rows",
-        found: "\(tokenizer.digest.hex), and \(rows.0) rows",
+        .invalidBase, context: "the teacher's tokenizer", expected: "the student's, \(tokenizers.other.hex)",
+        found: tokenizers.own.hex,
         advice: "distil from a model with the same tokens, in a folder where the student has gained functions, "
           + "or start the student from one of the teacher's family")
     }
-    let (own, needed) = (
-      self.student.configuration.maximumPositions,
-      min(recipe.maximumSequence, student.configuration.maximumPositions)
-    )
-    guard own >= needed else {
+    guard positions.own >= positions.needed else {
       throw TrainingError(
-        .invalidBase, context: "the teacher's positions", expected: "at least the \(needed) of the student's sequences",
-        found: "\(own)", advice: "distil from a model that reads longer sequences, or lower maximum_sequence")
+        .invalidBase, context: "the teacher's positions",
+        expected: "at least the \(positions.needed) of the student's sequences", found: "\(positions.own)",
+        advice: "distil from a model that reads longer sequences, or lower maximum_sequence")
+    }
+  }
+}
+
+extension Student {
+  /// The same with so many rows in its embedding and output matrix; new ones are zero.
+  fileprivate func withRows(_ rows: Int) throws -> Student {
+    guard rows != configuration.vocabularySize else { return self }
+    var sizes = configuration
+    sizes.vocabularySize = rows
+    return try Student(configuration: sizes, precision: precision) { entry, weights in
+      guard let old = layout[entry.name] else { return }
+      let values = parameters(old).prefix(entry.count)
+      _ = UnsafeMutableBufferPointer(start: weights, count: entry.count).update(fromContentsOf: values)
     }
   }
 }

@@ -1,3 +1,4 @@
+import ModelFiles
 import StudentModel
 import Topics
 
@@ -57,6 +58,12 @@ extension Trainer {
     return StudentBranch(
       student: copy.student.merged(), tokenizer: copy.tokenizer, steps: count, finalLoss: last.meanLoss,
       refinement: refinement)
+  }
+
+  /// The model that the recipe names to distil from, as the student needs it; `nil` where it names none, and before the student exists.
+  public func teacher(_ load: DistillationTeacher.Loader?) throws -> DistillationTeacher? {
+    guard recipe.teacherDigest != nil, let trunk else { return nil }
+    return try load?(trunk.tokenizer, trunk.student.configuration.vocabularySize)
   }
 
   private func check(_ teacher: DistillationTeacher?, _ trunk: Trunk) throws(TrainingError) -> DistillationTeacher? {

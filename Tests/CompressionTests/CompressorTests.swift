@@ -353,6 +353,29 @@ import Training
     }
   }
 
+  @Test("A file teaches a student with as many rows as that has, and is known by the same digest")
+  func teacherFile() throws {
+    try Fixture.withFolder { folder in
+      let tokenizer = try Fixture.tokenizer()
+      let student = try Fixture.student(tokenizer)
+      let path = "\(folder)/teacher.gguf"
+      _ = try StudentFile.write(student, tokenizer: tokenizer, functions: Fixture.functions(), as: .f32, to: path)
+      let rows = student.configuration.vocabularySize
+      let whole = try DistillationTeacher(path: path, tokenizer: tokenizer)
+      let wider = try DistillationTeacher(path: path, tokenizer: tokenizer, rows: rows + 32)
+      let back = try DistillationTeacher(path: path, tokenizer: tokenizer, rows: rows)
+      let digest = try DistillationTeacher.digest(path: path)
+      #expect(whole.digest == digest && wider.digest == digest && back.digest == digest)
+      #expect(wider.student.configuration.vocabularySize == rows + 32)
+      for entry in student.layout.entries {
+        let own = Array(student.parameters(entry))
+        let found = Array(wider.student.parameters(try #require(wider.student.layout[entry.name])))
+        #expect(Array(back.student.parameters(entry)) == own && found.prefix(own.count) == own[...], "\(entry.name)")
+        #expect(found.dropFirst(own.count).allSatisfy { $0 == 0 }, "\(entry.name)")
+      }
+    }
+  }
+
   @Test(
     "A checkpoint's student becomes a folder of the same logits, with the template it was trained in; and that folder another",
     arguments: [false, true])

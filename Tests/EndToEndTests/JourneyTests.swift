@@ -63,6 +63,19 @@ struct JourneyTests {
       #expect(answer.status == 0, "\(answer.errors)")
       #expect(throws: Never.self) { try Call(json: JSON.parse(Array(answer.output.utf8))) }
 
+      // A model that reads less than the student learns cannot teach it: that is said before anything is trained.
+      let short = "\(retort.folder)/short"
+      try FileManager.default.copyItem(atPath: "\(retort.folder)/student", toPath: short)
+      let file = URL(fileURLWithPath: "\(short)/config.json")
+      var sizes = try #require(try JSON.parse([UInt8](Data(contentsOf: file))).objectValue)
+      sizes["max_position_embeddings"] = 8
+      try Data(JSON.object(sizes).bytes).write(to: file)
+      for (folder, isRefused) in [("short", true), ("student", false)] {
+        let lint = try await retort.run(
+          "config", "lint", "--set", "train.base=student", "--set", "train.teacher=\(folder)")
+        #expect(lint.output.contains("train.teacher: the teacher's positions: ") == isRefused, "\(lint.output)")
+      }
+
       let grammar = RequestGrammar(seed: 8)
       let labelled = (0..<20).map { index in
         let request = grammar.request(at: index)

@@ -18,9 +18,11 @@ struct DistillationJourneyTests {
   private static let rooms = ["kitchen", "garden", "attic", "hall", "bath"]
 
   /// A folder with a small model and the teacher's tokenizer.
-  private static func base(in folder: String, seed: UInt64 = 3) throws -> Tokenizer {
+  private static func base(in folder: String, seed: UInt64 = 3, text: String = "Turn on the light in the") throws
+    -> Tokenizer
+  {
     let tokenizer = try Tokenizer.train(
-      rooms.map { "Turn on the light in the \($0)" }, vocabularySize: 330, spaceFused: 8, structure: [])
+      rooms.map { "\(text) \($0)" }, vocabularySize: 330, spaceFused: 8, structure: [])
     var recipe = TrainingRecipe()
     (recipe.hiddenSize, recipe.layerCount, recipe.headCount, recipe.keyValueHeadCount) = (32, 1, 2, 1)
     (recipe.feedForwardSize, recipe.maximumSequence) = (64, 96)
@@ -105,6 +107,7 @@ struct DistillationJourneyTests {
     let again = try await Self.train(log, names, functions, folder.path, "two", base: folder.path)
     #expect(again.weights == first.weights)
     try await Self.changeBase(log, names, functions, folder.path)
+    try await Self.changeTeacher(log, names, functions, folder.path)
     try await Self.correct(samples.filter { $0.split == .train }, log, names, functions)
     try await log.close()
   }
@@ -131,6 +134,22 @@ struct DistillationJourneyTests {
     #expect(after.digest != before?.digest && after.chain == before?.chain)
     let digest = try BaseModel(folder: other + "/base", functions: functions).digest
     #expect(try store.summary(of: after.digest).baseDigest == digest)
+  }
+
+  /// A model of other tokens is refused before anything is learned; one of the same is not.
+  private static func changeTeacher(
+    _ log: SQLiteLog, _ names: TopicNames, _ functions: FunctionSet, _ folder: String
+  ) async throws {
+    let strange = folder + "/strange"
+    try FileManager.default.createDirectory(atPath: strange, withIntermediateDirectories: true)
+    _ = try base(in: strange, text: "Play something in the")
+    let refused = await #expect(throws: TrainingError.self) {
+      _ = try await train(log, names, functions, folder, "three", base: folder, teacher: strange + "/base")
+    }
+    #expect(refused?.code == .invalidBase && refused?.context == "the teacher's tokenizer")
+    #expect(try await TrainStage.announced(log: log, names: names, model: "three").progress == nil)
+    let own = try await train(log, names, functions, folder, "three", base: folder, teacher: folder + "/base")
+    #expect(own.weights != nil)
   }
 
   /// A judgement leaves the label's log-probabilities; with another label they go.
@@ -170,15 +189,17 @@ struct DistillationJourneyTests {
   /// Trains on all samples from the base in the folder or another; how many were learned with the teacher's distributions, and what the weights are.
   private static func train(
     _ log: SQLiteLog, _ names: TopicNames, _ functions: FunctionSet, _ folder: String, _ model: String,
-    base: String?, mayStartAnew: Bool = false
+    base: String?, teacher: String? = nil, mayStartAnew: Bool = false
   ) async throws -> (soft: Int, weights: Digest?) {
     let soft = Mutex(0)
+    var recipe = recipe
+    if let teacher { recipe.distillTeacher = try DistillationTeacher.digest(path: teacher).hex }
     var load: (@Sendable (FunctionSet) throws -> BaseModel)?
     if let base { load = { try BaseModel(folder: base + "/base", functions: $0) } }
     let store = CheckpointStore(folder: folder + "/checkpoints")
     try await TrainStage(
       log: log, names: names, model: model, recipe: recipe, functions: functions,
-      base: load, checkpoints: store,
+      base: load, teacher: teacher, checkpoints: store,
       mayStartAnew: mayStartAnew, logger: Fixtures.quiet
     ) { event in
       if case .round(let report, _, _) = event { soft.withLock { $0 += report.softSamples } }

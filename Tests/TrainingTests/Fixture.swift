@@ -124,13 +124,15 @@ enum Fixture {
   }
 
   /// A Hugging Face folder of a small model that knows no functions.
-  static func base(in folder: String, feedForward: Int = 64) throws -> String {
+  ///
+  /// - Parameter padding: rows of the embedding that no token has.
+  static func base(in folder: String, feedForward: Int = 64, padding: Int = 0) throws -> String {
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     let texts = (0..<24).map { Self.sample($0).messages[0].content }
     let tokenizer = try Tokenizer.train(texts, vocabularySize: 320, spaceFused: 8, structure: [])
     let student = try Student(
       configuration: recipe { $0.feedForwardSize = feedForward }
-        .configuration(vocabularySize: tokenizer.vocabularySize),
+        .configuration(vocabularySize: tokenizer.vocabularySize + padding),
       seed: 3)
     let end = (id: Int(tokenizer.controls.endOfText), text: "<|endoftext|>")
     try HuggingFaceFolder.write(

@@ -248,6 +248,61 @@ import Training
     }
   }
 
+  @Test(
+    "A teacher of the student's tokens whose rows are padded further, or less far, teaches it with the student's rows")
+  func paddedTeacher() throws {
+    try Fixture.withFolder { folder in
+      let functions = try Fixture.functions()
+      let plain = try Fixture.base(in: folder + "/plain")
+      let padded = try Fixture.base(in: folder + "/padded", padding: 256)
+      for (base, path) in [(plain, padded), (padded, plain)] {
+        let digest = try DistillationTeacher.digest(path: path)
+        let trainer = try Trainer(
+          recipe: Fixture.recipe { $0.distillTeacher = digest.hex }, functions: functions,
+          base: BaseModel(folder: base, functions: functions))
+        for (offset, input) in Fixture.stream().enumerated() { try trainer.consume(input, offset: Int64(offset)) }
+        let rows = try #require(trainer.configuration?.vocabularySize)
+        #expect(try BaseModel(folder: path, functions: functions).configuration.vocabularySize != rows)
+        let load: DistillationTeacher.Loader = { try DistillationTeacher(path: path, tokenizer: $0, rows: $1) }
+        let teacher = try #require(try trainer.teacher(load))
+        #expect(teacher.student.configuration.vocabularySize == rows && teacher.digest == digest)
+        // The rows of text are the folder's own.
+        let embedding = try HuggingFaceFolder.read(path).tensor("model.embed_tokens.weight").floats()
+        let own = try Tokenizer(huggingFace: try #require(HuggingFaceFolder.read(path).tokenizerJSON)).vocabularySize
+        let entry = try #require(teacher.student.layout["model.embed_tokens.weight"])
+        #expect(Array(teacher.student.parameters(entry).prefix(own * 32)) == Array(embedding.prefix(own * 32)))
+        #expect(try trainer.branch(teacher: teacher).finalLoss.isFinite)
+      }
+    }
+  }
+
+  @Test("Whether a model can teach is known without its weights: it must have the student's tokens, and read as far")
+  func unsuitableTeacher() throws {
+    try Fixture.withFolder { folder in
+      let path = try Fixture.base(in: folder)
+      let plain = try Tokenizer(huggingFace: try #require(HuggingFaceFolder.read(path).tokenizerJSON))
+      let student = try plain.adding(structure: CallCodec.structureTokens(for: Fixture.functions()))
+      let texts = (0..<24).map { Fixture.sample($0).messages[0].content }
+      let others = try Tokenizer.train(texts, vocabularySize: 310, spaceFused: 4, structure: [])
+      func problem(_ tokenizer: Tokenizer, _ hasStructure: Bool, _ positions: Int) -> TrainingError? {
+        #expect(throws: TrainingError.self) {
+          try DistillationTeacher.check(
+            path: path, tokenizer: tokenizer, hasStructure: hasStructure, positions: positions)
+        }
+      }
+      for (tokenizer, hasStructure) in [(plain, false), (student, false), (student, true)] {
+        try DistillationTeacher.check(path: path, tokenizer: tokenizer, hasStructure: hasStructure, positions: 96)
+        let short = problem(tokenizer, hasStructure, 97)
+        #expect(short?.code == .invalidBase && short?.found == "96", "\(short as Any)")
+      }
+      for hasStructure in [false, true] {
+        let strange = problem(others, hasStructure, 96)
+        #expect(strange?.code == .invalidBase && strange?.found == plain.textDigest.hex, "\(strange as Any)")
+        #expect(strange?.expected.contains(others.digest.hex) == true)
+      }
+    }
+  }
+
   @Test("A teacher that reads shorter sequences than the student learns is refused before the first step")
   func shortTeacher() throws {
     let teacher = try Self.trained(Fixture.recipe { $0.maximumSequence = 64 })

@@ -156,7 +156,7 @@ struct CompressCommand: AsyncParsableCommand {
     defer { line.end() }
     return try UncompressedModel(
       path: path, alternatives: wiring.decoding().alternatives ?? DecodeOptions.standardAlternatives,
-      teacher: wiring.teacherPath.map { path in { try DistillationTeacher(path: path, tokenizer: $0) } }
+      teacher: wiring.distillationTeacher
     ) { step in
       line.show("step \(step.step) of \(step.steps), loss \(Figures.fixed(step.meanLoss, 3))")
     }

@@ -98,21 +98,19 @@ extension Wiring {
     }
     return TrainStage(
       log: log, names: replay?.names ?? names, model: replay?.name ?? model, recipe: try replay?.recipe ?? recipe(),
-      functions: functions, base: base, checkpoints: checkpoints(of: replay?.name ?? model), bodies: bodies,
-      range: replay?.range, mayStartAnew: mayStartAnew, logger: logger, observer: observer)
+      functions: functions, base: base, teacher: teacherPath, checkpoints: checkpoints(of: replay?.name ?? model),
+      bodies: bodies, range: replay?.range, mayStartAnew: mayStartAnew, logger: logger, observer: observer)
   }
 
   /// Releasing: the live model's candidates, or a replay's.
   func release(
     log: any MessageLog, replay: ReplayPlan? = nil, logger: Logger, observer: @escaping PipelineObserver
   ) async throws -> ReleaseStage {
-    var teacher: (@Sendable (Tokenizer) throws -> DistillationTeacher)?
-    if let path = teacherPath { teacher = { try DistillationTeacher(path: path, tokenizer: $0) } }
     return ReleaseStage(
       log: log, names: replay?.names ?? names, model: replay?.name ?? model,
       checkpoints: checkpoints(of: replay?.name ?? model), store: store, policy: try releasePolicy(),
       key: try await signingKey(log: log), trusted: try keysIfAny() ?? TrustedKeys([]),
-      replay: replay.map { Replay.Origin(model: model, range: $0.range) }, teacher: teacher, logger: logger,
+      replay: replay.map { Replay.Origin(model: model, range: $0.range) }, teacher: distillationTeacher, logger: logger,
       observer: observer)
   }
 

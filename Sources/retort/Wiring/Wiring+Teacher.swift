@@ -58,9 +58,12 @@ extension Wiring {
     }
   }
 
-  /// Whether the student can learn from the log-probabilities that it is to learn from: they must be of its tokens.
+  /// Whether the student can learn from the teacher, or from the log-probabilities, that it is to learn from: they must be of its
+  /// tokens.
   func checkDistillation() throws {
-    guard try recipe(readsTeacher: false).distillsSamples else { return }
+    let recipe = try recipe(readsTeacher: false)
+    if recipe.teacherDigest != nil, let teacherPath { try checkTeacher(teacherPath, recipe) }
+    guard recipe.distillsSamples else { return }
     guard configuration.optionalText("train.base") != nil else {
       throw ConfigurationError(
         "train.base: expected a folder with the teacher's tokenizer.json, as samples teach, found nothing; "
@@ -76,6 +79,21 @@ extension Wiring {
       throw ConfigurationError(
         "train.base: expected the tokens of teacher.tokenizer, \(expected), as samples teach, found \(found); "
           + "start from a folder with the teacher's tokenizer.json")
+    }
+  }
+
+  /// The same of a model and a base. A student from scratch has no tokens yet; training asks when it has.
+  private func checkTeacher(_ path: String, _ recipe: TrainingRecipe) throws {
+    // Where one is missing, whoever reads it says so.
+    guard let base = basePath, [path, base].allSatisfy(FileManager.default.fileExists) else { return }
+    let folder = try HuggingFaceFolder.read(base)
+    guard let json = folder.tokenizerJSON else { return }
+    do {
+      try DistillationTeacher.check(
+        path: path, tokenizer: Tokenizer(huggingFace: json), hasStructure: false,
+        positions: min(recipe.maximumSequence, folder.configuration.maximumPositions))
+    } catch let error as TrainingError {
+      throw ConfigurationError("train.teacher: \(error)")
     }
   }
 

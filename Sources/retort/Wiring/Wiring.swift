@@ -209,6 +209,12 @@ struct Wiring: Sendable {
     return text == TrainingRecipe.samples ? nil : text.map { configuration.resolve($0) }
   }
 
+  /// Reads that model for a student; nil for none.
+  var distillationTeacher: DistillationTeacher.Loader? {
+    guard let path = teacherPath else { return nil }
+    return { try DistillationTeacher(path: path, tokenizer: $0, rows: $1) }
+  }
+
   /// How samples are held out.
   func split() throws -> LabelStage.Split {
     let split = LabelStage.Split(
