@@ -6,8 +6,8 @@ import RetortClient
 public import Topics
 public import Training
 
-/// Removing what nothing refers to: chunks of old releases, files of the store, checkpoints of old release points; and what
-/// processes left half written that were killed.
+/// Removing what nothing refers to: chunks of old releases and of none, files of the store, checkpoints of old release points; and
+/// what processes left half written that were killed.
 public enum GarbageCollection {
   /// What went, or would go.
   public struct Report: Sendable, Hashable {
@@ -28,7 +28,8 @@ public enum GarbageCollection {
   ///
   /// What stays: the deployed release, the best, the newest promoted ones, the newest candidate, the checkpoint that training
   /// goes on from, and those of release points that wait to be released. A replay that has its candidate, or whose samples
-  /// are no longer the same (one was erased), goes on from no checkpoint, so that none of its stays.
+  /// are no longer the same (one was erased), goes on from no checkpoint, so that none of its stays. Chunks that no release names
+  /// stay for a day: on another machine a release may be about to name them, whose chunks come before it.
   ///
   /// - Parameters:
   ///   - keys: whose signatures count; `nil`: anybody's.
@@ -64,8 +65,12 @@ public enum GarbageCollection {
       kept += try await history.releases(of: other).map(\.manifest)
     }
     let wanted = Set(kept.flatMap { $0.files.map(\.sha256) })
-    let known = Set(releases.flatMap { $0.manifest.files.map(\.sha256) })
-    try await tombstone(known.subtracting(wanted), log: log, names: names, dryRun: dryRun, report: &report)
+    let unwanted = Set(releases.flatMap { $0.manifest.files.map(\.sha256) }).subtracting(wanted)
+    let named = try await named(log: log, names: names)
+    let yesterday = Int64(Date().timeIntervalSince1970 * 1_000) - 86_400_000
+    try await tombstone(log: log, names: names, dryRun: dryRun, report: &report) { digest, time in
+      unwanted.contains(digest) || time < yesterday && named?.contains(digest) == false
+    }
     try sweep(store.folder, keeping: wanted, dryRun: dryRun, report: &report)
 
     for (student, checkpoints) in replays {
@@ -170,15 +175,33 @@ public enum GarbageCollection {
     }
   }
 
+  /// The files that any release or deployment names, whoever signed it; nil where one cannot be read, as one of a newer program.
+  private static func named(log: any MessageLog, names: TopicNames) async throws -> Set<Digest>? {
+    var named: Set<Digest>? = []
+    try await TopicScan.each(log: log, topic: names.releases) { record in
+      guard record.value != nil else { return }
+      guard let release = try? RecordCoding.value(of: record, as: ReleaseRecord.self) else { return named = nil }
+      if case .manifest(let manifest) = release.content { named?.formUnion(manifest.files.map(\.sha256)) }
+    }
+    // The history of a deployed release may be gone.
+    try await TopicScan.each(log: log, topic: names.models) { record in
+      guard record.value != nil else { return }
+      guard let deployment = try? RecordCoding.value(of: record, as: DeploymentRecord.self) else { return named = nil }
+      named?.formUnion(deployment.manifest.files.map(\.sha256))
+    }
+    return named
+  }
+
+  /// Removes the chunks of the files that are garbage, as their digest and the chunk's time tell.
   private static func tombstone(
-    _ unwanted: Set<Digest>, log: any MessageLog, names: TopicNames, dryRun: Bool, report: inout Report
+    log: any MessageLog, names: TopicNames, dryRun: Bool, report: inout Report,
+    _ isGarbage: (Digest, Int64) -> Bool
   ) async throws {
     var alive: [[UInt8]: Int] = [:]
     try await TopicScan.each(log: log, topic: names.artifacts) { record in
-      guard let key = record.key, let place = ArtifactChunk.place(key: key), unwanted.contains(place.digest) else {
-        return
-      }
-      alive[key] = record.value?.count
+      guard let key = record.key, let place = ArtifactChunk.place(key: key) else { return }
+      // The last copy counts.
+      alive[key] = isGarbage(place.digest, record.timestamp) ? record.value?.count : nil
     }
     report.chunks += alive.count
     report.bytes += alive.values.reduce(0, +)

@@ -11,8 +11,9 @@ public import Training
 
 /// Stage 3 on the log: makes a candidate of every release point, measures the file, signs it, promotes or rejects it.
 ///
-/// Delivery: the manifest, the verdict, the chunks, the deployment and the group's position are one transaction, opened
-/// when the work is done; a crash before it repeats the work to the same weights. Ordering: release points in the order of
+/// Delivery: the manifest, the verdict, the deployment and the group's position are one transaction, opened when the work is
+/// done; a crash before it repeats the work to the same weights. The files' chunks are in the log before it, as they may take
+/// longer than a transaction is let; a crash in between leaves them to the repetition. Ordering: release points in the order of
 /// training, so that each is judged against the one before. Cancellation: between two optimizer steps, or two questions that
 /// a model is measured with.
 public struct ReleaseStage: Sendable {

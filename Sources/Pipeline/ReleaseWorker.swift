@@ -66,17 +66,17 @@ actor ReleaseWorker {
     let verdict = Gate.verdict(measured.measurements, policy: stage.policy.gate)
     let confidence = try ConfidenceThreshold(on: samples.dev, model: measured.candidateModel)
     let use = try GarbageCollection.use(of: stage.store.folder)
-    let files = try await store(made, weights: weights, probes: measured.probes)
+    let files = try await store(made, weights: weights, probes: measured.probes, after: own.last?.manifest)
     let now = RFC3339.text(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))
     let manifest = try stage.key.sign(
       ManifestBuilder(
-        stage: stage, checkpoint: checkpoint, version: version, made: made, samples: samples, files: files.map(\.file),
+        stage: stage, checkpoint: checkpoint, version: version, made: made, samples: samples, files: files,
         verdict: verdict, context: context, measured: measured, confidence: confidence,
         parent: stage.replay == nil ? deployed?.manifestDigest : nil, created: now
       ).manifest)
     return FinishedCandidate(
       manifest: manifest, use: use,
-      records: try records(manifest: manifest, verdict: verdict, files: files, epoch: epoch, now: now),
+      records: try records(manifest: manifest, verdict: verdict, epoch: epoch, now: now),
       summary: summary(manifest: manifest, verdict: verdict, made: made, measured: measured))
   }
 
@@ -220,29 +220,30 @@ actor ReleaseWorker {
 
   // MARK: - Writing
 
-  /// A file of the release with its bytes.
-  struct StoredFile {
-    let file: ManifestFile
-    let bytes: [UInt8]
-  }
-
-  private func store(_ made: MadeCandidate, weights: [UInt8], probes: [Probe]) async throws -> [StoredFile] {
-    let artifacts = TopicPartition(topic: stage.names.artifacts, partition: 0)
-    let hint = try await stage.log.watermarks(of: artifacts).high
-    var files: [StoredFile] = []
-    for (role, format, bytes) in [
-      (ManifestFile.Role.weights, "gguf", weights),
-      (.grammar, "gbnf", try Self.read(made.grammarPath)),
+  /// Puts a release's files where subscribers find them.
+  ///
+  /// - Parameter newest: The model's newest release: chunks of this one that a process left behind when it was killed come later.
+  private func store(
+    _ made: MadeCandidate, weights: [UInt8], probes: [Probe], after newest: Manifest?
+  ) async throws -> [ManifestFile] {
+    let parts: [(role: ManifestFile.Role, format: String, bytes: [UInt8])] = [
+      (.weights, "gguf", weights), (.grammar, "gbnf", try Self.read(made.grammarPath)),
       (.probes, "jsonl", Probe.write(probes)),
-    ] {
-      let digest = try stage.store.put(bytes)
-      let uri = stage.policy.storesInLog ? "log:\(hint)" : "file:\(stage.store.path(of: digest))"
-      files.append(
-        StoredFile(
-          file: ManifestFile(role: role, format: format, bytes: Int64(bytes.count), sha256: digest, uri: uri),
-          bytes: bytes))
+    ]
+    let digests = try parts.map { try stage.store.put($0.bytes) }
+    let addresses: [String]
+    if stage.policy.storesInLog {
+      let before = newest?.weights.flatMap { $0.uri.hasPrefix("log:") ? Int64($0.uri.dropFirst(4)) : nil }
+      addresses = try await ArtifactWriter(log: stage.log, names: stage.names)
+        .write(zip(digests, parts).map { ($0, $1.bytes) }, lookingFrom: before ?? 0).map { "log:\($0)" }
+    } else {
+      addresses = digests.map { "file:\(stage.store.path(of: $0))" }
     }
-    return files
+    return parts.indices.map { index in
+      ManifestFile(
+        role: parts[index].role, format: parts[index].format, bytes: Int64(parts[index].bytes.count),
+        sha256: digests[index], uri: addresses[index])
+    }
   }
 
   private static func read(_ path: String) throws -> [UInt8] {
@@ -255,21 +256,11 @@ actor ReleaseWorker {
   }
 
   private func records(
-    manifest: Manifest, verdict: Gate.Verdict, files: [StoredFile], epoch: Int64, now: String
+    manifest: Manifest, verdict: Gate.Verdict, epoch: Int64, now: String
   ) throws -> [NewRecord] {
-    var records: [NewRecord] = []
-    if stage.policy.storesInLog {
-      for file in files {
-        for chunk in ChunkPlan.chunks(of: file.bytes, digest: file.file.sha256) {
-          records.append(
-            NewRecord(
-              topic: stage.names.artifacts, partition: 0, key: Array(chunk.key.utf8), value: chunk.bytes,
-              headers: RecordCoding.headers(of: ArtifactChunk.topic)))
-        }
-      }
-    }
-    records.append(
-      try RecordCoding.checked(ReleaseRecord(manifest: manifest), topic: stage.names.releases, key: stage.model))
+    var records = [
+      try RecordCoding.checked(ReleaseRecord(manifest: manifest), topic: stage.names.releases, key: stage.model)
+    ]
     // A replay's candidate has its evidence in the manifest; whether it is deployed is for a person to say.
     guard stage.replay == nil else { return records }
     let judged = ReleaseVerdict(

@@ -100,10 +100,10 @@ extension ReleaseStageTests {
     /// Releases all that waits, whatever it is worth; with a folder, into files there instead of the log.
     func release(
       _ compression: CompressionPolicy = Self.compression, model: String = Self.model, filesIn folder: String? = nil,
-      observer: @escaping PipelineObserver = { _ in }
+      over hooked: HookedLog? = nil, observer: @escaping PipelineObserver = { _ in }
     ) async throws {
       try await ReleaseStage(
-        log: log, names: names, model: model, checkpoints: checkpoints,
+        log: hooked ?? log, names: names, model: model, checkpoints: checkpoints,
         store: ContentStore(folder: folder ?? labels.folder + "/store"),
         policy: .init(compression: compression, gate: Self.gate, storesInLog: folder == nil, codeVersion: "0.1.0"),
         key: key,

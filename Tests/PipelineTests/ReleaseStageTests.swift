@@ -126,6 +126,56 @@ import Training
     try await bench.log.close()
   }
 
+  @Test(
+    "chunks are in the log before the transaction that names them; after a kill in between they are not written again")
+  func killedBeforeItIsNamed() async throws {
+    struct Killed: Error {}
+    let bench = try await Bench()
+    await #expect(throws: Killed.self) {
+      try await bench.release(over: HookedLog(bench.log, willCommit: { throw Killed() }))
+    }
+    let left = try await bench.chunks()
+    #expect(!left.isEmpty && Set(left).count == left.count)
+    #expect(try await bench.history.releases(of: Bench.model).isEmpty)
+    // What was written just now may be about to be named.
+    #expect(try await bench.collectChunks() == 0)
+    try await bench.release()
+    let first = try #require(try await bench.history.releases(of: Bench.model).first?.manifest)
+    #expect(try await Array(bench.chunks().prefix(left.count)) == left)
+    let weights = try #require(first.weights)
+    let copies = try await bench.chunks().filter { ArtifactChunk.place(key: $0)?.digest == weights.sha256 }
+    #expect(copies.count == ChunkPlan.count(bytes: weights.bytes))
+    #expect(weights.uri == "log:0" && copies.allSatisfy(left.contains))
+    let fetcher = ArtifactFetcher(log: bench.log, names: bench.names)
+    for file in first.files { #expect(try await fetcher.fetch(file).count == Int(file.bytes)) }
+    try await bench.log.close()
+  }
+
+  @Test("chunks that no release names are collected after a day; those of releases stay")
+  func orphans() async throws {
+    let bench = try await Bench()
+    try await bench.release()
+    let named = try await bench.chunks()
+    let day: Int64 = 86_400_000
+    let now = Int64(Date().timeIntervalSince1970 * 1_000)
+    // One that was written anew is as young as that.
+    for (text, age) in [("old", 2 * day), ("again", 2 * day), ("again", 0), ("new", 0)] {
+      let key = Array("\(Digest.sha256(text).hex)/0".utf8)
+      _ = try await bench.log.append([
+        NewRecord(topic: bench.names.artifacts, key: key, value: [1], timestamp: now - age)
+      ])
+    }
+    #expect(try await bench.collectChunks() == 1)
+    #expect(try await bench.collectChunks() == 0)
+    let gone = Array("\(Digest.sha256("old").hex)/0".utf8)
+    var last: [[UInt8]: Bool] = [:]
+    try await TopicScan.each(log: bench.log, topic: bench.names.artifacts) { record in
+      if let key = record.key { last[key] = record.value != nil }
+    }
+    #expect(last[gone] == false && named.allSatisfy { last[$0] == true } && last.values.count { !$0 } == 1)
+    try await bench.log.close()
+  }
+
   @Test("where no sample could be learned nothing is released")
   func nothingLearned() async throws {
     let bench = try await Bench()
@@ -135,5 +185,24 @@ import Training
     try await bench.release()
     #expect(try await bench.history.releases(of: Bench.model).count == count)
     try await bench.log.close()
+  }
+}
+
+extension ReleaseStageTests.Bench {
+  /// The keys of all chunks in the log, in order; tombstones are none.
+  fileprivate func chunks() async throws -> [[UInt8]] {
+    var keys: [[UInt8]] = []
+    try await TopicScan.each(log: log, topic: names.artifacts) { record in
+      if let key = record.key, record.value != nil { keys.append(key) }
+    }
+    return keys
+  }
+
+  /// How many chunks are collected where all promoted releases stay.
+  fileprivate func collectChunks() async throws -> Int {
+    try await GarbageCollection.run(
+      log: log, names: names, keys: TrustedKeys([key.publicKey]), store: ContentStore(folder: labels.folder + "/store"),
+      checkpoints: nil, model: Self.model, keep: 1_000, dryRun: false
+    ).chunks
   }
 }
