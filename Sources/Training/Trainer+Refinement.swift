@@ -73,11 +73,8 @@ extension Trainer {
       var batch = PackedBatch()
       for (question, group) in zip(questions, groups) {
         let prompt = trunk.encoder.codec.prompt(question.messages)
-        // What the student writes may go on beyond what the teacher reads; the last token is only predicted.
-        let room = max(0, teacher.configuration.maximumPositions + 1 - prompt.count)
-        for answer in group where !answer.tokens.prefix(room).isEmpty {
-          batch.append(
-            prompt: prompt, completion: Array(answer.tokens.prefix(room)), weight: Float(question.weight))
+        for answer in group where !answer.tokens.isEmpty {
+          batch.append(prompt: prompt, completion: answer.tokens, weight: Float(question.weight))
         }
       }
       observer?(questions.map(\.id))

@@ -24,16 +24,18 @@ extension Trainer {
     return try makeTrunk(student, tokenizer, recipe: recipe, functions: functions)
   }
 
-  /// A trunk that continues a base model: all its weights, or adapters on it.
+  /// A trunk that continues a base model: all its weights, or adapters on it. It reads no further than it learns, as a student from
+  /// scratch: what it would say there nobody has trained or measured, and room for it is memory.
   static func makeTrunk(_ base: BaseModel, recipe: TrainingRecipe, functions: FunctionSet) throws -> Trunk {
+    var sizes = base.configuration
+    sizes.maximumPositions = min(sizes.maximumPositions, recipe.maximumSequence)
     let student: Student
     if let adapters = recipe.adapters {
       let seed = CounterRandom(seed: UInt64(recipe.seed), .initialization).bits(0)
       student = try Student(
-        configuration: base.configuration, adapters: adapters, seed: seed, base: base.copy(_:into:))
+        configuration: sizes, adapters: adapters, seed: seed, base: base.copy(_:into:))
     } else {
-      student = try Student(
-        configuration: base.configuration, precision: recipe.precision, weights: base.copy(_:into:))
+      student = try Student(configuration: sizes, precision: recipe.precision, weights: base.copy(_:into:))
     }
     return try makeTrunk(student, base.tokenizer, recipe: recipe, functions: functions)
   }

@@ -244,6 +244,28 @@ import Training
     }
   }
 
+  @Test("A base's student reads as far as it learns, and no further than the base", arguments: [false, true])
+  func basePositions(hasAdapters: Bool) throws {
+    try Fixture.withFolder { folder in
+      let functions = try Fixture.functions()
+      let path = try Fixture.base(in: folder)
+      let base = try BaseModel(folder: path, functions: functions)
+      #expect(base.configuration.maximumPositions == 96)
+      for (sequence, expected) in [(64, 64), (96, 96), (1_024, 96)] {
+        let recipe = Fixture.recipe {
+          $0.maximumSequence = sequence
+          if hasAdapters { ($0.precision, $0.loraRank) = (.bf16, 4) }
+        }
+        let trainer = try Trainer(recipe: recipe, functions: functions, base: base)
+        #expect(trainer.configuration?.maximumPositions == expected)
+        #expect(trainer.modelDigest == base.digest)
+        let store = CheckpointStore(folder: folder + "/checkpoints")
+        let restored = try Trainer(restoring: trainer.checkpoint(to: store).digest, from: store, recipe: recipe)
+        #expect(restored.configuration == trainer.configuration)
+      }
+    }
+  }
+
   @Test("A student learns 30 samples by heart")
   func overfitting() throws {
     let recipe = Fixture.recipe {
