@@ -31,16 +31,36 @@ public final class DecoderModel: Sendable {
   ///
   /// - Throws: ``InferenceError`` `bad_metadata` for an impossible configuration, `bad_argument` where the count differs,
   ///   `bad_tensor` for values that are not finite, `bad_tokenizer` where the tokenizer has more tokens than the model.
-  public init(
+  public convenience init(
     configuration: DecoderConfiguration, parameters: UnsafeBufferPointer<Float>, tokenizer: Tokenizer? = nil
+  ) throws(InferenceError) {
+    try self.init(configuration, tokenizer) { () throws(InferenceError) in
+      try WrittenWeights(configuration, parameters)
+    }
+  }
+
+  /// Uses fp32 parameters as they are written, one after the other: they need not be in memory all at once.
+  ///
+  /// - Parameter write: writes all values of the parameter of a name (`configuration.parameters`); called once for each.
+  /// - Throws: ``InferenceError`` as for parameters in one buffer.
+  public convenience init(
+    configuration: DecoderConfiguration, tokenizer: Tokenizer? = nil,
+    parameters write: @escaping (_ name: String, _ values: UnsafeMutableBufferPointer<Float>) -> Void
+  ) throws(InferenceError) {
+    try self.init(configuration, tokenizer) { () throws(InferenceError) in WrittenWeights(write) }
+  }
+
+  private init(
+    _ configuration: DecoderConfiguration, _ tokenizer: Tokenizer?,
+    _ source: () throws(InferenceError) -> WrittenWeights
   ) throws(InferenceError) {
     do throws(ModelFileError) { try configuration.validate() } catch { throw InferenceError(error) }
     try Self.check(tokenizer, configuration, "parameters")
-    weights = try ModelWeights(configuration, from: FlatWeights(configuration, parameters))
+    weights = try ModelWeights(configuration, from: source())
     self.configuration = configuration
     self.tokenizer = tokenizer
     placement = .own
-    byteCount = parameters.count * MemoryLayout<Float>.stride
+    byteCount = configuration.parameters.reduce(0) { $0 + $1.shape.reduce(1, *) } * MemoryLayout<Float>.stride
   }
 
   init(file: GGUFFile, shared: SharedWeights? = nil) throws(InferenceError) {

@@ -77,6 +77,17 @@ public final class ServingModel: Sendable {
       functions: functions)
   }
 
+  /// Serves fp32 parameters as they are written, one after the other: a student in training whose weights are not all in memory.
+  ///
+  /// - Throws: ``InferenceError`` as ``DecoderModel/init(configuration:tokenizer:parameters:)``, and `bad_schema`.
+  public convenience init(
+    configuration: DecoderConfiguration, tokenizer: Tokenizer, functions: FunctionSet,
+    parameters write: @escaping (_ name: String, _ values: UnsafeMutableBufferPointer<Float>) -> Void
+  ) throws(InferenceError) {
+    try self.init(
+      model: DecoderModel(configuration: configuration, tokenizer: tokenizer, parameters: write), functions: functions)
+  }
+
   /// Serves a decoder that is there already.
   ///
   /// - Throws: ``InferenceError`` `bad_tokenizer` where the model has no tokenizer or one without the template's controls,

@@ -54,12 +54,15 @@ struct FileWeights: ModelWeights.Source {
   }
 }
 
-/// Weights in one flat buffer in canonical order, which is read while the model is made and not kept.
-struct FlatWeights: ModelWeights.Source {
-  let buffer: UnsafeBufferPointer<Float>
-  let offsets: [String: Int]
+/// Weights that are written tensor by tensor while the model is made; but for norms, biases and the embedding only what is packed of
+/// them is kept.
+struct WrittenWeights: ModelWeights.Source {
+  /// Writes all values of the parameter of a name.
+  private let write: (_ name: String, _ values: UnsafeMutableBufferPointer<Float>) -> Void
 
-  /// Checks the buffer against the configuration.
+  init(_ write: @escaping (_ name: String, _ values: UnsafeMutableBufferPointer<Float>) -> Void) { self.write = write }
+
+  /// Weights in one flat buffer in canonical order, which is checked against the configuration.
   init(_ configuration: DecoderConfiguration, _ buffer: UnsafeBufferPointer<Float>) throws(InferenceError) {
     var offsets: [String: Int] = [:]
     var offset = 0
@@ -73,32 +76,24 @@ struct FlatWeights: ModelWeights.Source {
         found: "\(buffer.count)",
         advice: "pass the parameters together with their own configuration")
     }
-    self.buffer = buffer
-    self.offsets = offsets
+    write = { name, values in
+      let offset = offsets[name] ?? 0
+      _ = values.update(fromContentsOf: buffer[offset..<offset + values.count])
+    }
   }
 
   func vector(_ name: String, _ shape: [Int]) throws(InferenceError) -> FloatStorage {
-    let values = try slice(name, shape)
-    return FloatStorage(count: values.count) { buffer in _ = buffer.update(from: values) }
+    let storage = FloatStorage(count: shape.reduce(1, *)) { write(name, $0) }
+    guard storage.isFinite else { throw .notFinite(name, in: "parameters") }
+    return storage
   }
 
   func table(_ name: String, _ shape: [Int]) throws(InferenceError) -> WeightTable {
-    let values = try slice(name, shape)
-    guard let start = values.baseAddress else { throw .notFinite(name, in: "parameters") }
-    return WeightTable(floats: start, rows: shape[0], columns: shape[1])
+    let values = try vector(name, shape)
+    return WeightTable(floats: values.pointer, rows: shape[0], columns: shape[1], owner: values)
   }
 
-  func embedding(_ name: String, _ shape: [Int]) throws(InferenceError) -> WeightTable {
-    let copy = try vector(name, shape)
-    return WeightTable(floats: copy.pointer, rows: shape[0], columns: shape[1], owner: copy)
-  }
-
-  private func slice(_ name: String, _ shape: [Int]) throws(InferenceError) -> UnsafeBufferPointer<Float> {
-    let offset = offsets[name] ?? 0
-    let values = UnsafeBufferPointer(rebasing: buffer[offset..<offset + shape.reduce(1, *)])
-    guard values.allSatisfy(\.isFinite) else { throw .notFinite(name, in: "parameters") }
-    return values
-  }
+  func embedding(_ name: String, _ shape: [Int]) throws(InferenceError) -> WeightTable { try table(name, shape) }
 }
 
 extension InferenceError {

@@ -86,24 +86,34 @@ extension Student {
   /// A student without adapters that computes the same but for rounding: W + (alpha / rank)·B·A in fp32; itself where it
   /// has none. Its products keep this student's precision.
   public func merged() -> Student {
-    guard let frozen, let adapters else { return self }
+    guard let frozen else { return self }
     let storage = FloatBuffer(frozen.layout.count)
-    retort_from_bfloat16(frozen.layout.count, frozen.values.pointer, storage.start)
-    let r = adapters.rank
-    for map in layers.flatMap({ $0.projections + [$0.o, $0.gateUp, $0.down] }) {
-      let scratch = FloatBuffer(Int(retort_gemm_scratch(map.outputs, map.inputs, r)))
-      for adapter in map.adapters {
-        let b = FloatBuffer(adapter.width * r)
-        b.start.update(from: parameters.pointer + adapter.b, count: adapter.width * r)
-        retort_scale(adapter.width * r, adapters.scale, b.start)
-        retort_gemm(
-          RETORT_NN, adapter.width, map.inputs, r, b.start, r, parameters.pointer + adapter.a, map.inputs,
-          storage.start + map.weight + adapter.column * map.inputs, map.inputs, nil, 1, scratch.start)
-      }
-    }
+    for entry in frozen.layout.entries { writeMerged(entry, into: storage.start + entry.offset) }
     let merged = Student(checked: configuration, parameters: storage, precision: precision)
     merged.recomputesActivations = recomputesActivations
     merged.sharesPrefixes = sharesPrefixes
     return merged
+  }
+
+  /// Writes one tensor of ``merged()``, for whoever needs no two of them at once.
+  ///
+  /// - Parameter entry: of the layout of a student of this configuration without adapters.
+  public func writeMerged(_ entry: ParameterLayout.Entry, into weights: UnsafeMutablePointer<Float>) {
+    guard let frozen, let adapters else {
+      return weights.update(from: parameters.pointer + entry.offset, count: entry.count)
+    }
+    retort_from_bfloat16(entry.count, frozen.values.pointer + entry.offset, weights)
+    let r = adapters.rank
+    for map in layers.flatMap({ $0.projections + [$0.o, $0.gateUp, $0.down] }) {
+      for adapter in map.adapters where map.weight + adapter.column * map.inputs == entry.offset {
+        let scratch = FloatBuffer(Int(retort_gemm_scratch(adapter.width, map.inputs, r)))
+        let b = FloatBuffer(adapter.width * r)
+        b.start.update(from: parameters.pointer + adapter.b, count: adapter.width * r)
+        retort_scale(adapter.width * r, adapters.scale, b.start)
+        retort_gemm(
+          RETORT_NN, adapter.width, map.inputs, r, b.start, r, parameters.pointer + adapter.a, map.inputs, weights,
+          map.inputs, nil, 1, scratch.start)
+      }
+    }
   }
 }

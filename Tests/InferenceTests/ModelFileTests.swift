@@ -96,6 +96,24 @@ struct ModelFileTests {
     }
   }
 
+  @Test("Parameters that are written one after the other, each once, give what those in one buffer give")
+  func written() throws {
+    let (student, tokenizer, functions) = try parts()
+    var names: [String] = []
+    let model = try ServingModel(
+      configuration: student.configuration, tokenizer: tokenizer, functions: functions
+    ) { name, values in
+      names.append(name)
+      guard let entry = student.layout[name] else { return }
+      _ = values.update(fromContentsOf: student.parameters(entry))
+    }
+    #expect(Set(names) == Set(student.layout.entries.map(\.name)) && names.count == student.layout.entries.count)
+    let whole = try TinyModels.serve(student, tokenizer, functions)
+    let tokens = Array(tokenizer.encode("turn the kitchen light on"))
+    #expect(try model.logits(tokens: tokens) == whole.logits(tokens: tokens))
+    #expect(model.byteCount == whole.byteCount && model.byteCount == student.layout.count * 4)
+  }
+
   @Test("Missing files, wrong counts and values that are not numbers are named")
   func clearErrors() throws {
     let missing = #expect(throws: InferenceError.self) { try ServingModel(gguf: "/nonexistent/model.gguf") }

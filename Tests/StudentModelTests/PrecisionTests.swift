@@ -130,6 +130,16 @@ import Testing
     #expect(difference < 2e-2, "\(difference)")
     #expect(relativeNorm(try student.forward(batch), try base.forward(batch)) > 0.1)
     #expect(plain.merged() === plain && plain.frozenWeights == nil)
+    for student in [student, plain] {
+      let merged = student.merged()
+      for entry in merged.layout.entries {
+        let weights = [Float](unsafeUninitializedCapacity: entry.count) { buffer, count in
+          if let start = buffer.baseAddress { student.writeMerged(entry, into: start) }
+          count = entry.count
+        }
+        #expect(weights == Array(merged.parameters(entry)), "\(entry.name)")
+      }
+    }
   }
 
   @Test("adapters' gradients are the chain rule's from the gradients of the merged weights")
