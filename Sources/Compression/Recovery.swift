@@ -114,7 +114,9 @@ public enum Recovery {
     } catch let error as TrainingError {
       throw CompressionError(
         .diverged, context: "recovery, \(error.context)", expected: error.expected, found: error.found,
-        advice: "lower the policy's \(shadow == nil ? "learning_rate" : "quantization_aware_rate")")
+        advice: shadow == nil
+          ? "prune less, or nothing (release.prune, or --prune)"
+          : "take no such steps (release.quantization_aware_steps, or --quantization-aware)")
     }
   }
 

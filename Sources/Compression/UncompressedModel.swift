@@ -18,6 +18,8 @@ public struct UncompressedModel {
   public let description: StudentDescription
   /// How a checkpoint's student was trained; the standard for any other.
   let recipe: TrainingRecipe
+  /// Whether a checkpoint's student began as a pretrained model.
+  let hasBase: Bool
 
   /// Reads a model; a path that ends in `.gguf` is a file, one as a ``CheckpointStore`` names its files a checkpoint, any other a
   /// folder.
@@ -74,7 +76,7 @@ public struct UncompressedModel {
     let tokenizer = try Tokenizer(huggingFace: json)
     self.tokenizer = tokenizer
     functions = settings.functions
-    recipe = TrainingRecipe()
+    (recipe, hasBase) = (TrainingRecipe(), false)
     var description = StudentDescription()
     description.chatTemplate = folder.chatTemplate
     // Of several ends the one that the tokenizer has: the others stop an answer as well.
@@ -93,7 +95,7 @@ public struct UncompressedModel {
     student = branch.student
     tokenizer = branch.tokenizer
     functions = trainer.functions
-    recipe = trainer.recipe
+    (recipe, hasBase) = (trainer.recipe, trainer.modelDigest != nil)
     var description = StudentDescription()
     let labels = trainer.recentSamples(SayableLabels.deciding).map { ($0.messages, $0.call) }
     let sayable = try ServingModel(student: student, tokenizer: tokenizer, functions: trainer.functions).sayable(labels)
@@ -106,7 +108,7 @@ public struct UncompressedModel {
     let vocabulary = try file.vocabulary()
     tokenizer = try Tokenizer(vocabulary)
     functions = try file.metadata["retort.functions"]?.string.map { try FunctionSet(json: JSON.parse($0)) }
-    recipe = TrainingRecipe()
+    (recipe, hasBase) = (TrainingRecipe(), false)
     var description = StudentDescription()
     description.chatTemplate = vocabulary.chatTemplate
     description.endOfText = vocabulary.endOfText

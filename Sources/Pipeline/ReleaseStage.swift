@@ -67,10 +67,12 @@ public struct ReleaseStage: Sendable {
   /// What was released and deployed before.
   var history: DeploymentScan { DeploymentScan(log: log, names: names, keys: trusted) }
 
-  /// How a student of a recipe is compressed: what was learned takes part in the recovery, however long.
-  func compression(of recipe: TrainingRecipe) -> CompressionPolicy {
+  /// How a student of a recipe is compressed: what was learned takes part in the recovery, however long, and one that began as a
+  /// pretrained model learns no faster in it than before.
+  func compression(of recipe: TrainingRecipe, hasBase: Bool) -> CompressionPolicy {
     var compression = policy.compression
     compression.maximumSequence = max(compression.maximumSequence, recipe.maximumSequence)
+    if hasBase { compression.limitRates(to: recipe.learningRate) }
     return compression
   }
 

@@ -124,7 +124,7 @@ actor ReleaseWorker {
     var description = StudentDescription()
     description.name = stage.incumbent
     description.metadata = parent.metadata.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
-    let policy = stage.compression(of: trainer.recipe)
+    let policy = stage.compression(of: trainer.recipe, hasBase: trainer.modelDigest != nil)
     let report = try Compressor.compress(
       parent: branch.student, tokenizer: branch.tokenizer, functions: trainer.functions,
       recentSamples: trainer.recentSamples(policy.activationSamples), trainingSamples: trainer.trainingSamples,

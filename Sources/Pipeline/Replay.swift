@@ -105,7 +105,7 @@ public struct Replay: Sendable {
   private func candidate() async throws -> Manifest? {
     let announced = try await TrainStage.announced(log: train.log, names: train.names, model: train.model)
     guard let point = announced.releasePoint, point.isReplay(of: range) else { return nil }
-    let compression = release.compression(of: train.recipe).digest
+    let compression = release.compression(of: train.recipe, hasBase: train.base != nil).digest
     // Where the checkpoint is gone the lineage says the base, but not whether it is one of layers that had lessons.
     let mayHaveLessons = train.base == nil && train.recipe.baseSteps > 0
     let made = try? train.checkpoints.summary(of: point.digest)

@@ -326,6 +326,56 @@ import Training
     }
   }
 
+  @Test(
+    "A student of a base recovers at its recipe's rate at most; one from scratch at the policy's",
+    arguments: [true, false])
+  func recoveryRate(isFineTuned: Bool) throws {
+    try Fixture.withFolder { folder in
+      let functions = try Fixture.functions()
+      let base =
+        isFineTuned ? try Fixture.chatMLBase(template: "{{ messages }}", functions: functions, in: folder) : nil
+      var recipe = Fixture.recipe()
+      recipe.learningRate = 5e-5
+      let trainer = try Trainer(recipe: recipe, functions: functions, base: base)
+      let samples = Fixture.samples(24)
+      for (offset, sample) in samples.enumerated() { try trainer.consume(.sample(sample), offset: Int64(offset)) }
+      let store = CheckpointStore(folder: "\(folder)/checkpoints")
+      let checkpoint = store.path(of: try trainer.checkpoint(to: store).digest)
+      var files: [Digest] = []
+      for rate in [5e-4, 5e-5] {
+        let policy = self.policy { ($0.learningRate, $0.recoverySteps) = (rate, 4) }
+        let report = try Compressor.compress(
+          UncompressedModel(path: checkpoint), samples: samples, policy: policy, output: "\(folder)/\(rate).gguf")
+        #expect(report.recovery?.steps == 4)
+        files.append(report.model.digest)
+      }
+      #expect((files[0] == files[1]) == isFineTuned)
+    }
+  }
+
+  @Test("A file teaches a student with as many rows as that has, and is known by the same digest")
+  func teacherFile() throws {
+    try Fixture.withFolder { folder in
+      let tokenizer = try Fixture.tokenizer()
+      let student = try Fixture.student(tokenizer)
+      let path = "\(folder)/teacher.gguf"
+      _ = try StudentFile.write(student, tokenizer: tokenizer, functions: Fixture.functions(), as: .f32, to: path)
+      let rows = student.configuration.vocabularySize
+      let whole = try DistillationTeacher(path: path, tokenizer: tokenizer)
+      let wider = try DistillationTeacher(path: path, tokenizer: tokenizer, rows: rows + 32)
+      let back = try DistillationTeacher(path: path, tokenizer: tokenizer, rows: rows)
+      let digest = try DistillationTeacher.digest(path: path)
+      #expect(whole.digest == digest && wider.digest == digest && back.digest == digest)
+      #expect(wider.student.configuration.vocabularySize == rows + 32)
+      for entry in student.layout.entries {
+        let own = Array(student.parameters(entry))
+        let found = Array(wider.student.parameters(try #require(wider.student.layout[entry.name])))
+        #expect(Array(back.student.parameters(entry)) == own && found.prefix(own.count) == own[...], "\(entry.name)")
+        #expect(found.dropFirst(own.count).allSatisfy { $0 == 0 }, "\(entry.name)")
+      }
+    }
+  }
+
   @Test("A Hugging Face folder can be written and compressed")
   func folder() throws {
     try Fixture.withFolder { folder in
@@ -349,29 +399,6 @@ import Training
         #expect(throws: ModelFileError.self) {
           try Compressor.compress(UncompressedModel(path: "\(folder)/\(path)"), output: "\(folder)/x.gguf")
         }
-      }
-    }
-  }
-
-  @Test("A file teaches a student with as many rows as that has, and is known by the same digest")
-  func teacherFile() throws {
-    try Fixture.withFolder { folder in
-      let tokenizer = try Fixture.tokenizer()
-      let student = try Fixture.student(tokenizer)
-      let path = "\(folder)/teacher.gguf"
-      _ = try StudentFile.write(student, tokenizer: tokenizer, functions: Fixture.functions(), as: .f32, to: path)
-      let rows = student.configuration.vocabularySize
-      let whole = try DistillationTeacher(path: path, tokenizer: tokenizer)
-      let wider = try DistillationTeacher(path: path, tokenizer: tokenizer, rows: rows + 32)
-      let back = try DistillationTeacher(path: path, tokenizer: tokenizer, rows: rows)
-      let digest = try DistillationTeacher.digest(path: path)
-      #expect(whole.digest == digest && wider.digest == digest && back.digest == digest)
-      #expect(wider.student.configuration.vocabularySize == rows + 32)
-      for entry in student.layout.entries {
-        let own = Array(student.parameters(entry))
-        let found = Array(wider.student.parameters(try #require(wider.student.layout[entry.name])))
-        #expect(Array(back.student.parameters(entry)) == own && found.prefix(own.count) == own[...], "\(entry.name)")
-        #expect(found.dropFirst(own.count).allSatisfy { $0 == 0 }, "\(entry.name)")
       }
     }
   }

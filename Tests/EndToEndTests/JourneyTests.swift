@@ -63,6 +63,16 @@ struct JourneyTests {
       #expect(answer.status == 0, "\(answer.errors)")
       #expect(throws: Never.self) { try Call(json: JSON.parse(Array(answer.output.utf8))) }
 
+      // What a pretrained model is trained with, unless the recipe says so.
+      for (settings, rate) in [
+        (["train.base=student"], 2e-5),
+        (["train.base=student", #"train.recipe={"precision":"bf16","lora_rank":8}"#], 2e-4),
+        (["train.base=student", #"train.recipe={"learning_rate":0.001}"#], 1e-3), ([], 1.2e-3),
+      ] as [([String], Double)] {
+        let shown = try await retort.run(["train", "--show-recipe"] + settings.flatMap { ["--set", $0] })
+        #expect(try shown.json()["learning_rate"]?.doubleValue == rate, "\(settings)")
+      }
+
       // A model that reads less than the student learns cannot teach it: that is said before anything is trained.
       let short = "\(retort.folder)/short"
       try FileManager.default.copyItem(atPath: "\(retort.folder)/student", toPath: short)

@@ -168,10 +168,16 @@ struct Wiring: Sendable {
     if object["release_every"] == nil {
       object["release_every"] = .integer(Int64(configuration.integer("release.every")))
     }
-    // A pretrained model has had other lessons.
-    if object["base_steps"] == nil, basePath != nil { object["base_steps"] = 0 }
-    // Its chat template begins every prompt with the same rows.
-    if object["share_prefixes"] == nil, basePath != nil { object["share_prefixes"] = 1 }
+    if basePath != nil {
+      // A pretrained model has had other lessons.
+      if object["base_steps"] == nil { object["base_steps"] = 0 }
+      // Its chat template begins every prompt with the same rows.
+      if object["share_prefixes"] == nil { object["share_prefixes"] = 1 }
+      // At the rate of a student from scratch it would forget what it knows; adapters, which begin at zero, take more.
+      if object["learning_rate"] == nil {
+        object["learning_rate"] = object["lora_rank"]?.integerValue ?? 0 > 0 ? 2e-4 : 2e-5
+      }
+    }
     if object["distill_teacher"] == nil, configuration.text("train.teacher") == TrainingRecipe.samples {
       object["distill_teacher"] = .string(TrainingRecipe.samples)
     }
