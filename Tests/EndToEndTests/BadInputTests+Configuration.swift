@@ -128,6 +128,15 @@ extension BadInputTests {
     try write(example.split(separator: "\n").map { $0.dropFirst(4) + "\n" }.joined(), "retort.yaml", in: retort)
     let read = try await retort.run("config", "lint")
     #expect(read.status == 0, "\(read.output)\(read.errors)")
+    let bases = paragraphs.filter { $0.hasPrefix("    train:\n      base: ") }
+    #expect(bases.count == 2)
+    try FileManager.default.createDirectory(
+      atPath: "\(retort.folder)/Qwen2.5-0.5B-Instruct", withIntermediateDirectories: true)
+    for base in bases {
+      try write(base.split(separator: "\n").map { $0.dropFirst(4) + "\n" }.joined(), "retort.yaml", in: retort)
+      let read = try await retort.run("config", "lint")
+      #expect(read.status == 0, "\(read.output)\(read.errors)")
+    }
     try write("train:\n  recipe:\n    lerning_rate: 1\n", "retort.yaml", in: retort)
     expectSentence(try await retort.run("train", "--until-idle"), status: 2, containing: "learning_rate")
     try write("release: {recovery_steps: autp}\n", "retort.yaml", in: retort)
