@@ -55,12 +55,12 @@ actor TrainWorker {
     writer = try await stage.log.transactionalWriter(id: "\(stage.names.prefix)train.\(stage.model)")
     functions = try await TaskFunctions(stage.functions, log: stage.log, names: stage.names)
     let announced = try await TrainStage.announced(log: stage.log, names: stage.names, model: stage.model)
-    if let point = announced.releasePoint, let files = try? stage.checkpoints.files(of: point.digest) {
-      kept = Set(files)
-    }
     releasedChain = announced.releasePoint?.chain
     if announced.progress == nil { try await stage.warnOfUnnamedFiles() }
-    // An initializer runs where everything waits; and this reads gigabytes where there is a base.
+    // An initializer runs where everything waits; and these read gigabytes where there is a base.
+    kept = try await thread.run {
+      Set(announced.releasePoint.flatMap { try? stage.checkpoints.files(of: $0.digest) } ?? [])
+    }
     let begun = try await thread.run { try Self.begun(announced.progress, stage) }
     trainer = begun.trainer
     if let checkpoint = begun.checkpoint {

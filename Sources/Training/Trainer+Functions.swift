@@ -24,7 +24,15 @@ extension Trainer {
     guard isNew || set.missing(of: functions).isEmpty else { return false }
     let set = try set.inCanonicalOrder()
     if isNew {
-      if trunk != nil, let base = try base() { trunk = try Self.makeTrunk(base, recipe: recipe, functions: set) }
+      if trunk != nil, let base = try base() {
+        guard base.digest == baseDigest else {
+          throw TrainingError(
+            .invalidBase, context: "the base model",
+            expected: baseDigest.map { "the one that was read first, \($0.hex)" } ?? "none",
+            found: base.digest.hex, advice: "its folder was replaced meanwhile: start training again")
+        }
+        trunk = try Self.makeTrunk(base, recipe: recipe, functions: set)
+      }
     } else {
       let before = trunk?.student
       trunk = try trunk?.grown(for: set, recipe: recipe)

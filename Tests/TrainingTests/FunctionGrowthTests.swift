@@ -87,6 +87,26 @@ import Training
     }
   }
 
+  @Test(
+    "A base that is another by the time of the first sample is refused: releases would name the one that was read first"
+  )
+  func replacedBase() throws {
+    try Fixture.withFolder { folder in
+      let (first, second) = (
+        try Fixture.base(in: folder + "/first"), try Fixture.base(in: folder + "/second", feedForward: 96)
+      )
+      let trainer = try Trainer(
+        recipe: Fixture.recipe(), functions: Self.early(), base: BaseModel(folder: first, functions: Self.early()))
+      let functions = try Fixture.functions()
+      let error = #expect(throws: TrainingError.self) {
+        try trainer.follow(functions) { try BaseModel(folder: second, functions: functions) }
+      }
+      #expect(error?.code == .invalidBase)
+      #expect(try trainer.follow(functions) { try BaseModel(folder: first, functions: functions) })
+      #expect(trainer.student?.configuration.feedForwardSize == 64)
+    }
+  }
+
   @Test("What was learned stays: every earlier weight and id; only rows for the new tokens join")
   func onlyRowsJoin() throws {
     let trainer = try Trainer(recipe: Fixture.recipe(), functions: Self.early())
