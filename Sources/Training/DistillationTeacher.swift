@@ -18,6 +18,7 @@ public struct DistillationTeacher {
   public let tokenizer: Tokenizer
   /// The SHA-256 of weights, sizes and tokenizer, before anything was added: what a recipe names it by.
   public let digest: Digest
+  private let isFile: Bool
 
   /// Reads a model.
   ///
@@ -27,7 +28,8 @@ public struct DistillationTeacher {
   ///   - rows: The rows of the student's embedding; `nil` for as many as the model itself has.
   /// - Throws: As ``BaseModel/init(folder:functions:)``; `ModelFileError`, `TokenizationError` for a file.
   public init(path: String, tokenizer other: Tokenizer, rows: Int? = nil) throws {
-    guard Self.isFile(path) else {
+    isFile = Self.isFile(path)
+    guard isFile else {
       let model = try BaseModel(folder: path, rows: rows) { Self.structure(of: other, for: $0) }
       student = try Student(configuration: model.configuration, weights: model.copy(_:into:))
       tokenizer = model.tokenizer
@@ -88,14 +90,22 @@ public struct DistillationTeacher {
       own = try plain.adding(structure: structure(of: other, for: plain))
       ownPositions = folder.configuration.maximumPositions
     }
-    let digests = hasStructure ? (own.digest, other.digest) : (own.textDigest, other.textDigest)
-    try check(digests, positions: (ownPositions, positions))
+    let tokenizers = try (sayable(own, isFile(path)), sayable(other, isFile(path)))
+    try check(
+      hasStructure
+        ? (tokenizers.0.digest, tokenizers.1.digest) : (tokenizers.0.textDigest, tokenizers.1.textDigest),
+      positions: (ownPositions, positions))
+  }
+
+  /// As much of a tokenizer as a model of that kind can say: the tokens are the same where a file says less of them.
+  private static func sayable(_ tokenizer: Tokenizer, _ isFile: Bool) throws -> Tokenizer {
+    isFile ? try tokenizer.asInGGUF() : tokenizer
   }
 
   /// Checks that it is the teacher of a recipe, speaks the student's tokens, and reads sequences as long as the student learns.
   ///
   /// - Throws: ``TrainingError`` `invalid_base`, naming both digests or lengths.
-  func check(recipe: TrainingRecipe, tokenizer other: Tokenizer, student: Student) throws(TrainingError) {
+  func check(recipe: TrainingRecipe, tokenizer other: Tokenizer, student: Student) throws {
     guard digest.hex == recipe.distillTeacher else {
       throw TrainingError(
         .invalidBase, context: "the teacher", expected: "the recipe's, \(recipe.distillTeacher)", found: digest.hex,
@@ -103,7 +113,8 @@ public struct DistillationTeacher {
     }
     let needed = min(recipe.maximumSequence, student.configuration.maximumPositions)
     try Self.check(
-      (tokenizer.digest, other.digest), positions: (self.student.configuration.maximumPositions, needed))
+      (Self.sayable(tokenizer, isFile).digest, Self.sayable(other, isFile).digest),
+      positions: (self.student.configuration.maximumPositions, needed))
   }
 
   private static func check(

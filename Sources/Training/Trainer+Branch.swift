@@ -66,7 +66,7 @@ extension Trainer {
     return try load?(trunk.tokenizer, trunk.student.configuration.vocabularySize)
   }
 
-  private func check(_ teacher: DistillationTeacher?, _ trunk: Trunk) throws(TrainingError) -> DistillationTeacher? {
+  private func check(_ teacher: DistillationTeacher?, _ trunk: Trunk) throws -> DistillationTeacher? {
     guard let named = recipe.teacherDigest else { return nil }
     guard let teacher else {
       throw TrainingError(

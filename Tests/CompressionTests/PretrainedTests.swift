@@ -66,6 +66,17 @@ import Training
       let codec = try CallCodec(tokenizer: student.tokenizer, functions: functions)
       let messages = [ChatMessage.user("set the attic light to 3")]
       #expect(served.codec.prompt(messages) == codec.prompt(messages))
+      // The file can teach a student of the folder, though it says less of their tokens.
+      let path = "\(folder)/student.gguf"
+      try DistillationTeacher.check(path: path, tokenizer: student.tokenizer, hasStructure: true, positions: 256)
+      var recipe = Fixture.recipe()
+      recipe.distillTeacher = try DistillationTeacher.digest(path: path).hex
+      let taught = try Trainer(recipe: recipe, functions: functions, base: base)
+      for (offset, sample) in Fixture.samples(12).enumerated() {
+        try taught.consume(.sample(sample), offset: Int64(offset))
+      }
+      let load: DistillationTeacher.Loader = { try DistillationTeacher(path: path, tokenizer: $0, rows: $1) }
+      #expect(try taught.branch(teacher: taught.teacher(load)).finalLoss.isFinite)
       // No prompt of the student had a beginning, nor was it written in the base's template.
       let read = try GGUFFile(path: "\(folder)/student.gguf").vocabulary()
       #expect(!read.addsBeginning && read.chatTemplate == PromptTemplate.chatML.jinja)
