@@ -1,3 +1,4 @@
+import Foundation
 import MessageLog
 import Releases
 import RetortClient
@@ -40,16 +41,18 @@ struct ArtifactWriter {
     return chunks.map { $0.compactMap { found[$0.key] }.min() ?? end }
   }
 
-  /// Where the log has these chunks, by key; one that is followed by a tombstone, or by other bytes, it does not have.
+  /// Where the log has these chunks, by key; one that is followed by a tombstone, or by other bytes, it does not have. Nor one that is
+  /// soon old enough to be garbage, as nothing names it yet.
   private func places(of chunks: [ArtifactChunk], from start: Int64) async throws -> [String: Int64] {
     let wanted = Dictionary(chunks.map { (Array($0.key.utf8), $0) }) { first, _ in first }
     // After a move to another log the offset may lie behind the end.
     let isThere = try await log.watermarks(of: partition).high >= start
+    let oldest = Int64(Date().timeIntervalSince1970 * 1_000) - GarbageCollection.patience / 2
     var places: [String: Int64] = [:]
     try await TopicScan.each(log: log, partition: partition, from: isThere ? .offset(start) : .earliest, to: nil) {
       record in
       guard let key = record.key, let chunk = wanted[key] else { return }
-      if record.value != chunk.bytes {
+      if record.value != chunk.bytes || record.timestamp < oldest {
         places[chunk.key] = nil
       } else if places[chunk.key] == nil {
         places[chunk.key] = record.offset

@@ -67,7 +67,7 @@ public enum GarbageCollection {
     let wanted = Set(kept.flatMap { $0.files.map(\.sha256) })
     let unwanted = Set(releases.flatMap { $0.manifest.files.map(\.sha256) }).subtracting(wanted)
     let named = try await named(log: log, names: names)
-    let yesterday = Int64(Date().timeIntervalSince1970 * 1_000) - 86_400_000
+    let yesterday = Int64(Date().timeIntervalSince1970 * 1_000) - patience
     try await tombstone(log: log, names: names, dryRun: dryRun, report: &report) { digest, time in
       unwanted.contains(digest) || time < yesterday && named?.contains(digest) == false
     }
@@ -97,6 +97,9 @@ public enum GarbageCollection {
       .store, folder, expected: "`retort models gc` to be done with it in ten minutes", found: "it at work still",
       advice: "stop it", isRetriable: true)
   }
+
+  /// How old a chunk is that no release names before it is garbage, in milliseconds: a day.
+  static let patience: Int64 = 86_400_000
 
   private static let workPrefix = "incoming-"
 
