@@ -103,7 +103,7 @@ public enum GarbageCollection {
 
   private static let workPrefix = "incoming-"
 
-  /// A new folder in a store for what is made there, and the hold by which it is known that it is still being made.
+  /// An empty folder in a store for what is made there, and the hold by which it is known that it is still being made.
   ///
   /// - Parameter name: no other process makes something under that name.
   static func workFolder(_ name: String, in store: String) throws -> (path: String, hold: FolderHold) {
@@ -111,13 +111,12 @@ public enum GarbageCollection {
     // Nothing is collected between the folder and the hold on it.
     let use = try use(of: store)
     defer { withExtendedLifetime(use) {} }
-    try? FileManager.default.removeItem(atPath: path)
     guard let hold = try FolderHold(.exclusive, on: path, name: holdName) else {
       throw PipelineError(
         .store, path, expected: "to be the only process that makes this", found: "another",
-        advice: "stop one of the two",
-        isRetriable: true)
+        advice: "stop one of the two", isRetriable: true)
     }
+    for file in names(in: path) where file != holdName { try FileManager.default.removeItem(atPath: "\(path)/\(file)") }
     return (path, hold)
   }
 
@@ -201,10 +200,14 @@ public enum GarbageCollection {
     _ isGarbage: (Digest, Int64) -> Bool
   ) async throws {
     var alive: [[UInt8]: Int] = [:]
-    try await TopicScan.each(log: log, topic: names.artifacts) { record in
-      guard let key = record.key, let place = ArtifactChunk.place(key: key) else { return }
-      // The last copy counts.
-      alive[key] = isGarbage(place.digest, record.timestamp) ? record.value?.count : nil
+    var seen: [TopicPartition: Int64] = [:]
+    // The second time only for what came during the first: chunks may be written anew at any moment.
+    for _ in 0..<2 {
+      seen = try await TopicScan.news(log: log, topic: names.artifacts, after: seen, anew: { alive = [:] }) { record in
+        guard let key = record.key, let place = ArtifactChunk.place(key: key) else { return }
+        // The last copy counts.
+        alive[key] = isGarbage(place.digest, record.timestamp) ? record.value?.count : nil
+      }
     }
     report.chunks += alive.count
     report.bytes += alive.values.reduce(0, +)

@@ -246,8 +246,7 @@ actor TrainWorker {
       let tokenizer = trainer.tokenizer, let sizes = trainer.configuration
     {
       try DistillationTeacher.check(
-        path: path, tokenizer: tokenizer, hasStructure: true,
-        positions: min(recipe.maximumSequence, sizes.maximumPositions))
+        path: path, tokenizer: tokenizer, positions: min(recipe.maximumSequence, sizes.maximumPositions))
     }
     return try trainer.advance()
   }

@@ -72,13 +72,11 @@ public struct DistillationTeacher {
   /// Checks that the model at `path` can teach a student, without reading its weights.
   ///
   /// - Parameters:
-  ///   - other: The student's tokenizer.
-  ///   - hasStructure: Whether it has the structure tokens of the student's functions by now; without, only the tokens of text
-  ///     are compared.
+  ///   - other: The student's tokenizer. It may gain structure tokens yet: that the teacher has more is no difference.
   ///   - positions: The length of the longest sequence that the student learns.
   /// - Throws: ``TrainingError`` `invalid_base`, naming both digests or lengths; `ModelFileError`, `TokenizationError` for what
   ///   cannot be read.
-  public static func check(path: String, tokenizer other: Tokenizer, hasStructure: Bool, positions: Int) throws {
+  public static func check(path: String, tokenizer other: Tokenizer, positions: Int) throws {
     let (own, ownPositions): (Tokenizer, Int)
     if isFile(path) {
       let file = try GGUFFile(path: path)
@@ -91,9 +89,10 @@ public struct DistillationTeacher {
       ownPositions = folder.configuration.maximumPositions
     }
     let tokenizers = try (sayable(own, isFile(path)), sayable(other, isFile(path)))
+    let isBeginning = own.structureTexts.starts(with: other.structureTexts)
     try check(
-      hasStructure
-        ? (tokenizers.0.digest, tokenizers.1.digest) : (tokenizers.0.textDigest, tokenizers.1.textDigest),
+      isBeginning
+        ? (tokenizers.0.textDigest, tokenizers.1.textDigest) : (tokenizers.0.digest, tokenizers.1.digest),
       positions: (ownPositions, positions))
   }
 

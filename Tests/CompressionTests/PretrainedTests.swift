@@ -68,7 +68,7 @@ import Training
       #expect(served.codec.prompt(messages) == codec.prompt(messages))
       // The file can teach a student of the folder, though it says less of their tokens.
       let path = "\(folder)/student.gguf"
-      try DistillationTeacher.check(path: path, tokenizer: student.tokenizer, hasStructure: true, positions: 256)
+      try DistillationTeacher.check(path: path, tokenizer: student.tokenizer, positions: 256)
       var recipe = Fixture.recipe()
       recipe.distillTeacher = try DistillationTeacher.digest(path: path).hex
       let taught = try Trainer(recipe: recipe, functions: functions, base: base)

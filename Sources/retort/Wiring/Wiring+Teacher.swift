@@ -90,7 +90,7 @@ extension Wiring {
     guard let json = folder.tokenizerJSON else { return }
     do {
       try DistillationTeacher.check(
-        path: path, tokenizer: Tokenizer(huggingFace: json), hasStructure: false,
+        path: path, tokenizer: Tokenizer(huggingFace: json),
         positions: min(recipe.maximumSequence, folder.configuration.maximumPositions))
     } catch let error as TrainingError {
       throw ConfigurationError("train.teacher: \(error)")
