@@ -2,7 +2,8 @@ public import Topics
 
 /// What the model answered to one request.
 public struct Answer: Sendable {
-  /// The text as generated.
+  /// The text as generated, but for values that the model reads in another form than the request writes (see
+  /// `CallCodec/asWritten(_:request:)`).
   public let text: String
   /// The call that the text makes; nil where it makes none, with the reason in ``invalidReason``.
   public let call: Call?

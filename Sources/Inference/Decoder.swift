@@ -75,18 +75,18 @@ public final class Decoder {
       }
       if live.isEmpty { break }
       try step(&live, options: options)
-      settle(&live, &answers)
+      settle(&live, prompts, &answers)
       follow(&live, options: options)
     }
     return answers.compactMap { $0 }
   }
 
   /// Takes in the answers that are over, and the requests that have theirs.
-  private func settle(_ live: inout [AnswerSearch], _ answers: inout [Answer?]) {
+  private func settle(_ live: inout [AnswerSearch], _ prompts: [[ChatMessage]], _ answers: inout [Answer?]) {
     for position in live.indices {
       live[position].settle()
       guard live[position].isOver, let best = live[position].best else { continue }
-      answers[best.index] = answer(from: best)
+      answers[best.index] = answer(from: best, to: prompts[best.index])
       caches += live[position].retired
     }
     live.removeAll(where: \.isOver)
@@ -276,8 +276,8 @@ public final class Decoder {
     sequence.isFinished = true
   }
 
-  private func answer(from sequence: LiveSequence) -> Answer {
-    let text = String(decoding: sequence.text, as: UTF8.self)
+  private func answer(from sequence: LiveSequence, to messages: [ChatMessage]) -> Answer {
+    var text = String(decoding: sequence.text, as: UTF8.self)
     func make(_ call: Call?, _ reason: String?) -> Answer {
       let isSure = call != nil && !sequence.isCutOff
       return Answer(
@@ -288,7 +288,9 @@ public final class Decoder {
     }
     if let failure = sequence.failure { return make(nil, failure) }
     do {
-      let call = try model.codec.call(fromAnswer: sequence.text)
+      let said = try model.codec.call(fromAnswer: sequence.text)
+      let call = model.codec.asWritten(said, request: messages.map(\.content).joined(separator: "\n"))
+      if call != said { text = AnswerText.text(of: call.json) }
       let violations = model.functions.violations(of: call)
       return violations.isEmpty ? make(call, nil) : make(nil, violations.prefix(3).joined(separator: "; "))
     } catch {

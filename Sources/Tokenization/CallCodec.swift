@@ -151,6 +151,39 @@ public struct CallCodec: Sendable {
     return Call(name: name, arguments: arguments)
   }
 
+  /// An answer's call with its values as they are written in the request.
+  ///
+  /// A tokenizer may read requests in Unicode's normalization form C; the student then only knows that form of them. A string value that
+  /// is no piece of the request, but of its form, becomes the piece whose form it is. Values that the schema fixes by `enum` or
+  /// `const` stay, and so does a call whose values the schema would not allow as they are written. Nothing changes where
+  /// the request is in the form, or the tokenizer does not ask for it.
+  ///
+  /// - Parameter request: what all messages say, line by line.
+  public func asWritten(_ call: Call, request: String) -> Call {
+    guard tokenizer.normalizesToNFC, let text = ComposedText(request) else { return call }
+    let schema = SchemaNavigator(functions[call.name]?.parameters)
+    func written(_ value: JSON, _ schemas: [JSON]) -> JSON {
+      switch value {
+      case .string(let piece):
+        let isFixed = schemas.flatMap { schema.variants(of: $0) }.contains {
+          $0["enum"]?.arrayValue?.contains(value) == true || $0["const"] == value
+        }
+        return isFixed ? value : text.piece(of: piece).map { .string($0) } ?? value
+      case .array(let elements):
+        let items = schema.items(of: schemas)
+        return .array(elements.map { written($0, items) })
+      case .object(let object):
+        var result = JSONObject()
+        for (key, value) in object { result[key] = written(value, schema.property(key, of: schemas)) }
+        return .object(result)
+      default: return value
+      }
+    }
+    guard let arguments = written(.object(call.arguments), [schema.root]).objectValue else { return call }
+    let result = Call(name: call.name, arguments: arguments)
+    return functions.violations(of: result).isEmpty || !functions.violations(of: call).isEmpty ? result : call
+  }
+
   private func requireKnown(_ name: String) throws(TokenizationError) {
     guard functions[name] != nil else {
       throw TokenizationError(

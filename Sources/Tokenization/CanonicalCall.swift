@@ -70,7 +70,8 @@ package struct Occurrences {
   /// The first one that neither begins nor ends within a run of letters or of digits.
   private(set) var atWordBoundaries: Int?
 
-  init(of pattern: [UInt8], in text: [UInt8]) {
+  /// - Parameter counts: whether a place counts; default: all do.
+  init(of pattern: [UInt8], in text: [UInt8], where counts: (Range<Int>) -> Bool = { _ in true }) {
     guard !pattern.isEmpty, pattern.count <= text.count else { return }
     var failure = [Int](repeating: 0, count: pattern.count)
     var length = 0
@@ -84,13 +85,14 @@ package struct Occurrences {
       while length > 0, byte != pattern[length] { length = failure[length - 1] }
       if byte == pattern[length] { length += 1 }
       guard length == pattern.count else { continue }
-      let start = index + 1 - length
+      length = failure[length - 1]
+      let start = index + 1 - pattern.count
+      guard counts(start..<index + 1) else { continue }
       if first == nil { first = start }
       if Self.isBoundary(text, start), Self.isBoundary(text, index + 1) {
         atWordBoundaries = start
         return
       }
-      length = failure[length - 1]
     }
   }
 

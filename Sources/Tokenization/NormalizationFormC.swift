@@ -67,6 +67,20 @@ struct NormalizationFormC: Sendable {
     }
   }
 
+  /// Whether text may be cut before a scalar: the forms of both parts are then the form of the whole. Taken apart, the scalar has to
+  /// begin with one that stays where it is and combines with nothing before it.
+  /// Reference: Unicode Standard Annex 15, section 9, "Detecting Normalization Forms" (boundaries are where a scalar's class is 0 and its
+  /// quick check says yes).
+  func isBoundary(before value: UInt32) -> Bool {
+    let flags = ScalarTable.shared.flags
+    var first = value
+    while flags[Int(first)] & ScalarTable.unstable != 0 {
+      guard let row = decompositions[UInt64(first)] else { return false }
+      first = parts[Int(row)].first
+    }
+    return true
+  }
+
   private func endOfUnstable(
     _ bytes: UnsafeBufferPointer<UInt8>, from start: Int, _ flags: UnsafeBufferPointer<UInt8>
   ) -> Int {

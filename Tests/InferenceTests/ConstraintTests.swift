@@ -1,5 +1,6 @@
 import Inference
 import ModelFiles
+import StudentModel
 import Testing
 import Tokenization
 import Topics
@@ -262,12 +263,43 @@ struct ConstraintTests {
     #expect(try !isLegal(#"{"name":"set_light","arguments":{"room":"\/"}}"#, request))
   }
 
+  /// A tokenizer that composes what it reads.
+  private static func composing(_ functions: FunctionSet) throws -> Tokenizer {
+    var file = try #require(JSON.parse(TinyModels.tokenizer(functions).huggingFaceJSON).objectValue)
+    file["normalizer"] = ["type": "NFC"]
+    return try Tokenizer(huggingFace: JSON.object(file).bytes)
+  }
+
+  @Test(
+    "An answer has its values as the request writes them, whatever the tokenizer makes of it",
+    arguments: ["Bjo\u{308}rk", "\u{9b8}\u{9ae}\u{9df}", "\u{212b}ngstr\u{f6}m", "Bj\u{f6}rk"])
+  func asWritten(_ artist: String) throws {
+    let functions = try FunctionSet(json: [
+      [
+        "name": "play_music",
+        "parameters": ["type": "object", "properties": ["artist": ["type": "string"]], "required": ["artist"]],
+      ]
+    ])
+    let tokenizer = try Self.composing(functions)
+    let student = try TinyModels.student(TinyModels.configuration(tokenizer))
+    // The only answer is the whole request.
+    let model = try withExtendedLifetime(student) {
+      try ServingModel(
+        model: DecoderModel(
+          configuration: student.configuration, parameters: UnsafeBufferPointer(student.parameters),
+          tokenizer: tokenizer),
+        functions: functions, metadata: [ServingModel.wholeWordsKey: .bool(true)])
+    }
+    let label = Call(name: "play_music", arguments: ["artist": .string(artist)])
+    let answer = try #require(Decoder(model: model, maximumBatch: 1).answer([[.user(artist)]]).first)
+    #expect(answer.call == label)
+    #expect(try model.codec.call(fromAnswer: answer.text) == label)
+  }
+
   @Test("A value in decomposed text can be an answer where the tokenizer composes what it reads")
   func composed() throws {
     let functions = try TinyModels.functions()
-    var file = try #require(JSON.parse(TinyModels.tokenizer(functions).huggingFaceJSON).objectValue)
-    file["normalizer"] = ["type": "NFC"]
-    let tokenizer = try Tokenizer(huggingFace: JSON.object(file).bytes)
+    let tokenizer = try Self.composing(functions)
     let model = try TinyModels.serve(
       TinyModels.student(TinyModels.configuration(tokenizer)), tokenizer, functions)
     let call = Call(name: "play_music", arguments: ["artist": "Bjo\u{308}rk"])

@@ -73,6 +73,54 @@ struct CallCodecTests {
     #expect(try codec.call(fromAnswer: answer).arguments["price"] == .number(number))
   }
 
+  @Test("values become the pieces of the request whose composed forms they are, where the tokenizer reads those")
+  func asWritten() throws {
+    let functions = try FunctionSet(json: [
+      [
+        "name": "find",
+        "parameters": [
+          "type": "object",
+          "properties": [
+            "name": ["type": "string"], "short": ["type": "string", "maxLength": 3],
+            "kind": ["anyOf": [["enum": ["\u{c5}"]], ["type": "string"]]],
+            "tags": ["type": "array", "items": ["type": "string"]],
+          ],
+        ],
+      ]
+    ])
+    let plain = try TokenizerTests.trained()
+    #expect(!plain.normalizesToNFC)
+    var file = try #require(JSON.parse(plain.huggingFaceJSON).objectValue)
+    file["normalizer"] = ["type": "NFC"]
+    let codec = try CallCodec(tokenizer: Tokenizer(huggingFace: JSON.object(file).bytes), functions: functions)
+    // The request, what the student says, and what was meant; compared by bytes.
+    let cases: [(request: String, said: JSONObject, meant: JSONObject)] = [
+      ("by Bjo\u{308}rk!", ["name": "Bj\u{f6}rk"], ["name": "Bjo\u{308}rk"]),
+      (
+        "\u{986}\u{9ae}\u{9be}\u{9b0} \u{9b8}\u{9ae}\u{9df} x", ["tags": ["x", "\u{9b8}\u{9ae}\u{9af}\u{9bc}"]],
+        ["tags": ["x", "\u{9b8}\u{9ae}\u{9df}"]]
+      ),
+      ("an \u{212b}ngstr\u{f6}m", ["name": "\u{c5}ngstr\u{f6}m"], ["name": "\u{212b}ngstr\u{f6}m"]),
+      ("x \u{9df}\u{9df} y", ["name": "\u{9af}\u{9bc}"], ["name": "\u{9df}"]),
+      ("\u{1112}\u{1161}\u{11ab}", ["name": "\u{d55c}"], ["name": "\u{1112}\u{1161}\u{11ab}"]),
+      ("e\u{301}\u{323} e", ["name": "\u{1eb9}\u{301}"], ["name": "e\u{301}\u{323}"]),
+      // Of several pieces one that is a word.
+      ("xA\u{30a}n \u{212b}", ["name": "\u{c5}"], ["name": "\u{212b}"]),
+      // No piece, a part of what is one in the request, and what the request has as it is.
+      ("Bjo\u{308}rk", ["name": "\u{e9}"], ["name": "\u{e9}"]),
+      ("\u{9df}", ["name": "\u{9af}"], ["name": "\u{9af}"]),
+      ("Bjo\u{308}rk, Bj\u{f6}rk", ["name": "Bj\u{f6}rk"], ["name": "Bj\u{f6}rk"]),
+      // What a schema names, and what it would not allow.
+      ("\u{212b}", ["kind": "\u{c5}", "name": "\u{c5}"], ["kind": "\u{c5}", "name": "\u{212b}"]),
+      ("ao\u{308}b", ["short": "a\u{f6}b"], ["short": "a\u{f6}b"]),
+    ]
+    for (request, said, meant) in cases {
+      let call = Call(name: "find", arguments: said)
+      #expect(codec.asWritten(call, request: request) == Call(name: "find", arguments: meant), "\(request)")
+      #expect(try CallCodec(tokenizer: plain, functions: functions).asWritten(call, request: request) == call)
+    }
+  }
+
   @Test("keys stand in the order of their values, then of the schema, then of their bytes")
   func order() throws {
     let functions = try everyKind()
