@@ -1,6 +1,6 @@
 public import StudentModel
 public import Topics
-import Training
+public import Training
 
 /// How a student is compressed: what is pruned, how it recovers, how its weights are rounded and stored.
 ///
@@ -70,9 +70,10 @@ public struct CompressionPolicy: Sendable, Hashable {
   /// The policy with every default.
   public init() {}
 
-  /// Lets a student learn at this rate at most, after pruning and with rounded weights: of one that began as a pretrained model the
-  /// rate that it was fine-tuned with, as it forgets at a higher one.
-  public mutating func limitRates(to rate: Double) {
+  /// Lets a student that began as a pretrained model learn at no higher rate, after pruning and with rounded weights, than all its
+  /// weights may by its recipe (``TrainingRecipe/rateForAllWeights``): at a higher one it forgets.
+  public mutating func limitRates(by recipe: TrainingRecipe) {
+    let rate = recipe.rateForAllWeights
     learningRate = min(learningRate, rate)
     quantizationAwareRate = min(quantizationAwareRate, rate)
   }

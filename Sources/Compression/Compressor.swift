@@ -93,7 +93,7 @@ public enum Compressor {
         advice: "name the file of tool definitions with --functions")
     }
     var policy = policy
-    if model.hasBase { policy.limitRates(to: model.recipe.learningRate) }
+    if model.hasBase { policy.limitRates(by: model.recipe) }
     let positions = model.student.configuration.maximumPositions
     if positions > policy.maximumSequence {
       policy.maximumSequence = positions

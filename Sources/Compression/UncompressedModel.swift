@@ -16,9 +16,9 @@ public struct UncompressedModel {
   public let functions: FunctionSet?
   /// Its chat template and end of text, and how it answers.
   public let description: StudentDescription
-  /// How a checkpoint's student was trained; the standard for any other.
+  /// How a checkpoint's student was trained; of any other the standard, at the rate of a pretrained model where it began as one.
   let recipe: TrainingRecipe
-  /// Whether a checkpoint's student began as a pretrained model.
+  /// Whether the student began as a pretrained model; of a folder or a file the tokenizer tells.
   let hasBase: Bool
 
   /// Reads a model; a path that ends in `.gguf` is a file, one as a ``CheckpointStore`` names its files a checkpoint, any other a
@@ -76,7 +76,7 @@ public struct UncompressedModel {
     let tokenizer = try Tokenizer(huggingFace: json)
     self.tokenizer = tokenizer
     functions = settings.functions
-    (recipe, hasBase) = (TrainingRecipe(), false)
+    (recipe, hasBase) = Self.training(of: tokenizer)
     var description = StudentDescription()
     description.chatTemplate = folder.chatTemplate
     // Of several ends the one that the tokenizer has: the others stop an answer as well.
@@ -88,6 +88,14 @@ public struct UncompressedModel {
     description.beginning = functions == nil ? beginning.map(Int.init) : nil
     description.metadata = settings.metadata
     self.description = description
+  }
+
+  /// How the model of a folder or a file, which does not say, was trained.
+  private static func training(of tokenizer: Tokenizer) -> (recipe: TrainingRecipe, hasBase: Bool) {
+    var recipe = TrainingRecipe()
+    guard BaseModel.isPretrained(tokenizer) else { return (recipe, false) }
+    recipe.learningRate = TrainingRecipe.pretrainedRate
+    return (recipe, true)
   }
 
   private init(_ trainer: Trainer, alternatives: Int, teacher: DistillationTeacher.Loader?) throws {
@@ -108,7 +116,7 @@ public struct UncompressedModel {
     let vocabulary = try file.vocabulary()
     tokenizer = try Tokenizer(vocabulary)
     functions = try file.metadata["retort.functions"]?.string.map { try FunctionSet(json: JSON.parse($0)) }
-    (recipe, hasBase) = (TrainingRecipe(), false)
+    (recipe, hasBase) = Self.training(of: tokenizer)
     var description = StudentDescription()
     description.chatTemplate = vocabulary.chatTemplate
     description.endOfText = vocabulary.endOfText

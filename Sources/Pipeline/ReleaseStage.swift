@@ -68,11 +68,11 @@ public struct ReleaseStage: Sendable {
   var history: DeploymentScan { DeploymentScan(log: log, names: names, keys: trusted) }
 
   /// How a student of a recipe is compressed: what was learned takes part in the recovery, however long, and one that began as a
-  /// pretrained model learns no faster in it than before.
+  /// pretrained model learns no faster in it than all its weights may.
   func compression(of recipe: TrainingRecipe, hasBase: Bool) -> CompressionPolicy {
     var compression = policy.compression
     compression.maximumSequence = max(compression.maximumSequence, recipe.maximumSequence)
-    if hasBase { compression.limitRates(to: recipe.learningRate) }
+    if hasBase { compression.limitRates(by: recipe) }
     return compression
   }
 

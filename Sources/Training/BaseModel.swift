@@ -58,6 +58,12 @@ public struct BaseModel {
     (self.folder, self.plain) = (folder, plain)
   }
 
+  /// Whether the model of a tokenizer is a pretrained one, or was made of one: its prompts are ChatML's. Students from scratch have
+  /// their own.
+  public static func isPretrained(_ tokenizer: Tokenizer) -> Bool {
+    (try? CallCodec.template(of: tokenizer))?.template == .chatML
+  }
+
   static func noTokenizer(_ path: String) -> TrainingError {
     TrainingError(
       .invalidBase, context: path, expected: "a tokenizer.json", found: "none",

@@ -224,6 +224,13 @@ public struct TrainingRecipe: Sendable, Hashable {
     case global, tensor
   }
 
+  /// The learning rate of a pretrained model, all of whose weights learn, where nothing else is said; adapters, which begin at zero,
+  /// take ten times as much. At the rate of a student from scratch such a model forgets what it knows.
+  public static let pretrainedRate = 2e-5
+
+  /// The highest rate for all weights at once of a student that began as a pretrained model: its own, of adapters a tenth.
+  public var rateForAllWeights: Double { adapters == nil ? learningRate : learningRate / 10 }
+
   /// The adapters that the recipe asks for; nil where all weights learn.
   public var adapters: AdapterSettings? {
     guard loraRank > 0 else { return nil }

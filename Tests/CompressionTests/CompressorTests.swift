@@ -327,29 +327,40 @@ import Training
   }
 
   @Test(
-    "A student of a base recovers at its recipe's rate at most; one from scratch at the policy's",
-    arguments: [true, false])
-  func recoveryRate(isFineTuned: Bool) throws {
+    "A student of a base recovers at its recipe's rate at most, of adapters at a tenth, what was made of it at a pretrained model's; one from scratch at the policy's",
+    arguments: [(true, 0), (true, 4), (false, 0)])
+  func recoveryRate(isFineTuned: Bool, adapters rank: Int) throws {
     try Fixture.withFolder { folder in
       let functions = try Fixture.functions()
       let base =
         isFineTuned ? try Fixture.chatMLBase(template: "{{ messages }}", functions: functions, in: folder) : nil
       var recipe = Fixture.recipe()
-      recipe.learningRate = 5e-5
+      recipe.learningRate = rank > 0 ? 4e-4 : 4e-5
+      if rank > 0 { (recipe.precision, recipe.loraRank) = (.bf16, rank) }
       let trainer = try Trainer(recipe: recipe, functions: functions, base: base)
       let samples = Fixture.samples(24)
       for (offset, sample) in samples.enumerated() { try trainer.consume(.sample(sample), offset: Int64(offset)) }
       let store = CheckpointStore(folder: "\(folder)/checkpoints")
       let checkpoint = store.path(of: try trainer.checkpoint(to: store).digest)
-      var files: [Digest] = []
-      for rate in [5e-4, 5e-5] {
-        let policy = self.policy { ($0.learningRate, $0.recoverySteps) = (rate, 4) }
-        let report = try Compressor.compress(
-          UncompressedModel(path: checkpoint), samples: samples, policy: policy, output: "\(folder)/\(rate).gguf")
-        #expect(report.recovery?.steps == 4)
-        files.append(report.model.digest)
+      let dense = policy {
+        $0.prune = PruningPlan()
+        $0.quantize = .uniform(.f32)
       }
-      #expect((files[0] == files[1]) == isFineTuned)
+      let made = ["\(folder)/folder", "\(folder)/file.gguf"]
+      for path in made {
+        _ = try Compressor.compress(UncompressedModel(path: checkpoint), policy: dense, output: path)
+      }
+      for (path, limit) in [(checkpoint, 5e-5), (made[0], 2e-5), (made[1], 2e-5)] {
+        var files: [Digest] = []
+        for rate in [5e-4, limit] {
+          let policy = self.policy { ($0.learningRate, $0.recoverySteps) = (rate, 4) }
+          let report = try Compressor.compress(
+            UncompressedModel(path: path), samples: samples, policy: policy, output: "\(folder)/pruned.gguf")
+          #expect(report.recovery?.steps == 4)
+          files.append(report.model.digest)
+        }
+        #expect((files[0] == files[1]) == isFineTuned, "\(path)")
+      }
     }
   }
 
