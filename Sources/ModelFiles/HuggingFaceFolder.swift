@@ -50,12 +50,19 @@ public struct HuggingFaceFolder: Sendable {
       }
     }
     try checkHead(tensors, configuration, path)
-    let tokenizer = try optional { () throws(ModelFileError) in try Self.contents("\(path)/tokenizer.json") }
+    let tokenizer = try tokenizer(in: path)
     let words = try optional { () throws(ModelFileError) in try Self.json("\(path)/tokenizer_config.json") }
     return HuggingFaceFolder(
       path: path, configuration: configuration, endOfTextIDs: try Self.endOfText(path, json),
       beginningText: text(words?["bos_token"]), endOfTextText: text(words?["eos_token"]), tokenizerJSON: tokenizer,
       chatTemplate: try Self.template(path) ?? words?["chat_template"]?.stringValue, tensors: tensors)
+  }
+
+  /// The bytes of `tokenizer.json` in the folder `path`, or nil where there is none.
+  ///
+  /// - Throws: ``ModelFileError`` where it cannot be read.
+  package static func tokenizer(in path: String) throws(ModelFileError) -> [UInt8]? {
+    try optional { () throws(ModelFileError) in try contents("\(path)/tokenizer.json") }
   }
 
   /// The text of a token, which files write by itself or as an object that says how it is found, too.

@@ -64,6 +64,14 @@ public struct BaseModel {
     (try? CallCodec.template(of: tokenizer))?.template == .chatML
   }
 
+  /// The same of the model in a folder, of which the tokenizer alone is read. One that cannot be read counts as pretrained: who
+  /// reads the model says what is wrong.
+  public static func isPretrained(folder path: String) -> Bool {
+    guard let json = try? HuggingFaceFolder.tokenizer(in: path), let tokenizer = try? Tokenizer(huggingFace: json)
+    else { return true }
+    return isPretrained(tokenizer)
+  }
+
   static func noTokenizer(_ path: String) -> TrainingError {
     TrainingError(
       .invalidBase, context: path, expected: "a tokenizer.json", found: "none",

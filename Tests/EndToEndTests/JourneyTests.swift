@@ -63,14 +63,25 @@ struct JourneyTests {
       #expect(answer.status == 0, "\(answer.errors)")
       #expect(throws: Never.self) { try Call(json: JSON.parse(Array(answer.output.utf8))) }
 
-      // What a pretrained model is trained with, unless the recipe says so.
-      for (settings, rate) in [
-        (["train.base=student"], 2e-5),
-        (["train.base=student", #"train.recipe={"precision":"bf16","lora_rank":8}"#], 2e-4),
-        (["train.base=student", #"train.recipe={"learning_rate":0.001}"#], 1e-3), ([], 1.2e-3),
-      ] as [([String], Double)] {
-        let shown = try await retort.run(["train", "--show-recipe"] + settings.flatMap { ["--set", $0] })
-        #expect(try shown.json()["learning_rate"]?.doubleValue == rate, "\(settings)")
+      // What a pretrained model, which its tokenizer tells from a student of ours, is trained with unless the recipe says so.
+      let tokenizer = try #require(FileManager.default.contents(atPath: "\(retort.folder)/student/tokenizer.json"))
+      let chatML = String(decoding: tokenizer, as: UTF8.self)
+        .replacing("<|user|>", with: "<|im_start|>").replacing("<|assistant|>", with: "<|im_end|>")
+      try FileManager.default.createDirectory(
+        atPath: "\(retort.folder)/pretrained", withIntermediateDirectories: true)
+      try Data(chatML.utf8).write(to: URL(fileURLWithPath: "\(retort.folder)/pretrained/tokenizer.json"))
+      for (base, recipe, rate, accepted) in [
+        ("pretrained", #"{"rft_steps":8}"#, 2e-5, 2e-5), ("pretrained", "{}", 2e-5, 3e-4),
+        ("missing", "{}", 2e-5, 3e-4),
+        ("pretrained", #"{"rft_steps":8,"precision":"bf16","lora_rank":8}"#, 2e-4, 2e-4),
+        ("pretrained", #"{"rft_steps":8,"learning_rate":0.001,"rft_rate":0.002}"#, 1e-3, 2e-3),
+        ("student", #"{"rft_steps":8}"#, 1.2e-3, 3e-4), ("", #"{"rft_steps":8}"#, 1.2e-3, 3e-4),
+      ] {
+        let shown = try await retort.run(
+          "train", "--show-recipe", "--set", "train.base=\(base)", "--set", "train.recipe=\(recipe)"
+        ).json()
+        #expect(shown["learning_rate"]?.doubleValue == rate, "\(base) \(recipe)")
+        #expect(shown["rft_rate"]?.doubleValue == accepted, "\(base) \(recipe)")
       }
 
       // A model that reads less than the student learns cannot teach it: that is said before anything is trained.

@@ -168,15 +168,13 @@ struct Wiring: Sendable {
     if object["release_every"] == nil {
       object["release_every"] = .integer(Int64(configuration.integer("release.every")))
     }
-    if basePath != nil {
+    if let basePath {
       // A pretrained model has had other lessons.
       if object["base_steps"] == nil { object["base_steps"] = 0 }
       // Its chat template begins every prompt with the same rows.
       if object["share_prefixes"] == nil { object["share_prefixes"] = 1 }
-      // At the rate of a student from scratch it would forget what it knows; adapters, which begin at zero, take more.
-      if object["learning_rate"] == nil {
-        object["learning_rate"] = object["lora_rank"]?.integerValue ?? 0 > 0 ? 2e-4 : 2e-5
-      }
+      // A student of ours goes on at its own rates.
+      if BaseModel.isPretrained(folder: basePath) { Self.setRates(of: &object) }
     }
     if object["distill_teacher"] == nil, configuration.text("train.teacher") == TrainingRecipe.samples {
       object["distill_teacher"] = .string(TrainingRecipe.samples)
@@ -189,6 +187,22 @@ struct Wiring: Sendable {
       return try TrainingRecipe(json: .object(object))
     } catch {
       throw ConfigurationError("\(file ?? "train.recipe"): \(error)")
+    }
+  }
+
+  /// Sets the rates that a pretrained model's recipe does not name: the trunk's, and those of what a branch does besides, which
+  /// are no higher.
+  private static func setRates(of recipe: inout JSONObject) {
+    if recipe["learning_rate"] == nil {
+      let hasAdapters = recipe["lora_rank"]?.integerValue ?? 0 > 0
+      recipe["learning_rate"] = .number(TrainingRecipe.pretrainedRate * (hasAdapters ? 10 : 1))
+    }
+    guard let highest = recipe["learning_rate"]?.doubleValue else { return }
+    let standard = TrainingRecipe()
+    // What is not done leaves no trace in the recipe.
+    for (phase, rate) in [("distill", standard.distillRate), ("rft", standard.rftRate), ("rl", standard.rlRate)]
+    where recipe["\(phase)_rate"] == nil && recipe["\(phase)_steps"]?.integerValue ?? 0 > 0 {
+      recipe["\(phase)_rate"] = .number(min(rate, highest))
     }
   }
 
