@@ -171,12 +171,12 @@ void retort_reference_rope(ptrdiff_t rows, ptrdiff_t heads, ptrdiff_t head_size,
   retort_leave_numerics(saved);
 }
 
-/// Probabilities of query row i of one head over its keys, in double.
 /// Row j of a sequence's keys or values, or of their gradients.
 static float *reference_key(const retort_sequence *q, const float *prefix, const float *own, ptrdiff_t ld, ptrdiff_t j) {
   return (float *)(j < q->prefix ? prefix + j * ld : own + (j - q->prefix) * ld);
 }
 
+/// Probabilities of query row i of one head over its keys, in double.
 static void reference_probabilities(const retort_sequence *q, ptrdiff_t head, ptrdiff_t key_head, ptrdiff_t size, float scale, ptrdiff_t i,
                                     double *p) {
   ptrdiff_t limit = q->keys - q->queries + i + 1;

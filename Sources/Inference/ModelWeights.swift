@@ -25,7 +25,7 @@ struct ModelWeights: Sendable {
   let finalNorm: FloatStorage
   let head: WeightMatrix
 
-  /// Where weights come from: a file or a flat buffer.
+  /// Where weights come from: a file, a flat buffer, or what is written tensor by tensor.
   protocol Source {
     /// The values of a parameter, all finite.
     func vector(_ name: String, _ shape: [Int]) throws(InferenceError) -> FloatStorage
