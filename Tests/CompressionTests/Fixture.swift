@@ -24,6 +24,19 @@ enum Fixture {
 
   static func functions() throws -> FunctionSet { try FunctionSet(json: functionsJSON) }
 
+  /// Half of the feed-forward channels stay, and recover in few steps.
+  static func policy(
+    _ change: (inout CompressionPolicy) throws -> Void = { _ in }
+  ) rethrows -> CompressionPolicy {
+    var policy = CompressionPolicy()
+    policy.prune = PruningPlan(feedForwardKeep: 0.5)
+    policy.recoverySteps = 20
+    policy.batchSize = 8
+    policy.learningRate = 2e-3
+    try change(&policy)
+    return policy
+  }
+
   static func samples(_ count: Int, split: Split = .train) -> [TrainingSample] {
     let rooms = ["kitchen", "garden", "attic", "hall", "bath"]
     return (0..<count).map { index in
