@@ -21,7 +21,7 @@ public enum PromptTemplate: Sendable, Hashable {
   }
 
   /// The template in Jinja, for `transformers` and llama.cpp, with `add_generation_prompt`: what it gives is made by code of its own
-  /// here.
+  /// here. For ChatML not the text that Qwen2.5's models are published with, but one that gives the same.
   public var jinja: String {
     switch self {
     case .retort:
@@ -37,11 +37,7 @@ public enum PromptTemplate: Sendable, Hashable {
   ///   - tools: OpenAI tool definitions, written out as they are; "retort-1" has no place for them.
   ///   - addsGenerationPrompt: whether the text ends where the answer begins; default true.
   public func text(_ messages: [ChatMessage], tools: [JSON] = [], addsGenerationPrompt: Bool = true) -> String {
-    parts(messages, tools: tools, addsGenerationPrompt: addsGenerationPrompt).map { part in
-      switch part {
-      case .control(let text), .marker(let text), .text(let text): text
-      }
-    }.joined()
+    parts(messages, tools: tools, addsGenerationPrompt: addsGenerationPrompt).map(\.string).joined()
   }
 
   /// A part of a prompt.
@@ -52,6 +48,12 @@ public enum PromptTemplate: Sendable, Hashable {
     case marker(String)
     /// Text that is encoded by itself.
     case text(String)
+
+    var string: String {
+      switch self {
+      case .control(let text), .marker(let text), .text(let text): text
+      }
+    }
   }
 
   /// The parts of the prompt for `messages`.

@@ -61,15 +61,22 @@ struct QwenPrompt {
   }
 
   private mutating func write(tools: [JSON]) {
-    write(
-      "\n\n# Tools\n\nYou may call one or more functions to assist with the user query.\n\n"
-        + "You are provided with function signatures within <tools></tools> XML tags:\n<tools>")
+    write(Self.toolsOpening)
     for tool in tools { write("\n" + PythonJSON.text(tool)) }
-    write("\n</tools>\n\nFor each function call, return a json object with function name and arguments within ")
-    parts += [.marker("<tool_call>"), .marker("</tool_call>")]
-    write(" XML tags:\n")
-    write("", around: "tool_call", "{\"name\": <function-name>, \"arguments\": <args-json-object>}")
+    for part in Self.toolsClosing {
+      if case .text(let text) = part { write(text) } else { parts.append(part) }
+    }
   }
+
+  private static let toolsOpening =
+    "\n\n# Tools\n\nYou may call one or more functions to assist with the user query.\n\n"
+    + "You are provided with function signatures within <tools></tools> XML tags:\n<tools>"
+
+  private static let toolsClosing: [PromptTemplate.Part] = [
+    .text("\n</tools>\n\nFor each function call, return a json object with function name and arguments within "),
+    .marker("<tool_call>"), .marker("</tool_call>"), .text(" XML tags:\n"), .marker("<tool_call>"),
+    .text("\n{\"name\": <function-name>, \"arguments\": <args-json-object>}\n"), .marker("</tool_call>"),
+  ]
 
   /// A call; its arguments as the object that they are, as text where they are none.
   private mutating func write(_ call: ToolCall) {
@@ -77,66 +84,31 @@ struct QwenPrompt {
     write("\n", around: "tool_call", "{\"name\": \"\(call.name)\", \"arguments\": \(PythonJSON.text(arguments))}")
   }
 
-  /// The template itself, as Qwen2.5's instruction-tuned models are published with it (Apache-2.0).
-  static let jinja = #"""
-    {%- if tools %}
-        {{- '<|im_start|>system\n' }}
-        {%- if messages[0]['role'] == 'system' %}
-            {{- messages[0]['content'] }}
-        {%- else %}
-            {{- 'You are Qwen, created by Alibaba Cloud. You are a helpful assistant.' }}
-        {%- endif %}
-        {{- "\n\n# Tools\n\nYou may call one or more functions to assist with the user query.\n\nYou are provided \#
-    with function signatures within <tools></tools> XML tags:\n<tools>" }}
-        {%- for tool in tools %}
-            {{- "\n" }}
-            {{- tool | tojson }}
-        {%- endfor %}
-        {{- "\n</tools>\n\nFor each function call, return a json object with function name and arguments within \#
-    <tool_call></tool_call> XML tags:\n<tool_call>\n{\"name\": <function-name>, \"arguments\": \#
-    <args-json-object>}\n</tool_call><|im_end|>\n" }}
-    {%- else %}
-        {%- if messages[0]['role'] == 'system' %}
-            {{- '<|im_start|>system\n' + messages[0]['content'] + '<|im_end|>\n' }}
-        {%- else %}
-            {{- '<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful \#
-    assistant.<|im_end|>\n' }}
-        {%- endif %}
-    {%- endif %}
-    {%- for message in messages %}
-        {%- if (message.role == "user") or (message.role == "system" and not loop.first) or (message.role == \#
-    "assistant" and not message.tool_calls) %}
-            {{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>' + '\n' }}
-        {%- elif message.role == "assistant" %}
-            {{- '<|im_start|>' + message.role }}
-            {%- if message.content %}
-                {{- '\n' + message.content }}
-            {%- endif %}
-            {%- for tool_call in message.tool_calls %}
-                {%- if tool_call.function is defined %}
-                    {%- set tool_call = tool_call.function %}
-                {%- endif %}
-                {{- '\n<tool_call>\n{"name": "' }}
-                {{- tool_call.name }}
-                {{- '", "arguments": ' }}
-                {{- tool_call.arguments | tojson }}
-                {{- '}\n</tool_call>' }}
-            {%- endfor %}
-            {{- '<|im_end|>\n' }}
-        {%- elif message.role == "tool" %}
-            {%- if (loop.index0 == 0) or (messages[loop.index0 - 1].role != "tool") %}
-                {{- '<|im_start|>user' }}
-            {%- endif %}
-            {{- '\n<tool_response>\n' }}
-            {{- message.content }}
-            {{- '\n</tool_response>' }}
-            {%- if loop.last or (messages[loop.index0 + 1].role != "tool") %}
-                {{- '<|im_end|>\n' }}
-            {%- endif %}
-        {%- endif %}
-    {%- endfor %}
-    {%- if add_generation_prompt %}
-        {{- '<|im_start|>assistant\n' }}
-    {%- endif %}
-    """#
+  /// The same in Jinja, for whoever renders conversations with it: `transformers`, llama.cpp.
+  static let jinja: String = {
+    func literal(_ text: String) -> String {
+      "'" + text.replacing("\\", with: "\\\\").replacing("'", with: "\\'").replacing("\n", with: "\\n") + "'"
+    }
+    let system = literal(PromptTemplate.qwenSystem)
+    let opening = literal(toolsOpening)
+    let closing = literal(toolsClosing.map(\.string).joined())
+    return
+      "{% if messages[0]['role'] == 'system' %}{% set system = messages[0]['content'] %}{% set rest = messages[1:] %}"
+      + "{% else %}{% set system = \(system) %}{% set rest = messages %}{% endif %}"
+      + "{{ '<|im_start|>system\\n' + system }}"
+      + "{% if tools %}{{ \(opening) }}{% for tool in tools %}{{ '\\n' }}{{ tool | tojson }}{% endfor %}{{ \(closing) }}{% endif %}"
+      + "{{ '<|im_end|>\\n' }}"
+      + "{% for message in rest %}{% if message['role'] == 'tool' %}"
+      + "{% if loop.first or rest[loop.index0 - 1]['role'] != 'tool' %}{{ '<|im_start|>user' }}{% endif %}"
+      + "{{ '\\n<tool_response>\\n' + message['content'] + '\\n</tool_response>' }}"
+      + "{% if loop.last or rest[loop.index0 + 1]['role'] != 'tool' %}{{ '<|im_end|>\\n' }}{% endif %}"
+      + "{% else %}{{ '<|im_start|>' + message['role'] }}"
+      + "{% if message['role'] == 'assistant' and message['tool_calls'] %}"
+      + "{% if message['content'] %}{{ '\\n' + message['content'] }}{% endif %}"
+      + "{% for call in message['tool_calls'] %}{% set function = call['function'] or call %}"
+      + "{{ '\\n<tool_call>\\n{\"name\": \"' + function['name'] + '\", \"arguments\": ' }}"
+      + "{{ function['arguments'] | tojson }}{{ '}\\n</tool_call>' }}{% endfor %}"
+      + "{% else %}{{ '\\n' + (message['content'] or '') }}{% endif %}{{ '<|im_end|>\\n' }}{% endif %}{% endfor %}"
+      + "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+  }()
 }

@@ -1,8 +1,8 @@
-"""Makes chat.json: python make_chat.py   (PyPI: transformers, tokenizers)
+"""Makes chat.json: python make_chat.py TEMPLATE   (PyPI: transformers, tokenizers)
 
-Conversations with tools, calls and results, and what transformers' apply_chat_template makes of them with qwen2.5.jinja, the
-template that Qwen2.5's instruction-tuned models are published with (Apache-2.0), as text and as ids of qwen2-style.json.
-Also for the randomised test: python make_chat.py CASES prints the texts and ids for cases in that shape.
+Conversations with tools, calls and results, and what transformers' apply_chat_template makes of them with a template in Jinja, as
+text and as ids of qwen2-style.json. chat.json is made with the one that Qwen2.5's instruction-tuned models are published with.
+Also for the tests of our own: python make_chat.py TEMPLATE CASES prints the texts and ids for cases in that shape.
 """
 import json
 import pathlib
@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 here = pathlib.Path(__file__).parent
 tokenizer = PreTrainedTokenizerFast(
     tokenizer_object=Tokenizer.from_file(str(here / "qwen2-style.json")),
-    chat_template=(here / "qwen2.5.jinja").read_text(),
+    chat_template=pathlib.Path(sys.argv[1]).read_text(),
 )
 
 
@@ -73,7 +73,7 @@ def make():
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 2:
-        print(json.dumps([rendered(case) for case in json.load(open(sys.argv[1]))]))
+    if len(sys.argv) == 3:
+        print(json.dumps([rendered(case) for case in json.load(open(sys.argv[2]))]))
     else:
         make()
